@@ -1,0 +1,44 @@
+#include "annkit/codec/bits.h"
+
+#include <cstring>
+
+#include "annkit/codec/tile_batch.h"
+
+namespace annkit {
+namespace {
+
+// From here on transposing a tile of codes pays.
+constexpr size_t kTileFrom = 3;
+
+RowScoring scoring_of(size_t bytes) {
+    const simd::Kernels& k = simd::kernels();
+    return {.metric = Metric::hamming,
+            .score = k.hamming,
+            .ip = nullptr,
+            .tiles = k.hamming_tiles,
+            .scan = k.hamming_scan,
+            .dim = bytes,
+            .float_queries = false,
+            .in_place = false};
+}
+
+}  // namespace
+
+void Bits::encode(const Rows& rows, Codes& into, size_t first, size_t) const {
+    for (size_t i = 0; i < rows.n; ++i) copy_bytes(rows, i, into.columns[0].at<uint8_t>(first + i));
+}
+
+void Bits::decode(const Codes& codes, size_t row, size_t, void* out) const {
+    std::memcpy(out, codes.code(row), codes.code_bytes());
+}
+
+std::unique_ptr<Scorer> Bits::scorer(Metric, const Codes& codes, size_t dim) const {
+    return std::make_unique<RowScorer>(scoring_of(dim / 8), codes);
+}
+
+std::unique_ptr<BatchScorer> Bits::batch_scorer(Metric, const Codes& codes, const Rows& queries) const {
+    if (queries.n < kTileFrom) return nullptr;
+    return std::make_unique<TileBatch>(scoring_of(queries.elements()), codes, queries);
+}
+
+}  // namespace annkit

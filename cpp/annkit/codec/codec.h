@@ -1,0 +1,65 @@
+// The interfaces between codecs and indexes: rows become codes, and scorers score them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "annkit/codec/codes.h"
+#include "annkit/core/bitset.h"
+#include "annkit/core/metric.h"
+#include "annkit/core/part.h"
+#include "annkit/core/rows.h"
+#include "annkit/core/top_k.h"
+
+namespace annkit {
+
+struct RowRange {
+    uint32_t first, last;
+};
+
+// One query against stored rows. One a thread: it owns its scratch.
+class Scorer {
+  public:
+    virtual ~Scorer() = default;
+    virtual void query(const Rows& one) = 0;  // tables are built here
+    // Canonical scores: the same for a row whatever the path that reaches it.
+    virtual void gather(const uint32_t* rows, size_t n, float* out) const = 0;
+    // Pushes every row of the range that is allowed (null: all are) and within the bound.
+    virtual void scan(RowRange range, const Bitset* allowed, TopK& top) const = 0;
+};
+
+// One thread's part of a batch.
+class BatchScan {
+  public:
+    virtual ~BatchScan() = default;
+    virtual void scan(RowRange range, const Bitset* allowed) = 0;
+    virtual TopK& result(size_t query) = 0;  // once, when nothing is left to scan
+};
+
+// A batch of queries, prepared once and shared by the threads: the throughput door.
+class BatchScorer {
+  public:
+    virtual ~BatchScorer() = default;
+    // empty: what each query collects into, without a hit so far.
+    virtual std::unique_ptr<BatchScan> start(const TopK& empty) const = 0;
+};
+
+class Codec : public Part {
+  public:
+    virtual std::unique_ptr<Codec> clone() const = 0;
+    virtual std::string repr() const = 0;  // the Python constructor call
+    virtual bool accepts(Dtype input) const = 0;
+    virtual std::string_view expects() const = 0;  // the accepted dtypes, for messages
+    virtual Dtype decoded() const = 0;  // what decode gives
+    virtual bool supports(Metric metric) const = 0;
+    virtual Codes make_codes(size_t dim) const = 0;
+    // Codes rows into the places from first on, which are reserved. row_offset: where rows start in the caller's array.
+    virtual void encode(const Rows& rows, Codes& into, size_t first, size_t row_offset) const = 0;
+    virtual void decode(const Codes& codes, size_t row, size_t dim, void* out) const = 0;
+    virtual std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const = 0;
+    // Null where one scorer a query is as fast.
+    virtual std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries) const = 0;
+};
+
+}  // namespace annkit

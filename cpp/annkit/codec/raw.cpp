@@ -1,0 +1,120 @@
+#include "annkit/codec/raw.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "annkit/codec/tile_batch.h"
+#include "annkit/core/errors.h"
+#include "annkit/core/reader.h"
+#include "annkit/core/writer.h"
+
+namespace annkit {
+namespace {
+
+constexpr std::string_view kTypes[] = {"f32", "f16", "bf16", "u8", "i8"};
+constexpr size_t kBytes[] = {4, 2, 2, 1, 1};
+
+simd::Element element_from(std::string_view type) {
+    for (uint8_t i = 0; i < simd::kElements; ++i)
+        if (kTypes[i] == type) return simd::Element(i);
+    fail("Raw has type \"", type, "\", expected one of \"f32\", \"f16\", \"bf16\", \"u8\", \"i8\"");
+}
+
+// Below this many queries one scan a query, over rows that stay in cache, is as fast as a tile.
+constexpr size_t kTileFrom = 4;
+// Integer tiles sum in 32 bits: 255 * 255 * dim has to fit.
+constexpr size_t kByteTileDim = 32768;
+
+}  // namespace
+
+Raw::Raw(std::string_view type) : element_(element_from(type)) {}
+std::string_view Raw::type() const { return kTypes[element_]; }
+std::string Raw::repr() const { return concat("Raw(\"", type(), "\")"); }
+void Raw::save(Writer& out) const { out.value("type", type()); }
+std::unique_ptr<Codec> Raw::load(const Reader& in) { return std::make_unique<Raw>(in.text("type", 8)); }
+
+bool Raw::accepts(Dtype input) const {
+    if (element_ == simd::kU8) return input == Dtype::u8;
+    if (element_ == simd::kI8) return input == Dtype::i8;
+    return input != Dtype::bits;
+}
+std::string_view Raw::expects() const {
+    if (element_ == simd::kU8) return "uint8";
+    if (element_ == simd::kI8) return "int8";
+    return "float32, float64, float16, bfloat16, uint8 or int8";
+}
+Dtype Raw::decoded() const {
+    return element_ == simd::kU8 ? Dtype::u8 : element_ == simd::kI8 ? Dtype::i8 : Dtype::f32;
+}
+
+Codes Raw::make_codes(size_t dim) const { return Codes(dim * kBytes[element_], {sizeof(float)}); }
+
+void Raw::encode(const Rows& rows, Codes& into, size_t first, size_t row_offset) const {
+    if (!is_bytes()) return encode_floats(rows, into, first, row_offset);
+    for (size_t i = 0; i < rows.n; ++i) {
+        auto* code = into.columns[0].at<uint8_t>(first + i);
+        copy_bytes(rows, i, code);
+        float* norm = into.columns[RowScoring::kNorms].at<float>(first + i);
+        const void* self = code;
+        simd::kernels().ip[element_](self, &self, rows.dim, 1, norm);
+        *norm = 0.0f - *norm;
+    }
+}
+
+void Raw::encode_floats(const Rows& rows, Codes& into, size_t first, size_t row_offset) const {
+    const FloatBlock block(rows, "the array", row_offset);
+    const bool narrows = element_ != simd::kF32;
+    std::vector<float> kept(narrows ? rows.dim : 0);
+    for (size_t i = 0; i < rows.n; ++i) {
+        float* norm = into.columns[RowScoring::kNorms].at<float>(first + i);
+        if (!narrows) {
+            std::memcpy(into.columns[0].row(first + i), block.row(i), rows.dim * sizeof(float));
+            *norm = block.norm2(i);
+            continue;
+        }
+        auto* code = into.columns[0].at<uint16_t>(first + i);
+        const size_t kind = element_ == simd::kBf16;
+        simd::kernels().narrow[kind](block.row(i), rows.dim, code);
+        simd::kernels().widen[kind](code, rows.dim, kept.data());
+        for (size_t j = 0; j < rows.dim; ++j)
+            check(std::isfinite(kept[j]), "row ", row_offset + i, ", column ", j, " is ", double(block.row(i)[j]),
+                  ", beyond the largest ", element_ == simd::kF16 ? "float16 (65504)" : "bfloat16");
+        const void* self = kept.data();
+        simd::kernels().ip[simd::kF32](self, &self, rows.dim, 1, norm);
+        *norm = 0.0f - *norm;
+    }
+}
+
+void Raw::decode(const Codes& codes, size_t row, size_t dim, void* out) const {
+    const std::byte* code = codes.code(row);
+    if (element_ == simd::kF16 || element_ == simd::kBf16)
+        simd::kernels().widen[element_ == simd::kBf16](reinterpret_cast<const uint16_t*>(code), dim,
+                                                       static_cast<float*>(out));
+    else
+        std::memcpy(out, code, codes.code_bytes());
+}
+
+RowScoring Raw::scoring(Metric metric, size_t dim) const {
+    const simd::Kernels& k = simd::kernels();
+    // The norms of float queries come from their float32 form, those of bytes from the bytes.
+    RowScoring s{.metric = metric,
+                 .score = (is_l2(metric) ? k.l2 : k.ip)[element_],
+                 .ip = k.ip[element_],
+                 .tiles = k.tiles[element_],
+                 .scan = nullptr,
+                 .dim = dim,
+                 .float_queries = !is_bytes(),
+                 .in_place = element_ == simd::kF32 && dim * sizeof(float) % 1024 != 0};
+    return s;
+}
+
+std::unique_ptr<Scorer> Raw::scorer(Metric metric, const Codes& codes, size_t dim) const {
+    return std::make_unique<RowScorer>(scoring(metric, dim), codes);
+}
+
+std::unique_ptr<BatchScorer> Raw::batch_scorer(Metric metric, const Codes& codes, const Rows& queries) const {
+    if (queries.n < kTileFrom || (is_bytes() && queries.dim > kByteTileDim)) return nullptr;
+    return std::make_unique<TileBatch>(scoring(metric, queries.dim), codes, queries);
+}
+
+}  // namespace annkit

@@ -1,0 +1,85 @@
+#include "annkit/codec/row_scoring.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace annkit {
+namespace {
+
+// Rows scored at a time: their scores stay in the first cache, and the bound is looked at once a block.
+constexpr size_t kBlock = 128, kScanBlock = 1024;
+
+}  // namespace
+
+PreparedQueries::PreparedQueries(const RowScoring& scoring, const Rows& queries) : norms_(queries.n), dim_(scoring.dim) {
+    if (scoring.float_queries) {
+        floats_.emplace(queries, "the query");
+        for (size_t i = 0; i < queries.n; ++i) norms_[i] = floats_->norm2(i);
+        return;
+    }
+    bytes_.resize(queries.n * dim_);
+    for (size_t i = 0; i < queries.n; ++i) {
+        copy_bytes(queries, i, &bytes_[i * dim_]);
+        if (scoring.ip == nullptr) continue;
+        const void* self = row(i);
+        scoring.ip(self, &self, dim_, 1, &norms_[i]);
+        norms_[i] = 0.0f - norms_[i];
+    }
+}
+
+void RowScorer::query(const Rows& one) {
+    own_ = std::make_unique<PreparedQueries>(scoring_, one);
+    query(own_->row(0), own_->norm2(0));
+}
+
+void RowScorer::query(const void* prepared, float norm2) {
+    query_ = prepared;
+    inverse_norm_ = inverse_norm(norm2);
+}
+
+void RowScorer::finish(const uint32_t* rows, size_t n, float* scores) const {
+    if (!scoring_.cosine()) return;
+    const Column& norms = codes_.columns[RowScoring::kNorms];
+    for (size_t i = 0; i < n; ++i)
+        scores[i] = cosine_score(scores[i], inverse_norm(*norms.at<float>(rows[i])), inverse_norm_);
+}
+
+void RowScorer::gather(const uint32_t* rows, size_t n, float* out) const {
+    const void* codes[kBlock];
+    for (size_t first = 0; first < n; first += kBlock) {
+        const size_t count = std::min(kBlock, n - first);
+        for (size_t i = 0; i < count; ++i) codes[i] = codes_.code(rows[first + i]);
+        scoring_.score(query_, codes, scoring_.dim, count, out + first);
+    }
+    finish(rows, n, out);
+}
+
+void RowScorer::push_within(const uint32_t* rows, const float* scores, size_t n, TopK& top) const {
+    uint32_t near[kScanBlock];
+    const size_t found = simd::kernels().select(scores, n, top.bound(), near);
+    for (size_t i = 0; i < found; ++i)
+        if (scores[near[i]] <= top.bound()) top.push(scores[near[i]], rows[near[i]]);
+}
+
+void RowScorer::scan(RowRange range, const Bitset* allowed, TopK& top) const {
+    float scores[kScanBlock];
+    uint32_t rows[kScanBlock];
+    uint32_t row = range.first;
+    while (row < range.last) {
+        size_t n = 0;
+        if (allowed == nullptr && scoring_.scan != nullptr) {
+            n = std::min<size_t>({kScanBlock, range.last - row, codes_.run(row)});
+            scoring_.scan(static_cast<const uint8_t*>(query_), reinterpret_cast<const uint8_t*>(codes_.code(row)),
+                          scoring_.dim, n, scores);
+            std::iota(rows, rows + n, row);
+            row += uint32_t(n);
+        } else {
+            for (; n < kBlock && row < range.last; ++row)
+                if (allowed == nullptr || allowed->test(row)) rows[n++] = row;
+            gather(rows, n, scores);
+        }
+        push_within(rows, scores, n, top);
+    }
+}
+
+}  // namespace annkit

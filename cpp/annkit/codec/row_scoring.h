@@ -1,0 +1,63 @@
+// Scoring of rows that are stored as they are (floats, bytes, bits): which kernels, and the queries made ready for them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "annkit/codec/codec.h"
+#include "annkit/simd/kernels.h"
+
+namespace annkit {
+
+// All that the scorers need to know of a codec and a metric.
+struct RowScoring {
+    using Scan = void (*)(const uint8_t* query, const uint8_t* codes, size_t bytes, size_t n, float* out);
+
+    Metric metric;
+    simd::ScoreRows score;         // canonical
+    simd::ScoreRows ip = nullptr;  // of the query with itself: its norm; null for bits
+    simd::TilePair tiles;
+    Scan scan = nullptr;  // scores rows that lie side by side, where that is faster than score
+    size_t dim;           // elements, as the kernels count them (bytes of bits)
+    bool float_queries;
+    bool in_place;  // the tile takes stored rows as they lie
+
+    bool cosine() const { return metric == Metric::cosine; }
+    static constexpr size_t kNorms = 1;  // the side column with each row's squared norm, unless bits
+};
+
+class PreparedQueries {
+  public:
+    PreparedQueries(const RowScoring& scoring, const Rows& queries);
+    size_t size() const { return norms_.size(); }
+    const void* row(size_t i) const { return floats_ ? static_cast<const void*>(floats_->row(i)) : &bytes_[i * dim_]; }
+    float norm2(size_t i) const { return norms_[i]; }
+
+  private:
+    std::optional<FloatBlock> floats_;
+    std::vector<uint8_t> bytes_;
+    std::vector<float> norms_;
+    size_t dim_;
+};
+
+class RowScorer final : public Scorer {
+  public:
+    RowScorer(const RowScoring& scoring, const Codes& codes) : scoring_(scoring), codes_(codes) {}
+    void query(const Rows& one) override;
+    void query(const void* prepared, float norm2);
+    void gather(const uint32_t* rows, size_t n, float* out) const override;
+    void scan(RowRange range, const Bitset* allowed, TopK& top) const override;
+
+  private:
+    void finish(const uint32_t* rows, size_t n, float* scores) const;
+    void push_within(const uint32_t* rows, const float* scores, size_t n, TopK& top) const;
+
+    RowScoring scoring_;
+    const Codes& codes_;
+    std::unique_ptr<PreparedQueries> own_;
+    const void* query_ = nullptr;
+    float inverse_norm_ = 0;
+};
+
+}  // namespace annkit

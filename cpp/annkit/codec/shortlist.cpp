@@ -1,0 +1,45 @@
+#include "annkit/codec/shortlist.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace annkit {
+namespace {
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+}
+
+// For small k a few dozen, so that a call of nth_element pays; for range search (no k) blocks worth a gather.
+Shortlist::Shortlist(const TopK& empty)
+    : top_(empty),
+      k_(empty.limit()),
+      capacity_(k_ == SIZE_MAX ? 1024 : k_ + std::max<size_t>(k_, 48)),
+      later_loses_(empty.order().later_loses()),
+      limit_(empty.bound()),
+      bound_(empty.bound()) {
+    pending_.reserve(std::min<size_t>(capacity_, 128));
+}
+
+bool Shortlist::narrow() {
+    if (pending_.size() > k_) {
+        const auto nearer = [](const Hit& a, const Hit& b) { return a.score < b.score; };
+        const auto kth = pending_.begin() + ptrdiff_t(k_ - 1);
+        std::nth_element(pending_.begin(), kth, pending_.end(), nearer);
+        // k rows have scores up to here
+        const float upper = kth->score + width_;
+        if (width_ == 0) {  // scores are exact
+            limit_ = std::min(limit_, upper);
+            bound_ = std::min(bound_, later_loses_ ? std::nextafter(upper, -kInfinity) : upper);
+        } else {  // the next float covers the rounding of the sum
+            limit_ = std::min(limit_, std::nextafter(upper, kInfinity));
+            bound_ = std::min(bound_, limit_);
+        }
+    }
+    std::erase_if(pending_, [this](const Hit& hit) { return hit.score > limit_; });
+    return k_ == SIZE_MAX || pending_.size() > (capacity_ + k_) / 2;
+}
+
+void Shortlist::sort_by_row() {
+    std::sort(pending_.begin(), pending_.end(), [](const Hit& a, const Hit& b) { return a.row < b.row; });
+}
+
+}  // namespace annkit

@@ -1,0 +1,61 @@
+// The candidates of one query while its scores are known only up to a slack: it keeps what can still be among the k
+// best, and asks for a canonical score only where that cannot be decided otherwise.
+#pragma once
+
+#include <vector>
+
+#include "annkit/core/top_k.h"
+
+namespace annkit {
+
+class Shortlist {
+  public:
+    explicit Shortlist(const TopK& empty);
+
+    // Rows to come whose lower bound is above this are out. Rows come in rising order.
+    float bound() const { return bound_; }
+    // lower <= the row's score <= lower + width.
+    template <class Score>
+    void push(float lower, float width, uint32_t row, Score&& score) {
+        width_ = width > width_ ? width : width_;
+        pending_.push_back({lower, row});
+        if (pending_.size() >= capacity_ && narrow()) decide(score);
+    }
+    // score(rows, n, out) gives canonical scores.
+    template <class Score>
+    TopK& finish(Score&& score) {
+        narrow();
+        decide(score);
+        return top_;
+    }
+
+  private:
+    void sort_by_row();
+    bool narrow();  // drops what is out; true if too many are left undecided
+    template <class Score>
+    void decide(Score&& score) {
+        constexpr size_t kBlock = 64;
+        sort_by_row();
+        uint32_t rows[kBlock];
+        float scores[kBlock];
+        for (size_t first = 0; first < pending_.size(); first += kBlock) {
+            const size_t n = pending_.size() - first < kBlock ? pending_.size() - first : kBlock;
+            for (size_t i = 0; i < n; ++i) rows[i] = pending_[first + i].row;
+            score(rows, n, scores);
+            for (size_t i = 0; i < n; ++i)
+                if (scores[i] <= top_.bound()) top_.push(scores[i], rows[i]);
+        }
+        pending_.clear();
+        width_ = 0;
+        bound_ = top_.bound() < bound_ ? top_.bound() : bound_;
+        limit_ = top_.bound() < limit_ ? top_.bound() : limit_;
+    }
+
+    TopK top_;
+    size_t k_, capacity_;
+    bool later_loses_;
+    float limit_, bound_, width_ = 0;  // limit_: for rows that are pending, bound_: for rows to come
+    std::vector<Hit> pending_;  // scores are lower bounds
+};
+
+}  // namespace annkit

@@ -1,0 +1,41 @@
+// Batches by tiles: a tile of rows in cache meets panels of queries in registers. Tiles only filter, with an error
+// margin; the canonical scores of what is left decide.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "annkit/codec/row_scoring.h"
+#include "annkit/core/memory.h"
+
+namespace annkit {
+
+class TileBatch final : public BatchScorer {
+  public:
+    TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& queries);
+    std::unique_ptr<BatchScan> start(const TopK& empty) const override;
+
+  private:
+    friend class TileScan;
+    struct Panel {
+        const simd::Tile* tile;
+        size_t first, n;  // queries
+        const std::byte* data;
+    };
+    // score = scale * (mul * dot + add) + offset turns what the tile computes into a score.
+    struct Terms {
+        float scale, offset, norm;
+    };
+    Terms terms_of(float norm2) const;
+    void pack();
+
+    RowScoring scoring_;
+    const Codes& codes_;
+    PreparedQueries queries_;
+    std::vector<Terms> terms_;
+    std::vector<Panel> panels_;
+    Buffer packed_;
+    size_t tile_rows_, stride_;
+};
+
+}  // namespace annkit

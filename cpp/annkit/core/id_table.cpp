@@ -1,0 +1,125 @@
+#include "annkit/core/id_table.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "annkit/core/errors.h"
+
+namespace annkit {
+namespace {
+
+constexpr uint32_t kEmpty = UINT32_MAX;
+
+size_t hash(int64_t id) {
+    uint64_t x = uint64_t(id) * 0x9e3779b97f4a7c15u;
+    return size_t(x ^ (x >> 32));
+}
+
+}  // namespace
+
+size_t IdTable::nbytes() const { return ids_.capacity() * sizeof(int64_t) + map_.capacity() * sizeof(uint32_t); }
+
+size_t IdTable::slot_of(int64_t id) const {
+    const size_t mask = map_.size() - 1;
+    size_t slot = hash(id) & mask;
+    while (map_[slot] != kEmpty && ids_[map_[slot]] != id) slot = (slot + 1) & mask;
+    return slot;
+}
+
+void IdTable::insert(uint32_t row) const {
+    const size_t slot = slot_of(ids_[row]);
+    used_ += map_[slot] == kEmpty;
+    map_[slot] = row;
+}
+
+void IdTable::build_map() const {
+    std::vector<uint32_t> fresh(std::bit_ceil(std::max<size_t>(2 * n_, 16)), kEmpty);
+    map_.swap(fresh);
+    used_ = 0;
+    for (size_t row = 0; row < n_; ++row) insert(uint32_t(row));
+}
+
+void IdTable::forget_map() const {
+    std::vector<uint32_t>().swap(map_);
+    used_ = 0;
+}
+
+std::optional<uint32_t> IdTable::find(int64_t id) const {
+    if (ids_.empty()) return id >= 0 && uint64_t(id) < n_ ? std::optional(uint32_t(id)) : std::nullopt;
+    {
+        std::lock_guard lock(building_);
+        if (map_.empty()) build_map();
+    }
+    const uint32_t row = map_[slot_of(id)];
+    return row == kEmpty ? std::nullopt : std::optional(row);
+}
+
+void IdTable::make_explicit(size_t room) {
+    if (!ids_.empty()) {
+        if (ids_.capacity() < n_ + room) ids_.reserve(std::max(n_ + room, ids_.capacity() + ids_.capacity() / 2));
+        return;
+    }
+    std::vector<int64_t> ids;
+    ids.reserve(n_ + room);
+    for (size_t i = 0; i < n_; ++i) ids.push_back(int64_t(i));
+    ids_.swap(ids);
+}
+
+void IdTable::append(size_t count) {
+    check(largest_ <= std::numeric_limits<int64_t>::max() - int64_t(count), "no ids are left above ", largest_,
+          "; give ids explicitly");
+    if (ids_.empty() && largest_ == int64_t(n_) - 1) {
+        n_ += count;
+        largest_ += int64_t(count);
+        return;
+    }
+    std::vector<int64_t> next(count);
+    for (size_t i = 0; i < count; ++i) next[i] = largest_ + 1 + int64_t(i);
+    append(next);
+}
+
+void IdTable::append(std::span<const int64_t> ids) {
+    if (ids.empty()) return;
+    make_explicit(ids.size());
+    for (int64_t id : ids) {
+        rising_ = rising_ && (n_ == 0 || id > ids_.back());
+        largest_ = std::max(largest_, id);
+        ids_.push_back(id);
+        ++n_;
+    }
+    if (map_.empty()) return;
+    if (2 * (used_ + ids.size()) > map_.size()) return forget_map();  // built anew, larger, when next needed
+    for (size_t row = n_ - ids.size(); row < n_; ++row) insert(uint32_t(row));
+}
+
+void IdTable::keep(const std::vector<uint32_t>& rows) {
+    std::vector<int64_t> kept(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) kept[i] = id(rows[i]);
+    restore(kept, kept.size(), largest_);
+}
+
+void IdTable::truncate(size_t rows, int64_t largest) {
+    n_ = rows;
+    largest_ = largest;
+    if (!ids_.empty()) ids_.resize(rows);
+    rising_ = std::is_sorted(ids_.begin(), ids_.end(), [](int64_t a, int64_t b) { return a <= b; });
+    forget_map();
+}
+
+void IdTable::restore(std::span<const int64_t> ids, size_t n, int64_t largest) {
+    bool counts = true, rising = true;
+    for (size_t i = 0; i < ids.size(); ++i) {
+        counts = counts && ids[i] == int64_t(i);
+        rising = rising && (i == 0 || ids[i] > ids[i - 1]);
+    }
+    std::vector<int64_t> fresh;
+    if (!counts) fresh.assign(ids.begin(), ids.end());
+    ids_.swap(fresh);
+    n_ = n;
+    largest_ = largest;
+    rising_ = rising;
+    forget_map();
+}
+
+}  // namespace annkit

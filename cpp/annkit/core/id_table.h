@@ -1,0 +1,52 @@
+// Which id each stored row has. Ids that count rows from 0 are implicit and cost nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "annkit/core/top_k.h"
+
+namespace annkit {
+
+class IdTable {
+  public:
+    size_t size() const { return n_; }
+    int64_t id(uint32_t row) const { return ids_.empty() ? int64_t(row) : ids_[row]; }
+    int64_t largest() const { return largest_; }  // ever used; -1 before the first
+    bool implicit() const { return ids_.empty(); }
+    TieOrder order() const { return {rising_ ? nullptr : ids_.data()}; }
+    std::span<const int64_t> explicit_ids() const { return ids_; }
+    size_t nbytes() const;
+
+    // The last row that took this id; the caller knows whether it has been removed since. Builds the reverse map when
+    // first needed, which is safe beside other readers.
+    std::optional<uint32_t> find(int64_t id) const;
+
+    // Each leaves everything as it was if it throws.
+    void append(size_t count);                     // the next ids, counting on from the largest ever used
+    void append(std::span<const int64_t> ids);     // as given; of equal ids the last one counts
+    void keep(const std::vector<uint32_t>& rows);  // compaction: row i becomes what rows[i] was
+    void truncate(size_t rows, int64_t largest);   // takes the last rows back (never throws)
+    void restore(std::span<const int64_t> ids, size_t n, int64_t largest);  // as loaded
+
+  private:
+    void make_explicit(size_t room);
+    void insert(uint32_t row) const;
+    size_t slot_of(int64_t id) const;
+    void build_map() const;
+    void forget_map() const;
+
+    size_t n_ = 0;
+    int64_t largest_ = -1;
+    bool rising_ = true;
+    std::vector<int64_t> ids_;
+    mutable std::mutex building_;
+    mutable std::vector<uint32_t> map_;  // open addressing over rows, at most half full; empty until needed
+    mutable size_t used_ = 0;
+};
+
+}  // namespace annkit

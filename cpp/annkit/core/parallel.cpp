@@ -1,0 +1,129 @@
+#include "annkit/core/parallel.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
+namespace annkit {
+namespace {
+
+std::atomic<int> chosen_threads{0};
+std::atomic<bool> ran_parallel{false}, forked{false};
+
+#if defined(__linux__)
+// Version 2 of cgroups: "quota period" or "max period".
+double cgroup_cpus() {
+    std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r");
+    if (file == nullptr) return 1e9;
+    double quota = 0, period = 0;
+    const int read = std::fscanf(file, "%lf %lf", &quota, &period);
+    std::fclose(file);
+    return read == 2 && quota > 0 && period > 0 ? quota / period : 1e9;
+}
+
+int allowed_cpus() {
+    cpu_set_t set;
+    const int affinity = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : omp_get_num_procs();
+    return std::max(1, int(std::min<double>(affinity, std::ceil(cgroup_cpus()))));
+}
+
+// libgomp's threads do not survive a fork, and a child that waits for them hangs: it works alone instead.
+void watch_forks() {
+    static std::once_flag once;
+    std::call_once(once, [] { pthread_atfork(nullptr, nullptr, [] { forked = ran_parallel.load(); }); });
+}
+#else
+int allowed_cpus() { return std::max(1, omp_get_num_procs()); }
+void watch_forks() {}
+#endif
+
+// Polls at most every 15 ms: taking the interpreter's lock costs, and a key press is answered within 50 ms.
+class Pace {
+  public:
+    explicit Pace(const Call& call, size_t total) : monitor_(call.monitor), total_(total) {}
+    void step(size_t done) {
+        if (monitor_ == nullptr) return;
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_ < std::chrono::milliseconds(15)) return;
+        last_ = now;
+        monitor_->progress(done, total_);
+        monitor_->poll();
+    }
+
+  private:
+    Monitor* monitor_;
+    size_t total_;
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+struct Shared {
+    std::atomic<size_t> next{0};
+    std::atomic<bool> stop{false};
+    std::exception_ptr error;
+    std::mutex mutex;
+};
+
+void work(Shared& shared, size_t tasks, int thread, const Call& call, const Task& body) noexcept {
+    Pace pace(call, tasks);
+    try {
+        while (!shared.stop.load(std::memory_order_relaxed)) {
+            const size_t task = shared.next.fetch_add(1, std::memory_order_relaxed);
+            if (task >= tasks) return;
+            body(task, thread);
+            if (thread == 0) pace.step(task + 1);
+        }
+    } catch (...) {
+        std::lock_guard lock(shared.mutex);
+        if (!shared.error) shared.error = std::current_exception();
+        shared.stop = true;
+    }
+}
+
+}  // namespace
+
+void set_threads(int n) { chosen_threads = n; }
+
+int default_threads() {
+    if (const int chosen = chosen_threads) return chosen;
+    static const int machine = [] {
+        const char* wanted = std::getenv("OMP_NUM_THREADS");
+        const int n = wanted == nullptr ? 0 : std::atoi(wanted);
+        return n > 0 ? n : allowed_cpus();
+    }();
+    return machine;
+}
+
+int threads_for(const Call& call, double work) {
+    // Waking the other threads takes 5 to 50 us; below this much work per thread that does not pay.
+    constexpr double kWorth = 2e6;
+    const int most = call.threads > 0 ? call.threads : default_threads();
+    return std::clamp(int(std::min(work / kWorth, 1e6)), 1, most);
+}
+
+void parallel_for(size_t tasks, int threads, const Call& call, const Task& body) {
+    Shared shared;
+    threads = int(std::min<size_t>(size_t(std::max(threads, 1)), tasks));
+    if (threads <= 1 || forked) {
+        work(shared, tasks, 0, call, body);
+    } else {
+        watch_forks();
+        ran_parallel = true;
+#pragma omp parallel num_threads(threads)
+        work(shared, tasks, omp_get_thread_num(), call, body);
+    }
+    if (shared.error) std::rethrow_exception(shared.error);
+}
+
+}  // namespace annkit

@@ -1,0 +1,33 @@
+// Parallel work: the only door to OpenMP. Exceptions cross it, small work stays serial, a forked child works alone.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace annkit {
+
+// What a long call asks back while it runs; always from the thread that made the call.
+class Monitor {
+  public:
+    virtual ~Monitor() = default;
+    virtual void poll() = 0;  // throws to stop the work
+    virtual void progress(size_t done, size_t total) = 0;
+};
+
+struct Call {
+    int threads = 0;  // 0: the default
+    Monitor* monitor = nullptr;
+};
+
+void set_threads(int n);  // 0: as many as this process may use (OMP_NUM_THREADS, affinity, cgroup)
+int default_threads();
+
+// Threads worth starting for so much work, in multiply-adds or the like.
+int threads_for(const Call& call, double work);
+
+// Runs body(task, thread) for every task, handed out in rising order. The calling thread is thread 0 and polls between
+// its tasks, so a task should take milliseconds at most. The first exception of any thread ends the work and is thrown.
+using Task = std::function<void(size_t task, int thread)>;
+void parallel_for(size_t tasks, int threads, const Call& call, const Task& body);
+
+}  // namespace annkit

@@ -1,0 +1,55 @@
+// A view of a matrix of rows that carries its element type and strides: what callers hand in, never copied whole.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace annkit {
+
+enum class Dtype : uint8_t { f32, f64, f16, bf16, u8, i8, bits };
+
+std::string_view name(Dtype dtype);
+constexpr bool is_float(Dtype d) { return d == Dtype::f32 || d == Dtype::f64 || d == Dtype::f16 || d == Dtype::bf16; }
+constexpr size_t element_size(Dtype d) {
+    return d == Dtype::f64 ? 8 : d == Dtype::f32 ? 4 : d == Dtype::f16 || d == Dtype::bf16 ? 2 : 1;
+}
+
+struct Rows {
+    const std::byte* data = nullptr;
+    size_t n = 0, dim = 0;  // of bits: dim counts bits, eight to a byte
+    Dtype dtype = Dtype::f32;
+    ptrdiff_t row_stride = 0, element_stride = 0;  // bytes
+
+    size_t elements() const { return dtype == Dtype::bits ? dim / 8 : dim; }  // stored elements a row
+    bool packed() const;                                                      // each row's elements lie side by side
+    Rows slice(size_t first, size_t count) const;
+    const std::byte* row(size_t i) const { return data + ptrdiff_t(i) * row_stride; }
+
+    static Rows of(const float* data, size_t n, size_t dim);
+};
+
+// Reads a block of rows as float32, straight from the input where it already is that.
+class FloatBlock {
+  public:
+    // Throws ValueError that names the first row with a NaN, an infinity, or a norm beyond float32.
+    FloatBlock(const Rows& rows, std::string_view what, size_t row_offset = 0);
+    const float* row(size_t i) const { return data_ + i * stride_; }
+    float norm2(size_t i) const { return norms_[i]; }
+    size_t size() const { return norms_.size(); }
+
+  private:
+    void convert(const Rows& rows);
+    void measure(const Rows& rows, std::string_view what, size_t row_offset);
+
+    const float* data_ = nullptr;
+    size_t stride_ = 0;
+    std::vector<float> copy_;
+    std::vector<float> norms_;
+};
+
+// Copies one row of bytes (u8, i8, bits), whatever its stride.
+void copy_bytes(const Rows& rows, size_t row, uint8_t* out);
+
+}  // namespace annkit

@@ -1,0 +1,40 @@
+#include "annkit/core/top_k.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace annkit {
+
+// Twice k: shrinking costs a few operations a hit. For small k a little more, so that a call of nth_element pays.
+TopK::TopK(size_t k, TieOrder order) : k_(k), capacity_(k + std::max<size_t>(k, 24)), order_(order) {
+    hits_.reserve(std::min<size_t>(capacity_, 256));
+}
+
+TopK TopK::within(float radius, TieOrder order) {
+    TopK all(0, order);
+    all.k_ = all.capacity_ = SIZE_MAX;
+    all.kth_ = all.bound_ = radius;
+    return all;
+}
+
+void TopK::shrink() {
+    if (hits_.size() <= k_) return;
+    const auto kth = hits_.begin() + ptrdiff_t(k_ - 1);
+    std::nth_element(hits_.begin(), kth, hits_.end(), [this](const Hit& a, const Hit& b) { return order_.before(a, b); });
+    kth_ = kth->score;
+    bound_ = order_.later_loses() ? std::nextafter(kth_, -std::numeric_limits<float>::infinity()) : kth_;
+    hits_.resize(k_);
+}
+
+void TopK::merge(const TopK& other) {
+    for (const Hit& hit : other.hits_)
+        if (hit.score <= kth_) push(hit.score, hit.row);
+}
+
+std::span<const Hit> TopK::sorted() {
+    shrink();
+    std::sort(hits_.begin(), hits_.end(), [this](const Hit& a, const Hit& b) { return order_.before(a, b); });
+    return hits_;
+}
+
+}  // namespace annkit

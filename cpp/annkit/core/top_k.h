@@ -1,0 +1,57 @@
+// The k best hits of one query, or all within a radius. Ties go by id, so the answer does not depend on the order in
+// which rows come, nor on how they are shared among threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <vector>
+
+namespace annkit {
+
+struct Hit {
+    float score;
+    uint32_t row;
+};
+
+// How rows of equal score are ordered: by row, or by their ids where those do not rise with the rows.
+struct TieOrder {
+    const int64_t* ids = nullptr;  // null: ids rise with the rows
+    // Rows are pushed in rising order. With rising ids a later row of equal score then loses, and scans need not see it:
+    // with many duplicates, or small integers as scores, that is most of the hits.
+    bool rows_rise = false;
+    bool later_loses() const { return rows_rise && ids == nullptr; }
+    bool before(const Hit& a, const Hit& b) const {
+        if (a.score != b.score) return a.score < b.score;
+        return ids == nullptr ? a.row < b.row : ids[a.row] < ids[b.row];
+    }
+};
+
+class TopK {
+  public:
+    TopK(size_t k, TieOrder order);
+    static TopK within(float radius, TieOrder order);  // no k: every hit with score <= radius
+
+    const TieOrder& order() const { return order_; }
+    size_t limit() const { return k_; }  // k; SIZE_MAX without one
+    // A hit above this can no longer enter by push. Scans compare with it before they push.
+    float bound() const { return bound_; }
+    void push(float score, uint32_t row) {
+        hits_.push_back({score, row});
+        if (hits_.size() == capacity_) shrink();
+    }
+    void merge(const TopK& other);  // its rows may come in any order
+    // The hits, nearest first.
+    std::span<const Hit> sorted();
+
+  private:
+    void shrink();  // keeps the k best, in no order
+
+    size_t k_, capacity_;
+    float kth_ = std::numeric_limits<float>::infinity(), bound_ = kth_;
+    TieOrder order_;
+    std::vector<Hit> hits_;
+};
+
+}  // namespace annkit

@@ -1,0 +1,86 @@
+#include "annkit/index/exhaustive.h"
+
+#include <algorithm>
+
+namespace annkit {
+namespace {
+
+// One scorer a query over rows that stay in the second cache: for one query and very small batches, for codecs that
+// have no better way, and for filters that differ from query to query.
+class ScanEach final : public BatchScan {
+  public:
+    ScanEach(const ExhaustiveSearch& search, const Rows& queries, size_t first_query)
+        : tops_(queries.n, search.empty) {
+        for (size_t i = 0; i < queries.n; ++i) {
+            scorers_.push_back(search.codec.scorer(search.metric, search.codes, search.dim));
+            scorers_.back()->query(queries.slice(i, 1));
+            if (search.allowed.size() > 1) allowed_.push_back(search.allowed[first_query + i]);
+        }
+    }
+    void scan(RowRange range, const Bitset* allowed) override {
+        for (size_t i = 0; i < scorers_.size(); ++i)
+            scorers_[i]->scan(range, allowed_.empty() ? allowed : allowed_[i], tops_[i]);
+    }
+    TopK& result(size_t query) override { return tops_[query]; }
+
+  private:
+    std::vector<std::unique_ptr<Scorer>> scorers_;
+    std::vector<TopK> tops_;
+    std::vector<const Bitset*> allowed_;
+};
+
+// Rows handed out at a time. Small enough to stay in the second cache for the next query of a small batch, to share
+// the work evenly, and to answer Ctrl-C in time; large enough for long streams.
+size_t rows_a_task(const Codes& codes, size_t n, size_t queries, int threads) {
+    constexpr size_t kTaskBytes = size_t(256) << 10;
+    const size_t in_cache = std::max<size_t>(kTaskBytes / std::max<size_t>(codes.code_bytes(), 1), 64);
+    const size_t streams = queries == 1 ? 4 * in_cache : in_cache;
+    const size_t even = threads > 1 ? std::max<size_t>(n / (8 * size_t(threads)), 64) : n;
+    return std::min({std::max<size_t>(streams, 64), std::max<size_t>(even, 1), size_t(1) << 20});
+}
+
+}  // namespace
+
+// Candidates of a block of queries stay within some 16 MB for each thread.
+size_t ExhaustiveSearch::queries_a_block() const {
+    constexpr size_t kScratch = size_t(16) << 20, kMost = 1024, kLeast = 64;
+    const size_t k = std::min<size_t>(empty.limit(), codes.n);
+    const size_t bytes = 3 * (k + 64) * sizeof(Hit);
+    return std::clamp(kScratch / bytes, kLeast, kMost);
+}
+
+void ExhaustiveSearch::run(const Rows& queries, const Call& call, const Take& take) const {
+    const size_t block = queries_a_block();
+    for (size_t first = 0; first < queries.n; first += block)
+        run_block(queries.slice(first, std::min(block, queries.n - first)), first, call, take);
+}
+
+void ExhaustiveSearch::run_block(const Rows& queries, size_t first_query, const Call& call, const Take& take) const {
+    const size_t n = codes.n;
+    const int threads = threads_for(call, double(queries.n) * double(n) * double(codes.code_bytes()) / 16);
+    const bool each = allowed.size() > 1;
+    const auto batch = each ? nullptr : codec.batch_scorer(metric, codes, queries);
+    std::vector<Worker> workers{size_t(threads)};
+    const auto worker = [&](int thread) -> BatchScan& {  // made by the thread that uses it
+        Worker& mine = workers[size_t(thread)];
+        if (!mine) mine = batch ? batch->start(empty) : std::make_unique<ScanEach>(*this, queries, first_query);
+        return *mine;
+    };
+    worker(0);  // also where there are no rows, so that queries are checked
+    const size_t step = rows_a_task(codes, n, queries.n, threads);
+    const Bitset* shared = allowed.size() == 1 ? allowed[0] : nullptr;
+    parallel_for((n + step - 1) / step, threads, call, [&](size_t task, int thread) {
+        const size_t first = task * step;
+        worker(thread).scan({uint32_t(first), uint32_t(std::min(first + step, n))}, shared);
+    });
+    // result() scores the last candidates with the worker's own scratch: a query at a time, but threads only where the
+    // lists are long enough to be worth it and no scratch is shared.
+    parallel_for(queries.n, 1, call, [&](size_t query, int) {
+        TopK& top = worker(0).result(query);
+        for (size_t t = 1; t < workers.size(); ++t)
+            if (workers[t]) top.merge(workers[t]->result(query));
+        take(first_query + query, top.sorted());
+    });
+}
+
+}  // namespace annkit

@@ -1,0 +1,58 @@
+// Which rows an index holds: their ids, and which of them have been removed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "annkit/core/bitset.h"
+#include "annkit/core/id_table.h"
+
+namespace annkit {
+
+class Reader;
+class Writer;
+
+// A caller's filter: ids that are allowed, or a mask read as mask[id].
+struct Filter {
+    bool is_mask = false;
+    std::span<const int64_t> ids;
+    std::span<const uint8_t> mask;
+};
+
+using Ids = std::optional<std::span<const int64_t>>;  // none: the next ones
+
+class Members {
+  public:
+    size_t rows() const { return table_.size(); }  // removed ones included
+    size_t size() const { return rows() - removed_; }
+    size_t removed() const { return removed_; }
+    const IdTable& ids() const { return table_; }
+    int64_t id(uint32_t row) const { return table_.id(row); }
+    size_t nbytes() const { return table_.nbytes() + alive_.bytes(); }
+
+    // Throws ValueError where an id is negative, is given twice, or is held already and replace is false.
+    // Returns the rows that adding these ids would replace.
+    std::vector<uint32_t> check_new(const Ids& ids, size_t n, bool replace) const;
+    void append(const Ids& ids, size_t n);   // leaves everything as it was if it throws
+    std::vector<uint32_t> rows_of(std::span<const int64_t> ids) const;  // KeyError names the first unknown
+    void remove(std::span<const uint32_t> rows);
+    std::vector<uint32_t> live_rows() const;
+    void keep(const std::vector<uint32_t>& live);  // compaction
+
+    const Bitset* alive() const { return removed_ ? &alive_ : nullptr; }  // null: all are
+    Bitset allowed(const Filter& filter) const;                           // and alive
+
+    void save(Writer& out) const;
+    static void load(const Reader& in, Members& into);
+
+  private:
+    bool is_alive(uint32_t row) const { return removed_ == 0 || alive_.test(row); }
+
+    IdTable table_;
+    Bitset alive_;  // kept while rows are removed
+    size_t removed_ = 0;
+};
+
+}  // namespace annkit

@@ -1,0 +1,25 @@
+// Decompositions: the only door to Eigen. Matrices are row-major float64, as NumPy lays them out.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace annkit {
+
+struct SymmetricEigen {
+    std::vector<double> values;   // n, largest first
+    std::vector<double> vectors;  // n x n, a row each
+};
+// Of a symmetric matrix; only its lower half is read.
+SymmetricEigen symmetric_eigen(std::span<const double> matrix, size_t n);
+
+struct Svd {
+    std::vector<double> u, singular, vt;  // rows x r, r, r x cols with r = min(rows, cols); singular values fall
+};
+Svd svd(std::span<const double> matrix, size_t rows, size_t cols);
+
+// The orthogonal matrix nearest to a square one: u vt of its decomposition (orthogonal Procrustes, Schoenemann 1966).
+std::vector<double> nearest_orthogonal(std::span<const double> matrix, size_t n);
+
+}  // namespace annkit

@@ -1,0 +1,18 @@
+// Which loader reads which kind: one row a class.
+#include "annkit/codec/bits.h"
+#include "annkit/codec/certified.h"
+#include "annkit/codec/raw.h"
+#include "annkit/core/registry.h"
+#include "annkit/index/flat.h"
+#include "annkit/registry.h"
+
+namespace annkit {
+
+void register_parts() {
+    Registry<Codec>::add("raw", Raw::load);
+    Registry<Codec>::add("bits", Bits::load);
+    Registry<Codec>::add("certified", Certified::load);
+    Registry<Index>::add("flat", Flat::load);
+}
+
+}  // namespace annkit

@@ -1,0 +1,5 @@
+#pragma once
+
+namespace annkit {
+void register_parts();  // before anything is loaded; again does nothing
+}

@@ -1,0 +1,179 @@
+// Float kernels written once over a vector type V; each file of an instruction set brings its own V and includes this.
+//
+// V: Reg, kLanes, zero, set1, load (float, Half, Bf16), load_part (the first n < kLanes elements, zeros behind),
+// store, add, sub, fma (a * b + c), le (bit mask of lanes with a <= b), sum4 (the sums of four registers).
+#pragma once
+
+#include "annkit/simd/kernels.h"
+
+namespace annkit::simd {
+namespace {
+
+struct Half {
+    uint16_t bits;
+};
+struct Bf16 {
+    uint16_t bits;
+};
+
+template <class V, class T, bool kL2>
+void score_float_rows(const void* query, const void* const* rows, size_t dim, size_t n, float* out) {
+    const auto* q = static_cast<const float*>(query);
+    const size_t whole = dim - dim % V::kLanes;
+    for (size_t i = 0; i < n; i += 4) {
+        const T* r[4];  // beyond the last row: the last row again, so that every row takes the same path
+        for (size_t t = 0; t < 4; ++t) r[t] = static_cast<const T*>(rows[i + t < n ? i + t : n - 1]);
+        typename V::Reg sum[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+        const auto step = [&](auto qj, auto xj, size_t t) {
+            if constexpr (kL2) {
+                const auto diff = V::sub(qj, xj);
+                sum[t] = V::fma(diff, diff, sum[t]);
+            } else {
+                sum[t] = V::fma(qj, xj, sum[t]);
+            }
+        };
+        for (size_t j = 0; j < whole; j += V::kLanes) {
+            const auto qj = V::load(q + j);
+#pragma GCC unroll 4
+            for (size_t t = 0; t < 4; ++t) step(qj, V::load(r[t] + j), t);
+        }
+        if (whole < dim) {
+            const auto qj = V::load_part(q + whole, dim - whole);
+#pragma GCC unroll 4
+            for (size_t t = 0; t < 4; ++t) step(qj, V::load_part(r[t] + whole, dim - whole), t);
+        }
+        float sums[4];
+        V::sum4(sum[0], sum[1], sum[2], sum[3], sums);
+        for (size_t t = 0; t < 4 && i + t < n; ++t) out[i + t] = kL2 ? sums[t] : -sums[t];
+    }
+}
+
+// Tile: lanes of the registers run across queries, elements of rows are broadcast. Rows need no transposing, and
+// bounds are compared a register at a time.
+template <class V, size_t kVecs, size_t kRows>
+struct FloatTile {
+    static constexpr size_t kLanes = V::kLanes * kVecs;
+    static_assert(kLanes <= kMaxLanes && kRows * kLanes <= kMinHits);
+
+    static size_t panel_bytes(size_t dim) { return dim * kLanes * sizeof(float); }
+
+    static void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel) {
+        auto* out = static_cast<float*>(panel);
+        for (size_t lane = 0; lane < kLanes; ++lane) {
+            const auto* q = static_cast<const float*>(lane < n ? queries[lane] : nullptr);
+            for (size_t j = 0; j < dim; ++j) out[j * kLanes + lane] = lane < n ? q[j] : 0.0f;
+        }
+    }
+
+    // Rows a multiple of 1 KB apart would fall into the same few sets of the first cache.
+    static size_t stride(size_t dim) {
+        const size_t bytes = (dim * sizeof(float) + 63) / 64 * 64;
+        return bytes % 1024 == 0 ? bytes + 64 : bytes;
+    }
+    static size_t rows_bytes(size_t dim, size_t n) { return stride(dim) * n; }
+
+    template <class T>
+    static void pack_rows(const void* const* rows, size_t n, size_t dim, void* out) {
+        const size_t whole = dim - dim % V::kLanes;
+        for (size_t i = 0; i < n; ++i) {
+            auto* to = reinterpret_cast<float*>(static_cast<char*>(out) + i * stride(dim));
+            const auto* from = static_cast<const T*>(rows[i]);
+            for (size_t j = 0; j < whole; j += V::kLanes) V::store(to + j, V::load(from + j));
+            if (whole < dim) {
+                float rest[V::kLanes];
+                V::store(rest, V::load_part(from + whole, dim - whole));
+                for (size_t j = whole; j < dim; ++j) to[j] = rest[j - whole];
+            }
+        }
+    }
+
+    // R rows: R * kVecs sums stay in registers through the whole of dim.
+    template <size_t R>
+    static size_t block(const TileArgs& a, size_t row, TileHit* hits) {
+        static_assert(R % 3 == 0 || R == 1);
+        const auto* base = static_cast<const char*>(a.rows) + row * a.stride;
+        const auto* panel = static_cast<const float*>(a.panel);
+        const size_t stride = a.stride;
+        constexpr size_t kGroups = R == 1 ? 1 : R / 3;  // a pointer for three rows: base, base + stride, base + 2 * stride
+        const char* p[kGroups];
+        for (size_t g = 0; g < kGroups; ++g) p[g] = base + 3 * g * stride;
+        typename V::Reg sum[R][kVecs];
+#pragma GCC unroll 64
+        for (size_t r = 0; r < R; ++r)
+#pragma GCC unroll 8
+            for (size_t v = 0; v < kVecs; ++v) sum[r][v] = V::zero();
+        const size_t bytes = a.dim * sizeof(float);
+        for (size_t j = 0; j < bytes; j += sizeof(float), panel += kLanes) {
+            typename V::Reg q[kVecs];
+#pragma GCC unroll 8
+            for (size_t v = 0; v < kVecs; ++v) q[v] = V::load(panel + v * V::kLanes);
+#pragma GCC unroll 64
+            for (size_t r = 0; r < R; ++r) {
+                const auto x = V::set1(*reinterpret_cast<const float*>(p[r / 3] + (r % 3) * stride + j));
+#pragma GCC unroll 8
+                for (size_t v = 0; v < kVecs; ++v) sum[r][v] = V::fma(x, q[v], sum[r][v]);
+            }
+        }
+        size_t found = 0;
+#pragma GCC unroll 64
+        for (size_t r = 0; r < R; ++r) {
+            const auto mul = V::set1(a.mul[row + r]), add = V::set1(a.add[row + r]);
+#pragma GCC unroll 8
+            for (size_t v = 0; v < kVecs; ++v) {
+                const auto score = V::fma(sum[r][v], mul, add);
+                const uint32_t mask = V::le(score, V::load(a.bounds + v * V::kLanes));
+                if (mask) [[unlikely]]
+                    found += emit(score, mask, uint32_t(row + r), uint32_t(v * V::kLanes), hits + found);
+            }
+        }
+        return found;
+    }
+
+    [[gnu::noinline]] static size_t emit(typename V::Reg score, uint32_t mask, uint32_t row, uint32_t lane, TileHit* hits) {
+        float scores[V::kLanes];
+        V::store(scores, score);
+        size_t found = 0;
+        for (; mask; mask &= mask - 1) {
+            const auto i = uint32_t(__builtin_ctz(mask));
+            hits[found++] = {scores[i], row, lane + i};
+        }
+        return found;
+    }
+
+    static TileResult run(const TileArgs& a) {
+        size_t row = a.first, hits = 0;
+        for (; row + kRows <= a.n; row += kRows) {
+            if (hits + kRows * kLanes > a.capacity) return {row, hits};
+            hits += block<kRows>(a, row, a.hits + hits);
+        }
+        for (; row < a.n; ++row) {
+            if (hits + kLanes > a.capacity) return {row, hits};
+            hits += block<1>(a, row, a.hits + hits);
+        }
+        return {row, hits};
+    }
+
+    template <class T>
+    static constexpr Tile tile() {
+        return {kLanes, panel_bytes, pack_queries, rows_bytes, pack_rows<T>, stride, run};
+    }
+};
+
+// Shapes: kVecs registers of queries by kRows rows, wide and narrow.
+template <class V, size_t kWideVecs, size_t kWideRows, size_t kNarrowVecs, size_t kNarrowRows>
+void fill_floats(Kernels& k) {
+    using Wide = FloatTile<V, kWideVecs, kWideRows>;
+    using Narrow = FloatTile<V, kNarrowVecs, kNarrowRows>;
+    k.l2[kF32] = score_float_rows<V, float, true>;
+    k.l2[kF16] = score_float_rows<V, Half, true>;
+    k.l2[kBf16] = score_float_rows<V, Bf16, true>;
+    k.ip[kF32] = score_float_rows<V, float, false>;
+    k.ip[kF16] = score_float_rows<V, Half, false>;
+    k.ip[kBf16] = score_float_rows<V, Bf16, false>;
+    k.tiles[kF32] = {Wide::template tile<float>(), Narrow::template tile<float>()};
+    k.tiles[kF16] = {Wide::template tile<Half>(), Narrow::template tile<Half>()};
+    k.tiles[kBf16] = {Wide::template tile<Bf16>(), Narrow::template tile<Bf16>()};
+}
+
+}  // namespace
+}  // namespace annkit::simd

@@ -1,0 +1,114 @@
+// The table of kernels: every hot loop of annkit, one table an instruction set.
+//
+// A file of an instruction set includes its intrinsics and headers of this folder only (a standard header inlined in a
+// file built for AVX-512 would leak AVX-512 code into the rest of the program through the linker).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace annkit::simd {
+
+enum class Level : uint8_t { scalar, neon, avx2, avx512 };
+
+// Element types of rows, in the order of the tables below.
+enum Element : uint8_t { kF32, kF16, kBf16, kU8, kI8, kElements };
+
+// Scores n scattered rows against one query; a smaller score is nearer. The query is float32 for the float elements and
+// of the rows' own type for u8 and i8. The order of additions depends on dim and the level alone, never on n or on the
+// row's place: these are the canonical scores. l2: sum (q - x)^2; ip: -sum q x (exact integers for u8 and i8, rounded
+// to float once).
+using ScoreRows = void (*)(const void* query, const void* const* rows, size_t dim, size_t n, float* out);
+
+// Tiles: a panel of queries (packed once a batch) against a tile of rows (packed once a tile, or used as they lie).
+// A tile filters: it reports the pairs whose score, known up to rounding, is not above the lane's bound.
+struct TileHit {
+    float score;
+    uint32_t row;   // within the tile
+    uint32_t lane;  // within the panel
+};
+struct TileArgs {
+    const void* panel;
+    const void* rows;
+    size_t stride;        // bytes from one packed row to the next, where rows lie one after the other
+    size_t dim;           // elements a row; for bits: bytes a code
+    size_t n;             // rows in the tile
+    size_t first;         // start here: what an earlier call returned as next
+    const float* mul;     // score = mul[row] * dot + add[row]; unused by bits
+    const float* add;
+    const float* bounds;  // one a lane, NaN for a lane without a query: it reports nothing
+    TileHit* hits;
+    size_t capacity;      // of hits; at least kMinHits
+};
+struct TileResult {
+    size_t next;  // first row not yet done; n when finished. The caller drains the hits, tightens bounds and goes on.
+    size_t hits;
+};
+inline constexpr size_t kMinHits = 2048;
+inline constexpr size_t kMaxLanes = 64;
+
+struct Tile {
+    size_t lanes;
+    size_t (*panel_bytes)(size_t dim);
+    void (*pack_queries)(const void* const* queries, size_t n, size_t dim, void* panel);  // n <= lanes; 64-byte aligned
+    size_t (*rows_bytes)(size_t dim, size_t n);
+    void (*pack_rows)(const void* const* rows, size_t n, size_t dim, void* out);  // 64-byte aligned
+    size_t (*stride)(size_t dim);                                                 // of packed rows; 0: they interleave
+    TileResult (*run)(const TileArgs&);
+};
+struct TilePair {
+    Tile wide, narrow;  // narrow: for what is left of a batch (lanes of narrow <= lanes of wide)
+};
+
+// Lower bounds of the scores of rows kept as 8-bit codes x ~ offset + scale * code, |x - decoded| <= error.
+struct Sq8Row {
+    float scale, offset, error, norm2;  // norm2 = |x|^2
+};
+struct Sq8Query {
+    const int16_t* codes;  // q ~ scale * code; dim of them, readable up to a multiple of 64
+    float scale, sum;      // sum = sum of the query's entries
+    float norm;            // |q|, rounded up
+    float mul, add;        // bound = mul * (estimated dot + error * norm + slack) + add + norm_weight * norm2
+    float norm_weight, slack;
+};
+
+// What this machine can do at most, by plain loops: the benches put kernels beside them.
+struct Probes {
+    uint64_t (*fma)(uint64_t rounds);                      // runs fused multiply-adds; returns how many float operations
+    uint64_t (*shuffle)(uint64_t rounds);                  // returns how many 16-byte lanes were shuffled
+    uint64_t (*read)(const void* data, size_t bytes);      // reads every byte, data 64-byte aligned, bytes % 1024 == 0
+};
+
+struct Kernels {
+    Level level;
+    ScoreRows l2[kElements];
+    ScoreRows ip[kElements];
+    TilePair tiles[kElements];
+
+    ScoreRows hamming;  // dim counts bytes
+    void (*hamming_scan)(const uint8_t* query, const uint8_t* codes, size_t bytes, size_t n, float* out);
+    TilePair hamming_tiles;
+
+    void (*sq8_lower)(const Sq8Query&, const uint8_t* codes, const Sq8Row* rows, size_t dim, size_t n, float* out);
+
+    // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
+    size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);
+
+    void (*widen[2])(const uint16_t* in, size_t n, float* out);   // f16, bf16 to f32
+    void (*narrow[2])(const float* in, size_t n, uint16_t* out);  // nearest, ties to even; overflow to infinity
+    Probes probes;
+};
+
+// The best table that this machine runs, ANNKIT_SIMD allows and that has been tested on real hardware.
+const Kernels& kernels();
+// The table of one level, for tests and benches; null where this machine or build does not have it.
+const Kernels* kernels_at(Level level);
+const char* name(Level level);
+
+// Filled on top of the level below; defined in the file of the level, and called only where the machine has it.
+void fill_scalar(Kernels&);
+void fill_neon(Kernels&);
+void fill_avx2(Kernels&);
+void fill_avx512(Kernels&);
+
+}  // namespace annkit::simd

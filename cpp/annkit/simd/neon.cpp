@@ -1,0 +1,54 @@
+// NEON, part of every aarch64 processor.
+#include <arm_neon.h>
+
+#include "annkit/simd/bytes_neon.h"
+#include "annkit/simd/convert_neon.h"
+#include "annkit/simd/float_kernels.h"
+#include "annkit/simd/hamming_neon.h"
+#include "annkit/simd/probes_neon.h"
+
+namespace annkit::simd {
+namespace {
+
+struct F32x4 {
+    using Reg = float32x4_t;
+    static constexpr size_t kLanes = 4;
+    static Reg zero() { return vdupq_n_f32(0); }
+    static Reg set1(float x) { return vdupq_n_f32(x); }
+    static Reg load(const float* p) { return vld1q_f32(p); }
+    static Reg load(const Half* p) {
+        return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const uint16_t*>(p))));
+    }
+    static Reg load(const Bf16* p) {
+        return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(reinterpret_cast<const uint16_t*>(p)), 16));
+    }
+    template <class T>
+    static Reg load_part(const T* p, size_t n) {
+        T whole[4] = {};
+        for (size_t i = 0; i < n; ++i) whole[i] = p[i];
+        return load(whole);
+    }
+    static void store(float* p, Reg x) { vst1q_f32(p, x); }
+    static Reg add(Reg a, Reg b) { return vaddq_f32(a, b); }
+    static Reg sub(Reg a, Reg b) { return vsubq_f32(a, b); }
+    static Reg fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
+    static uint32_t le(Reg a, Reg b) {
+        const uint32x4_t weights = {1, 2, 4, 8};
+        return vaddvq_u32(vandq_u32(vcleq_f32(a, b), weights));
+    }
+    static void sum4(Reg a, Reg b, Reg c, Reg d, float* out) {
+        vst1q_f32(out, vpaddq_f32(vpaddq_f32(a, b), vpaddq_f32(c, d)));
+    }
+};
+
+}  // namespace
+
+void fill_neon(Kernels& k) {
+    fill_floats<F32x4, 2, 9, 1, 12>(k);
+    fill_bytes(k);
+    fill_hamming(k);
+    fill_convert(k);
+    fill_probes(k);
+}
+
+}  // namespace annkit::simd

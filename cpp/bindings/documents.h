@@ -1,0 +1,286 @@
+// The docstrings of the compiled classes (numpydoc). Their examples run as doctests.
+#pragma once
+
+namespace annkit::bindings::documents {
+
+inline constexpr char kFlat[] = R"doc(Exhaustive search: every query looks at every row, so results are exact for the codes kept.
+
+One query runs at the speed of memory, a batch at that of the multiply-add units. Results do not depend on batch size or
+threads; rows of equal distance come in the order of their ids.
+
+Parameters
+----------
+codec : Codec, optional
+    How rows are kept: ``Raw("f32")`` (the default), another ``Raw`` type, or ``Bits()``. It is copied.
+metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
+    "l2" is the squared Euclidean distance, "euclidean" its root, "ip" the inner product itself (largest first),
+    "cosine" 1 - cosine (a row of zeros has distance 1 to everything), "hamming" a count of bits, for ``Bits()`` alone.
+scan : {None, "sq8"}, optional
+    "sq8" keeps an 8-bit sketch of every float row besides, with a bound of its error. Small batches then read a quarter
+    of the memory and look at the floats only where the bound cannot decide: the results are the same.
+
+Notes
+-----
+Searches may run beside each other from any thread. ``add``, ``remove`` and ``compact`` wait until no search runs, and
+searches wait for them.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> index = ak.Flat(metric="l2").add(np.array([[0, 0], [1, 0], [0, 3]], np.float32))
+>>> distances, ids = index.search(np.array([[0.9, 0]], np.float32), k=2)
+>>> ids
+array([[1, 0]])
+>>> distances.round(2)
+array([[0.01, 0.81]], dtype=float32))doc";
+
+inline constexpr char kFit[] = R"doc(Learn what the parts of the index learn from data; nothing for codecs that learn nothing.
+
+Parameters
+----------
+x : array_like of shape (n, dim)
+
+Returns
+-------
+self)doc";
+
+inline constexpr char kAdd[] = R"doc(Add rows.
+
+Parameters
+----------
+x : array_like of shape (n, dim), or (dim,) for one row
+    float32, float64, float16, bfloat16, uint8 or int8, of any strides; packed bits as uint8 of shape (n, bits / 8).
+ids : array_like of int64, shape (n,), optional
+    Distinct, not negative, and new. By default they count on from the largest id ever used.
+replace : bool, default False
+    Rows whose ids the index holds already are replaced.
+progress : bool or callable, optional
+    True draws a bar with tqdm; a callable gets (done, total) in rows.
+threads : int, optional
+
+Returns
+-------
+self
+
+Raises
+------
+ValueError
+    Wrong shape, NaN or infinite values, a squared norm beyond a quarter of the largest float32, a value beyond float16,
+    or ids that are negative, repeated or held already. The index is as it was.
+TypeError
+    A dtype that the codec does not take.)doc";
+
+inline constexpr char kSearch[] = R"doc(Find the k nearest rows of each query.
+
+Parameters
+----------
+queries : array_like of shape (nq, dim), or (dim,) for one query
+k : int, default 10
+filter : array_like or list of them, optional
+    Only these rows are found: an array of ids, or a boolean mask read as ``mask[id]``; a list gives one a query.
+threads : int, optional
+
+Returns
+-------
+SearchResult
+    ``distances`` and ``ids``, both of shape (nq, k), nearest first, ties by id. Where there are fewer than k hits, ids
+    are -1 and distances inf (-inf for "ip", the largest int32 for Hamming).
+
+Raises
+------
+ValueError
+    Wrong dimension or shape, NaN or infinite values, k < 1, or a filter mask shorter than the largest id.
+TypeError
+    A dtype that the codec does not take.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> index = ak.Flat(metric="ip").add(np.eye(3, dtype=np.float32))
+>>> index.search(np.array([1, 2, 3], np.float32), k=2, filter=[0, 1])
+SearchResult(distances=array([[2., 1.]], dtype=float32), ids=array([[1, 0]])))doc";
+
+inline constexpr char kRangeSearch[] = R"doc(Find all rows within a radius of each query.
+
+Parameters
+----------
+queries : array_like of shape (nq, dim), or (dim,) for one query
+radius : float
+    In the metric's own terms, border included; for "ip", the least inner product.
+filter : array_like or list of them, optional
+    As in ``search``.
+threads : int, optional
+
+Returns
+-------
+RangeResult
+    ``lims`` of shape (nq + 1,), ``distances`` and ``ids`` of shape (lims[-1],): the hits of query i lie from lims[i] to
+    lims[i + 1], nearest first, ties by id.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> index = ak.Flat(metric="euclidean").add(np.array([[0, 0], [3, 4], [0, 6]], np.float32))
+>>> index.range_search(np.zeros((1, 2), np.float32), radius=5)
+RangeResult(lims=array([0, 2]), distances=array([0., 5.], dtype=float32), ids=array([0, 1])))doc";
+
+inline constexpr char kRemove[] = R"doc(Remove rows by id.
+
+Parameters
+----------
+ids : array_like of int64
+
+Returns
+-------
+self
+
+Raises
+------
+KeyError
+    An id that is not in the index; nothing is removed then.)doc";
+
+inline constexpr char kCompact[] = R"doc(Give back the memory of removed rows. It happens by itself when they are many.
+
+Returns
+-------
+self)doc";
+
+inline constexpr char kReconstruct[] = R"doc(Return rows as they are stored.
+
+Parameters
+----------
+ids : array_like of int64, shape (n,)
+
+Returns
+-------
+ndarray of shape (n, dim)
+    float32 for the float codecs, the codec's own type for integers, packed uint8 for bits.
+
+Raises
+------
+KeyError
+    An id that is not in the index.)doc";
+
+inline constexpr char kSave[] = R"doc(Save to a file, whole or not at all: after a crash the old file or the new one is there.
+
+Parameters
+----------
+file : path or binary file object
+
+Raises
+------
+OSError
+    The file could not be written; it is as it was.)doc";
+
+inline constexpr char kToBytes[] = R"doc(Return the bytes that ``save`` would write.
+
+Returns
+-------
+bytes)doc";
+
+inline constexpr char kFromBytes[] = R"doc(Load an index from the bytes of ``to_bytes``.
+
+Parameters
+----------
+data : bytes-like
+
+Returns
+-------
+Index
+
+Raises
+------
+FormatError
+    A ValueError: the bytes are damaged, or not an index.)doc";
+
+inline constexpr char kLoad[] = R"doc(Load an index from a file. Nothing in a file is ever executed.
+
+Parameters
+----------
+file : path or binary file object
+mmap : bool, default False
+    Open in place: rows are read when they are needed and shared between processes. The index is then read-only, and its
+    codes are not compared with their checksums.
+
+Returns
+-------
+Index
+
+Raises
+------
+FormatError
+    A ValueError: the file is damaged, of a newer format, or not an index.
+OSError
+    The file cannot be read.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np, tempfile, pathlib
+>>> path = pathlib.Path(tempfile.mkdtemp()) / "demo.ak"
+>>> ak.Flat().add(np.eye(3, dtype=np.float32)).save(path)
+>>> len(ak.load(path, mmap=True))
+3)doc";
+
+inline constexpr char kHammingTopk[] = R"doc(Find the k nearest codes of each query by Hamming distance.
+
+Parameters
+----------
+queries : ndarray of uint8, shape (nq, bits / 8)
+codes : ndarray of uint8, shape (n, bits / 8)
+    Read where it lies.
+k : int, default 10
+threads : int, optional
+
+Returns
+-------
+SearchResult
+    int32 ``distances`` and ``ids`` (positions in codes), shape (nq, k); padding as in ``Flat.search``.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> codes = np.array([[0b0000], [0b0001], [0b0111]], np.uint8)
+>>> ak.hamming.topk(codes[:1], codes, k=2)
+SearchResult(distances=array([[0, 1]], dtype=int32), ids=array([[0, 1]])))doc";
+
+inline constexpr char kHammingRange[] = R"doc(Find all codes within a Hamming radius of each query.
+
+Parameters
+----------
+queries : ndarray of uint8, shape (nq, bits / 8)
+codes : ndarray of uint8, shape (n, bits / 8)
+radius : int
+    Border included.
+threads : int, optional
+
+Returns
+-------
+RangeResult
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> codes = np.array([[0b0000], [0b0001], [0b0111]], np.uint8)
+>>> ak.hamming.range(codes[:1], codes, radius=1)
+RangeResult(lims=array([0, 2]), distances=array([0, 1], dtype=int32), ids=array([0, 1])))doc";
+
+inline constexpr char kHammingPairwise[] = R"doc(Return the Hamming distances of all pairs.
+
+Parameters
+----------
+a : ndarray of uint8, shape (na, bits / 8)
+b : ndarray of uint8, shape (nb, bits / 8)
+threads : int, optional
+
+Returns
+-------
+ndarray of int32, shape (na, nb)
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> ak.hamming.pairwise(np.array([[0], [255]], np.uint8), np.array([[1]], np.uint8))
+array([[1],
+       [7]], dtype=int32))doc";
+
+}  // namespace annkit::bindings::documents

@@ -1,0 +1,185 @@
+#include <pybind11/stl/filesystem.h>
+
+#include "annkit/codec/certified.h"
+#include "annkit/core/errors.h"
+#include "annkit/core/registry.h"
+#include "annkit/core/writer.h"
+#include "annkit/index/flat.h"
+#include "arrays.h"
+#include "documents.h"
+#include "module.h"
+#include "results.h"
+
+namespace annkit::bindings {
+namespace {
+
+Input input_for(const Index& index, py::handle given, std::string_view what) {
+    Input input = rows_from(given, what);
+    if (index.query_type(input.rows.dtype) == Dtype::bits) input.rows = as_bits(input.rows);
+    return input;
+}
+
+py::object add(py::object self, py::handle x, py::handle ids, bool replace, py::handle progress, py::handle threads) {
+    auto& index = self.cast<Index&>();
+    const Input input = input_for(index, x, "the array");
+    std::optional<py::array_t<int64_t>> given;
+    Ids view;
+    if (!ids.is_none()) {
+        given = ids_from(ids, "ids");
+        view = std::span(given->data(), size_t(given->size()));
+    }
+    PythonMonitor monitor(progress, input.rows.n);
+    const Call call{threads_from(threads), &monitor};
+    run([&] { index.add(input.rows, view, replace, call); });
+    monitor.finish();
+    return self;
+}
+
+py::object search(const Index& index, py::handle queries, py::handle k_given, py::handle filter, py::handle threads) {
+    const Input input = input_for(index, queries, "the query");
+    const size_t k = count_from(k_given, "k");
+    const Filters filters(filter, input.rows.n);
+    PythonMonitor monitor;
+    const Call call{threads_from(threads), &monitor};
+    SearchArrays out(index.metric(), input.rows.n, k);
+    run([&] { index.search(input.rows, k, filters.all(), call, out.answer); });
+    return out.result();
+}
+
+py::object range_search(const Index& index, py::handle queries, float radius, py::handle filter, py::handle threads) {
+    const Input input = input_for(index, queries, "the query");
+    check(!std::isnan(radius), "radius is nan, expected a number");
+    const Filters filters(filter, input.rows.n);
+    PythonMonitor monitor;
+    const Call call{threads_from(threads), &monitor};
+    return range_result(index.metric(), run([&] { return index.range_search(input.rows, radius, filters.all(), call); }));
+}
+
+py::array reconstruct(const Index& index, py::handle ids) {
+    const py::array_t<int64_t> wanted = ids_from(ids, "ids");
+    const std::span view(wanted.data(), size_t(wanted.size()));
+    const auto fill = [&](auto array) -> py::array {
+        void* data = array.mutable_data();
+        run([&] { index.reconstruct(view, data); });
+        return array;
+    };
+    switch (index.decoded()) {
+        case Dtype::u8: return fill(new_array<uint8_t>(view.size(), index.dim()));
+        case Dtype::i8: return fill(new_array<int8_t>(view.size(), index.dim()));
+        case Dtype::bits: return fill(new_array<uint8_t>(view.size(), index.dim() / 8));
+        default: return fill(new_array<float>(view.size(), index.dim()));
+    }
+}
+
+py::bytes to_bytes(const Index& index) {
+    PythonMonitor monitor;
+    const auto bytes = run([&] {
+        const auto held = index.hold();
+        Writer out(index.kind());
+        index.save(out);
+        return out.to_bytes(&monitor);
+    });
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+void save(const Index& index, py::object target) {
+    if (py::hasattr(target, "write")) {
+        target.attr("write")(to_bytes(index));
+        return;
+    }
+    const auto path = py::cast<std::filesystem::path>(target);
+    PythonMonitor monitor;
+    const bool durable = run([&] {
+        const auto held = index.hold();
+        Writer out(index.kind());
+        index.save(out);
+        return out.save(path, &monitor);
+    });
+    if (!durable && PyErr_WarnEx(PyExc_RuntimeWarning, "the file is saved, but its folder could not be synced", 1) != 0)
+        throw py::error_already_set();
+}
+
+std::unique_ptr<Index> from_bytes(const py::buffer& given) {
+    const py::buffer_info info = given.request();
+    check<TypeError>(info.ndim == 1 && info.itemsize == 1, "expected a buffer of bytes");
+    PythonMonitor monitor;
+    return run([&] {
+        const auto* data = static_cast<const std::byte*>(info.ptr);
+        return Registry<Index>::load_file(Reader::from_bytes({data, size_t(info.size)}, nullptr, &monitor));
+    });
+}
+
+std::unique_ptr<Index> load(py::object source, bool mmap) {
+    if (py::hasattr(source, "read")) {
+        check(!mmap, "mmap=True needs a path, got a file object");
+        return from_bytes(source.attr("read")());
+    }
+    const auto path = py::cast<std::filesystem::path>(source);
+    PythonMonitor monitor;
+    return run([&] { return Registry<Index>::open(path, mmap, &monitor); });
+}
+
+std::unique_ptr<Flat> make_flat(py::object codec, std::string_view metric_name, py::object scan) {
+    const Metric metric = metric_from(metric_name);
+    static const Raw plain("f32");
+    check<TypeError>(codec.is_none() || py::isinstance<Codec>(codec), "codec is ",
+                     py::cast<std::string>(py::repr(codec)), ", expected a codec such as annkit.Raw(\"f32\") or annkit.Bits()");
+    const Codec& given = codec.is_none() ? plain : codec.cast<const Codec&>();
+    if (scan.is_none()) return std::make_unique<Flat>(given, metric);
+    check(py::isinstance<py::str>(scan) && py::cast<std::string>(scan) == "sq8", "scan is ",
+          py::cast<std::string>(py::repr(scan)), ", expected None or \"sq8\"");
+    const auto* raw = dynamic_cast<const Raw*>(&given);
+    check(raw != nullptr, "scan=\"sq8\" is for float codecs, got ", given.repr());
+    return std::make_unique<Flat>(Certified(*raw, metric == Metric::cosine), metric);
+}
+
+}  // namespace
+
+void bind_indexes(py::module_& m) {
+    using py::arg;
+    const auto none = py::none();
+    py::class_<Index>(m, "Index", "What every index can do. See the subclasses.")
+        .def("fit", [](py::object self, py::handle) { return self; }, arg("x"), documents::kFit)
+        .def("add", add, arg("x"), arg("ids") = none, py::kw_only(), arg("replace") = false, arg("progress") = none,
+             arg("threads") = none, documents::kAdd)
+        .def("search", search, arg("queries"), arg("k") = 10, py::kw_only(), arg("filter") = none,
+             arg("threads") = none, documents::kSearch)
+        .def("range_search", range_search, arg("queries"), arg("radius"), py::kw_only(), arg("filter") = none,
+             arg("threads") = none, documents::kRangeSearch)
+        .def("remove",
+             [](py::object self, py::handle ids) {
+                 auto& index = self.cast<Index&>();
+                 const py::array_t<int64_t> given = ids_from(ids, "ids");
+                 run([&] { index.remove({given.data(), size_t(given.size())}); });
+                 return self;
+             },
+             arg("ids"), documents::kRemove)
+        .def("compact", [](py::object self) {
+                 auto& index = self.cast<Index&>();
+                 run([&] { index.compact(); });
+                 return self;
+             }, documents::kCompact)
+        .def("reconstruct", reconstruct, arg("ids"), documents::kReconstruct)
+        .def("save", save, arg("file"), documents::kSave)
+        .def("to_bytes", to_bytes, documents::kToBytes)
+        .def_static("from_bytes", from_bytes, arg("data"), documents::kFromBytes)
+        .def("__len__", &Index::size)
+        .def("__repr__", &Index::repr)
+        .def("__reduce__", [](py::object self) {
+            return py::make_tuple(py::type::of<Index>().attr("from_bytes"), py::make_tuple(self.attr("to_bytes")()));
+        })
+        .def("__copy__", [](const Index& self) { return from_bytes(to_bytes(self)); })
+        .def("__deepcopy__", [](const Index& self, py::handle) { return from_bytes(to_bytes(self)); }, arg("memo"))
+        .def_property_readonly("dim", &Index::dim, "int: the dimension (of bits: how many bits), 0 before the first rows.")
+        .def_property_readonly("metric", [](const Index& self) { return name(self.metric()); }, "str: the metric's name.")
+        .def_property_readonly("ids", [](const Index& self) { return to_array(self.ids()); },
+                               "ndarray of int64: the ids of all rows, in the order they are stored.")
+        .def_property_readonly("nbytes", &Index::nbytes, "int: the bytes that codes, norms and ids take.");
+
+    py::class_<Flat, Index>(m, "Flat", documents::kFlat)
+        .def(py::init(&make_flat), py::kw_only(), arg("codec") = none, arg("metric") = "l2", arg("scan") = none);
+
+    m.def("load", load, arg("file"), py::kw_only(), arg("mmap") = false, documents::kLoad);
+}
+
+}  // namespace annkit::bindings

@@ -1,0 +1,127 @@
+// Every kernel of every level, for the tests and for bench/kernels.py. Private: nothing here checks as the indexes do.
+#include "annkit/simd/kernels.h"
+
+#include <pybind11/stl.h>
+
+#include "annkit/core/errors.h"
+#include "annkit/core/memory.h"
+#include "arrays.h"
+#include "module.h"
+
+namespace annkit::bindings {
+namespace {
+
+using namespace simd;
+using Bytes = py::array_t<uint8_t, py::array::c_style>;  // rows as bytes, whatever their type
+
+const Kernels& table(std::string_view level) {
+    for (Level l : {Level::scalar, Level::neon, Level::avx2, Level::avx512})
+        if (name(l) == level && kernels_at(l) != nullptr) return *kernels_at(l);
+    fail("this machine has no level ", level);
+}
+
+std::vector<const void*> pointers(const Bytes& rows) {
+    std::vector<const void*> out;
+    for (py::ssize_t i = 0; i < rows.shape(0); ++i) out.push_back(rows.data(i, 0));
+    return out;
+}
+
+py::array_t<float> score_rows(std::string_view level, std::string_view metric, int element, const Bytes& query,
+                              const Bytes& rows, size_t dim, size_t repeats) {
+    const Kernels& k = table(level);
+    const ScoreRows score = metric == "hamming" ? k.hamming : (metric == "l2" ? k.l2 : k.ip)[element];
+    const auto p = pointers(rows);
+    py::array_t<float> out(py::ssize_t(p.size()));
+    const void* q = query.data();
+    float* data = out.mutable_data();
+    py::gil_scoped_release unlocked;
+    for (size_t r = 0; r < repeats; ++r) score(q, p.data(), dim, p.size(), data);
+    return out;
+}
+
+const TilePair& tiles(const Kernels& k, int element) { return element < 0 ? k.hamming_tiles : k.tiles[element]; }
+
+// All hits of a tile, with the calls resumed as often as the capacity asks for: (score, row, lane) each.
+py::tuple tile(std::string_view level, int element, bool wide, const Bytes& queries, const Bytes& rows, size_t dim,
+               std::vector<float> mul, std::vector<float> add, std::vector<float> bounds, size_t repeats, bool in_place) {
+    const Tile& t = wide ? tiles(table(level), element).wide : tiles(table(level), element).narrow;
+    const auto q = pointers(queries), r = pointers(rows);
+    check(q.size() <= t.lanes, "too many queries");
+    bounds.resize(t.lanes, std::numeric_limits<float>::quiet_NaN());
+    const Buffer panel = allocate(t.panel_bytes(dim)), packed = allocate(t.rows_bytes(dim, r.size()));
+    t.pack_queries(q.data(), q.size(), dim, panel.get());
+    t.pack_rows(r.data(), r.size(), dim, packed.get());
+    std::vector<TileHit> hits(kMinHits), all;
+    TileArgs args{panel.get(), in_place ? rows.data() : static_cast<const void*>(packed.get()),
+                  in_place ? size_t(rows.shape(1)) : t.stride(dim), dim, r.size(), 0, mul.data(), add.data(),
+                  bounds.data(), hits.data(), hits.size()};
+    {
+        py::gil_scoped_release unlocked;
+        for (size_t i = 0; i < repeats; ++i) {
+            all.clear();
+            for (args.first = 0; args.first < args.n;) {
+                const TileResult done = t.run(args);
+                all.insert(all.end(), hits.begin(), hits.begin() + ptrdiff_t(done.hits));
+                args.first = done.next;
+            }
+        }
+    }
+    py::list out;
+    for (const TileHit& hit : all) out.append(py::make_tuple(hit.score, hit.row, hit.lane));
+    return py::make_tuple(out, t.lanes);
+}
+
+py::array_t<float> hamming_scan(std::string_view level, const Bytes& query, const Bytes& codes) {
+    py::array_t<float> out(codes.shape(0));
+    table(level).hamming_scan(query.data(), codes.data(), size_t(codes.shape(1)), size_t(codes.shape(0)), out.mutable_data());
+    return out;
+}
+
+py::array_t<float> sq8_lower(std::string_view level, std::vector<int16_t> query, const Bytes& codes,
+                             py::array_t<float, py::array::c_style> rows, std::vector<float> settings) {
+    const auto dim = size_t(codes.shape(1)), n = size_t(codes.shape(0));
+    query.resize((dim + 63) / 64 * 64);
+    const Sq8Query q{query.data(), settings[0], settings[1], settings[2], settings[3], settings[4], settings[5], settings[6]};
+    py::array_t<float> out(codes.shape(0));
+    table(level).sq8_lower(q, codes.data(), reinterpret_cast<const Sq8Row*>(rows.data()), dim, n, out.mutable_data());
+    return out;
+}
+
+py::array_t<uint32_t> select(std::string_view level, std::vector<float> scores, float bound) {
+    std::vector<uint32_t> out(scores.size());
+    out.resize(table(level).select(scores.data(), scores.size(), bound, out.data()));
+    return to_array(out);
+}
+
+double probe(std::string_view level, std::string_view what, size_t amount, const Bytes& data) {
+    const Probes& p = table(level).probes;
+    py::gil_scoped_release unlocked;
+    if (what == "fma") return double(p.fma(amount));
+    if (what == "shuffle") return double(p.shuffle(amount));
+    for (size_t i = 0; i < amount; ++i) p.read(data.data(), size_t(data.size()) / 1024 * 1024);
+    return double(amount) * double(size_t(data.size()) / 1024 * 1024);
+}
+
+}  // namespace
+
+void bind_kernels(py::module_& m) {
+    py::module_ k = m.def_submodule("_kernels", "Every kernel of every level, for tests and benches.");
+    k.def("score_rows", score_rows);
+    k.def("tile", tile);
+    k.def("hamming_scan", hamming_scan);
+    k.def("sq8_lower", sq8_lower);
+    k.def("select", select);
+    k.def("widen", [](std::string_view level, int kind, std::vector<uint16_t> in) {
+        std::vector<float> out(in.size());
+        table(level).widen[kind](in.data(), in.size(), out.data());
+        return to_array(out);
+    });
+    k.def("narrow", [](std::string_view level, int kind, std::vector<float> in) {
+        std::vector<uint16_t> out(in.size());
+        table(level).narrow[kind](in.data(), in.size(), out.data());
+        return to_array(out);
+    });
+    k.def("probe", probe);
+}
+
+}  // namespace annkit::bindings

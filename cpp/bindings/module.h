@@ -1,0 +1,16 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace annkit::bindings {
+namespace py = pybind11;
+
+void bind_errors(py::module_& m);
+void bind_codecs(py::module_& m);
+void bind_indexes(py::module_& m);
+void bind_hamming(py::module_& m);
+void bind_simd(py::module_& m);
+void bind_kernels(py::module_& m);
+void bind_math(py::module_& m);
+
+}  // namespace annkit::bindings

@@ -1,0 +1,60 @@
+// annkit.simd, and the decompositions of math/ for their tests.
+#include <pybind11/stl.h>
+
+#include "annkit/math/hadamard.h"
+#include "annkit/math/linalg.h"
+#include "annkit/simd/kernels.h"
+#include "arrays.h"
+#include "module.h"
+
+namespace annkit::bindings {
+
+constexpr simd::Level kLevels[] = {simd::Level::scalar, simd::Level::neon, simd::Level::avx2, simd::Level::avx512};
+
+void bind_simd(py::module_& m) {
+    py::module_ module = m.def_submodule("simd", "The instruction set in use.");
+    module.def("level", [] { return simd::name(simd::kernels().level); },
+               R"doc(Return the instruction set in use: "scalar", "avx2", "avx512" or "neon".
+
+It is chosen when it is first needed; the environment variable ANNKIT_SIMD sets the highest.
+
+Returns
+-------
+str)doc");
+    module.def("levels", [] {
+        std::vector<std::string> names;
+        for (simd::Level level : kLevels)
+            if (simd::kernels_at(level) != nullptr) names.emplace_back(simd::name(level));
+        return names;
+    }, R"doc(Return the instruction sets that this machine and build have, lowest first.
+
+Returns
+-------
+list of str)doc");
+}
+
+using Matrix = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+void bind_math(py::module_& m) {
+    py::module_ math = m.def_submodule("_math", "Decompositions, for tests.");
+    const auto span = [](const Matrix& a) { return std::span(a.data(), size_t(a.size())); };
+    math.def("symmetric_eigen", [=](const Matrix& a) {
+        const SymmetricEigen out = symmetric_eigen(span(a), size_t(a.shape(0)));
+        return py::make_tuple(to_array(out.values), to_array(out.vectors).reshape({a.shape(0), a.shape(0)}));
+    });
+    math.def("svd", [=](const Matrix& a) {
+        const Svd out = svd(span(a), size_t(a.shape(0)), size_t(a.shape(1)));
+        const auto r = py::ssize_t(out.singular.size());
+        return py::make_tuple(to_array(out.u).reshape({a.shape(0), r}), to_array(out.singular),
+                              to_array(out.vt).reshape({r, a.shape(1)}));
+    });
+    math.def("nearest_orthogonal", [=](const Matrix& a) {
+        return to_array(nearest_orthogonal(span(a), size_t(a.shape(0)))).reshape({a.shape(0), a.shape(0)});
+    });
+    math.def("hadamard", [](std::vector<float> x) {
+        hadamard(x);
+        return to_array(x);
+    });
+}
+
+}  // namespace annkit::bindings

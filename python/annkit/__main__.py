@@ -1,0 +1,8 @@
+"""``python -m annkit`` is the ``annkit`` command."""
+
+import sys
+
+from annkit.bench.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

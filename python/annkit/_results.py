@@ -1,0 +1,41 @@
+"""What searches return."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SearchResult(NamedTuple):
+    """The nearest rows of each query, nearest first.
+
+    Attributes
+    ----------
+    distances : ndarray of shape (nq, k)
+        float32 in the metric's own terms, int32 for Hamming. Where there are fewer than k hits: inf (-inf for "ip"),
+        the largest int32 for Hamming.
+    ids : ndarray of int64, shape (nq, k)
+        -1 where there are fewer than k hits.
+    """
+
+    distances: NDArray[Any]
+    ids: NDArray[np.int64]
+
+
+class RangeResult(NamedTuple):
+    """All rows within a radius of each query, nearest first.
+
+    Attributes
+    ----------
+    lims : ndarray of int64, shape (nq + 1,)
+        The hits of query i lie from ``lims[i]`` to ``lims[i + 1]``.
+    distances : ndarray of shape (lims[-1],)
+        float32, or int32 for Hamming.
+    ids : ndarray of int64, shape (lims[-1],)
+    """
+
+    lims: NDArray[np.int64]
+    distances: NDArray[Any]
+    ids: NDArray[np.int64]
