@@ -12,8 +12,9 @@ class Shortlist {
   public:
     explicit Shortlist(const TopK& empty);
 
-    // Rows to come whose lower bound is above this are out. Rows come in rising order.
+    // Rows behind all seen so far are out if their lower bound is above bound(), any row if it is above limit().
     float bound() const { return bound_; }
+    float limit() const { return limit_; }
     // lower <= the row's score <= lower + width.
     template <class Score>
     void push(float lower, float width, uint32_t row, Score&& score) {
@@ -43,12 +44,12 @@ class Shortlist {
             for (size_t i = 0; i < n; ++i) rows[i] = pending_[first + i].row;
             score(rows, n, scores);
             for (size_t i = 0; i < n; ++i)
-                if (scores[i] <= top_.bound()) top_.push(scores[i], rows[i]);
+                if (scores[i] <= top_.kth()) top_.push(scores[i], rows[i]);
         }
         pending_.clear();
         width_ = 0;
         bound_ = top_.bound() < bound_ ? top_.bound() : bound_;
-        limit_ = top_.bound() < limit_ ? top_.bound() : limit_;
+        limit_ = top_.kth() < limit_ ? top_.kth() : limit_;
     }
 
     TopK top_;

@@ -143,31 +143,29 @@ class TileScan final : public BatchScan {
     void score_panel(const TileBatch::Panel& panel, bool in_place) {
         float bounds[simd::kMaxLanes], margins[simd::kMaxLanes];
         std::fill(bounds, bounds + panel.tile->lanes, std::numeric_limits<float>::quiet_NaN());
-        for (size_t lane = 0; lane < panel.n; ++lane) {
-            const TileBatch::Terms& query = b_.terms_[panel.first + lane];
-            margins[lane] = margin_of(query);
-            bounds[lane] = tile_bound(lists_[panel.first + lane].bound(), query, margins[lane]);
-        }
+        for (size_t lane = 0; lane < panel.n; ++lane) margins[lane] = margin_of(b_.terms_[panel.first + lane]);
         simd::TileArgs args{panel.data, in_place ? first_ : packed_.get(),
                             in_place ? b_.codes_.code_bytes() : panel.tile->stride(b_.scoring_.dim), b_.scoring_.dim, n_, 0,
                             mul_.data(), add_.data(), bounds, hits_.data(), hits_.size()};
+        bool moved = true;
         while (args.first < n_) {
+            for (size_t lane = 0; moved && lane < panel.n; ++lane)
+                bounds[lane] = tile_bound(lists_[panel.first + lane].bound(), b_.terms_[panel.first + lane], margins[lane]);
             const simd::TileResult done = panel.tile->run(args);
-            for (size_t i = 0; i < done.hits; ++i) take(panel, hits_[i], margins, bounds);
+            for (size_t i = 0; i < done.hits; ++i) take(panel, hits_[i], margins[hits_[i].lane]);
+            moved = done.hits > 0;
             args.first = done.next;
         }
     }
 
-    void take(const TileBatch::Panel& panel, const simd::TileHit& hit, const float* margins, float* bounds) {
+    // The hits of one call come in any order of rows.
+    void take(const TileBatch::Panel& panel, const simd::TileHit& hit, float margin) {
         const size_t query = panel.first + hit.lane;
-        Shortlist& list = lists_[query];
-        if (!(hit.score <= bounds[hit.lane])) return;  // the bound has moved since the kernel looked
         const TileBatch::Terms& terms = b_.terms_[query];
-        const float margin = margins[hit.lane];
-        const float before = list.bound();
-        list.push(terms.scale * (hit.score - margin) + terms.offset, 2 * terms.scale * margin, rows_[hit.row],
-                  [&](const uint32_t* rows, size_t n, float* out) { exact(query, rows, n, out); });
-        if (list.bound() != before) bounds[hit.lane] = tile_bound(list.bound(), terms, margin);
+        const float lower = terms.scale * (hit.score - margin) + terms.offset;
+        if (!(lower <= lists_[query].limit())) return;  // it has moved since the kernel looked
+        lists_[query].push(lower, 2 * terms.scale * margin, rows_[hit.row],
+                           [&](const uint32_t* rows, size_t n, float* out) { exact(query, rows, n, out); });
     }
 
     const TileBatch& b_;

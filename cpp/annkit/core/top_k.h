@@ -37,6 +37,7 @@ class TopK {
     size_t limit() const { return k_; }  // k; SIZE_MAX without one
     // A hit above this can no longer enter by push. Scans compare with it before they push.
     float bound() const { return bound_; }
+    float kth() const { return kth_; }  // the same for rows that come in any order
     void push(float score, uint32_t row) {
         hits_.push_back({score, row});
         if (hits_.size() == capacity_) shrink();

@@ -10,7 +10,6 @@ namespace {
 
 struct Planes512 {
     using Reg [[gnu::vector_size(64), gnu::may_alias]] = uint64_t;
-    static constexpr size_t kTogether = 2;
     static Reg sum(Reg a, Reg b, Reg c) { return Reg(_mm512_ternarylogic_epi64(__m512i(a), __m512i(b), __m512i(c), 0x96)); }
     static Reg majority(Reg a, Reg b, Reg c) { return Reg(_mm512_ternarylogic_epi64(__m512i(a), __m512i(b), __m512i(c), 0xe8)); }
     static Reg select(Reg mask, Reg a, Reg b) { return Reg(_mm512_ternarylogic_epi64(__m512i(mask), __m512i(a), __m512i(b), 0xca)); }

@@ -11,7 +11,6 @@ namespace {
 
 struct PlanesNeon {
     using Reg [[gnu::vector_size(16), gnu::may_alias]] = uint64_t;
-    static constexpr size_t kTogether = 1;
     static Reg sum(Reg a, Reg b, Reg c) { return b ^ c ^ a; }
     static Reg majority(Reg a, Reg b, Reg c) { return select(b ^ c, a, b); }
     static Reg select(Reg mask, Reg a, Reg b) { return Reg(vbslq_u64(uint64x2_t(mask), uint64x2_t(a), uint64x2_t(b))); }

@@ -143,15 +143,6 @@ class HammingPlanes {
         }
     }
 
-    static constexpr size_t kTogether = V::kTogether;  // queries in one loop: their counters do not wait for each other
-    struct Regs {
-        Reg each[kTogether];
-    };
-    struct Cases {
-        const uint8_t* query[kTogether];
-        size_t last[kTogether];
-    };
-
     struct Lane {
         const uint8_t* query;
         uint64_t start;  // of the counter: 2^levels - 1 - bound / 2
@@ -222,80 +213,57 @@ class HammingPlanes {
     template <int kLevels, bool kOneChunk>
     static size_t run_block_of(const TileArgs& args, const Plan<kLevels>& plan, size_t begin, size_t end, size_t hits) {
         const uint8_t* planes = static_cast<const uint8_t*>(args.rows) + begin / kCodes * block_bytes(args.dim);
-        const int top = kOneChunk ? 0 : plan.levels - kLevels;
-        for (size_t i = 0; i < plan.lanes; i += kTogether) {
-            const Lane* lanes[kTogether];
-            Regs sums[kLevels], high[kMaxHigh];
-            for (size_t t = 0; t < kTogether; ++t) {
-                const size_t lane = i + t < plan.lanes ? i + t : i;
-                lanes[t] = &plan.lane[lane];
-                for (int level = 0; level < kLevels; ++level) sums[level].each[t] = splat(plan.starts[lane][level]);
-            }
+        for (size_t i = 0; i < plan.lanes; ++i) {
+            const Lane& lane = plan.lane[i];
+            Reg sums[kLevels], high[kMaxHigh];
+            for (int level = 0; level < kLevels; ++level) sums[level] = splat(plan.starts[i][level]);
             if constexpr (kOneChunk) {
-                Cases cases;
-                for (size_t t = 0; t < kTogether; ++t) cases.query[t] = lanes[t]->query, cases.last[t] = lanes[t]->last;
-                high[0] = add<kLevels, true>(planes, cases, sums);
+                high[0] = add<kLevels, true>(planes, lane.query, lane.last, sums);
             } else {
-                add_chunks<kLevels>(planes, plan, lanes, sums, high);
+                add_chunks<kLevels>(planes, plan, lane, sums, high);
             }
-            for (size_t t = 0; t < kTogether && i + t < plan.lanes; ++t) {
-                if (V::all_set(high[top].each[t]) && !lanes[t]->all) continue;
-                alignas(64) uint64_t counts[kMaxLevels + 1][kCodes / 64];
-                for (int level = 0; level < kLevels; ++level) store(counts[level], sums[level].each[t]);
-                for (int level = 0; level <= top; ++level) store(counts[kLevels + level], high[level].each[t]);
-                hits = emit(args, *lanes[t], counts, plan.levels, begin, end, hits);
-                if (hits == kFull) return hits;
-            }
+            const int top = kOneChunk ? 0 : plan.levels - kLevels;
+            if (V::all_set(high[top]) && !lane.all) continue;
+            alignas(64) uint64_t counts[kMaxLevels + 1][kCodes / 64];
+            for (int level = 0; level < kLevels; ++level) store(counts[level], sums[level]);
+            for (int level = 0; level <= top; ++level) store(counts[kLevels + level], high[level]);
+            hits = emit(args, lane, counts, plan.levels, begin, end, hits);
+            if (hits == kFull) break;
         }
         return hits;
     }
 
     template <int kLevels>
-    static void add_chunks(const uint8_t* planes, const Plan<kLevels>& plan, const Lane* const* lanes, Regs* sums,
-                           Regs* high) {
+    static void add_chunks(const uint8_t* planes, const Plan<kLevels>& plan, const Lane& lane, Reg* sums, Reg* high) {
         const int top = plan.levels - kLevels;
-        for (int level = 0; level <= top; ++level)
-            for (size_t t = 0; t < kTogether; ++t)
-                high[level].each[t] = splat(-(lanes[t]->start >> (kLevels + level) & 1));
+        for (int level = 0; level <= top; ++level) high[level] = splat(-(lane.start >> (kLevels + level) & 1));
         for (size_t c = 0; c < plan.chunks; ++c) {
-            Cases cases;
-            for (size_t t = 0; t < kTogether; ++t) {
-                cases.query[t] = lanes[t]->query + (c << kLevels);
-                cases.last[t] = c + 1 < plan.chunks ? cases.query[t][(1 << kLevels) - 1] : lanes[t]->last;
+            const uint8_t* query = lane.query + (c << kLevels);
+            const uint8_t last = c + 1 < plan.chunks ? query[(1 << kLevels) - 1] : lane.last;
+            Reg carry = add<kLevels, true>(planes + c * (kCases << kLevels), query, last, sums);
+            for (int level = 0; level < top; ++level) {
+                const Reg next = high[level] & carry;
+                high[level] ^= carry;
+                carry = next;
             }
-            const Regs carries = add<kLevels, true>(planes + c * (kCases << kLevels), cases, sums);
-            for (size_t t = 0; t < kTogether; ++t) {
-                Reg carry = carries.each[t];
-                for (int level = 0; level < top; ++level) {
-                    const Reg next = high[level].each[t] & carry;
-                    high[level].each[t] ^= carry;
-                    carry = next;
-                }
-                high[top].each[t] |= carry;
-            }
+            high[top] |= carry;
         }
     }
 
-    // Adds 2^kLevel majorities to the counters' lower planes; returns their carries.
+    // Adds 2^kLevel majorities to the counter's lower planes; returns their carry.
     template <int kLevel, bool kLast>
-    [[gnu::always_inline]] static inline Regs add(const uint8_t* planes, const Cases& cases, Regs* sums) {
-        Regs carries;
+    [[gnu::always_inline]] static inline Reg add(const uint8_t* planes, const uint8_t* query, size_t last, Reg* sums) {
         if constexpr (kLevel == 0) {
-            for (size_t t = 0; t < kTogether; ++t)
-                carries.each[t] = load(planes + (kLast ? cases.last[t] : size_t(*cases.query[t])) * kIndex);
+            return load(planes + (kLast ? last : size_t(*query)) * kIndex);
         } else {
             constexpr size_t kHalf = size_t(1) << (kLevel - 1);
-            Cases later = cases;
-            for (size_t t = 0; t < kTogether; ++t) later.query[t] += kHalf;
-            const Regs a = add<kLevel - 1, false>(planes, cases, sums);
-            const Regs b = add<kLevel - 1, kLast>(planes + kHalf * kCases, later, sums);
-            for (size_t t = 0; t < kTogether; ++t) {
-                Reg& sum = sums[kLevel - 1].each[t];
-                carries.each[t] = V::majority(sum, a.each[t], b.each[t]);
-                sum = V::sum(sum, a.each[t], b.each[t]);
-            }
+            const Reg a = add<kLevel - 1, false>(planes, query, last, sums);
+            const Reg b = add<kLevel - 1, kLast>(planes + kHalf * kCases, query + kHalf, last, sums);
+            Reg& sum = sums[kLevel - 1];
+            const Reg carry = V::majority(sum, a, b);
+            sum = V::sum(sum, a, b);
+            return carry;
         }
-        return carries;
     }
 
     [[gnu::noinline, gnu::cold]] static size_t emit(const TileArgs& args, const Lane& lane,

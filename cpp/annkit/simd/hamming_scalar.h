@@ -8,7 +8,6 @@ namespace {
 
 struct Planes128 {
     using Reg [[gnu::vector_size(16), gnu::may_alias]] = uint64_t;
-    static constexpr size_t kTogether = 1;
     static Reg sum(Reg a, Reg b, Reg c) { return b ^ c ^ a; }
     static Reg majority(Reg a, Reg b, Reg c) { return (b & c) | ((b ^ c) & a); }  // a arrives last
     static Reg select(Reg mask, Reg a, Reg b) { return b ^ ((a ^ b) & mask); }
