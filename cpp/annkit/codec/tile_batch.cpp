@@ -9,11 +9,13 @@
 namespace annkit {
 namespace {
 
-// A tile of rows stays in the second cache while all panels pass over it. A multiple of 48, which every kernel's block
-// of rows divides.
-size_t tile_rows_for(size_t row_bytes) {
-    constexpr size_t kTileBytes = size_t(128) << 10, kStep = 48;
-    return std::clamp<size_t>(kTileBytes / std::max<size_t>(row_bytes, 1) / kStep * kStep, kStep, 4080);
+// A tile of rows stays in the second cache while all panels pass over it. Every kernel's block of rows divides the
+// step: 48 where rows lie one after the other, 512 where their bits interleave.
+size_t tile_rows_for(const simd::Tile& tile, size_t dim) {
+    constexpr size_t kTileBytes = size_t(128) << 10, kMost = 4080;
+    const size_t step = tile.stride(dim) ? 48 : 512;
+    const size_t row_bytes = std::max<size_t>(tile.rows_bytes(dim, step) / step, 1);
+    return std::clamp(kTileBytes / row_bytes / step * step, step, kMost / step * step);
 }
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -24,8 +26,7 @@ TileBatch::TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& 
     : scoring_(scoring), codes_(codes), queries_(scoring, queries) {
     for (size_t i = 0; i < queries_.size(); ++i) terms_.push_back(terms_of(queries_.norm2(i)));
     pack();
-    stride_ = scoring_.tiles.wide.stride(scoring_.dim);
-    tile_rows_ = tile_rows_for(stride_ ? stride_ : scoring_.tiles.wide.rows_bytes(scoring_.dim, 256) / 256);
+    tile_rows_ = tile_rows_for(scoring_.tiles.wide, scoring_.dim);
 }
 
 TileBatch::Terms TileBatch::terms_of(float norm2) const {

@@ -35,7 +35,7 @@ class TileBatch final : public BatchScorer {
     std::vector<Terms> terms_;
     std::vector<Panel> panels_;
     Buffer packed_;
-    size_t tile_rows_, stride_;
+    size_t tile_rows_;
 };
 
 }  // namespace annkit
