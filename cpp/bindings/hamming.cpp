@@ -102,8 +102,7 @@ py::array_t<int32_t> pairwise(py::handle a, py::handle b, py::handle threads) {
             copy_bytes(q.rows, i, query.data());
             for (size_t first = 0; first < n; first += kBlock) {
                 const size_t count = std::min(kBlock, n - first);
-                const auto* codes = reinterpret_cast<const uint8_t*>(view.codes->code(first));
-                simd::kernels().hamming_scan(query.data(), codes, bytes, count, scores);
+                simd::kernels().hamming_scan(query.data(), view.codes->code(first), bytes, count, scores);
                 for (size_t j = 0; j < count; ++j) data[i * n + first + j] = int32_t(scores[j]);
             }
         });

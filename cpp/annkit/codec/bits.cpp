@@ -14,9 +14,9 @@ RowScoring scoring_of(size_t bytes) {
     const simd::Kernels& k = simd::kernels();
     return {.metric = Metric::hamming,
             .score = k.hamming,
+            .scan = k.hamming_scan,
             .ip = nullptr,
             .tiles = k.hamming_tiles,
-            .scan = k.hamming_scan,
             .dim = bytes,
             .float_queries = false,
             .in_place = false};

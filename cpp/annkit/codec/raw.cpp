@@ -99,9 +99,9 @@ RowScoring Raw::scoring(Metric metric, size_t dim) const {
     // The norms of float queries come from their float32 form, those of bytes from the bytes.
     RowScoring s{.metric = metric,
                  .score = (is_l2(metric) ? k.l2 : k.ip)[element_],
+                 .scan = (is_l2(metric) ? k.scan_l2 : k.scan_ip)[element_],
                  .ip = k.ip[element_],
                  .tiles = k.tiles[element_],
-                 .scan = nullptr,
                  .dim = dim,
                  .float_queries = !is_bytes(),
                  .in_place = element_ == simd::kF32 && dim * sizeof(float) % 1024 != 0};

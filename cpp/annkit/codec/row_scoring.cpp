@@ -7,7 +7,7 @@ namespace annkit {
 namespace {
 
 // Rows scored at a time: their scores stay in the first cache, and the bound is looked at once a block.
-constexpr size_t kBlock = 128, kScanBlock = 1024;
+constexpr size_t kBlock = 1024;
 
 }  // namespace
 
@@ -55,27 +55,26 @@ void RowScorer::gather(const uint32_t* rows, size_t n, float* out) const {
 }
 
 void RowScorer::push_within(const uint32_t* rows, const float* scores, size_t n, TopK& top) const {
-    uint32_t near[kScanBlock];
+    uint32_t near[kBlock];
     const size_t found = simd::kernels().select(scores, n, top.bound(), near);
     for (size_t i = 0; i < found; ++i)
         if (scores[near[i]] <= top.bound()) top.push(scores[near[i]], rows[near[i]]);
 }
 
 void RowScorer::scan(RowRange range, const Bitset* allowed, TopK& top) const {
-    float scores[kScanBlock];
-    uint32_t rows[kScanBlock];
-    uint32_t row = range.first;
-    while (row < range.last) {
+    float scores[kBlock];
+    uint32_t rows[kBlock];
+    for (uint32_t row = range.first; row < range.last;) {
         size_t n = 0;
-        if (allowed == nullptr && scoring_.scan != nullptr) {
-            n = std::min<size_t>({kScanBlock, range.last - row, codes_.run(row)});
-            scoring_.scan(static_cast<const uint8_t*>(query_), reinterpret_cast<const uint8_t*>(codes_.code(row)),
-                          scoring_.dim, n, scores);
+        if (allowed == nullptr) {
+            n = std::min<size_t>({kBlock, range.last - row, codes_.run(row)});
             std::iota(rows, rows + n, row);
+            scoring_.scan(query_, codes_.code(row), scoring_.dim, n, scores);
+            finish(rows, n, scores);
             row += uint32_t(n);
         } else {
             for (; n < kBlock && row < range.last; ++row)
-                if (allowed == nullptr || allowed->test(row)) rows[n++] = row;
+                if (allowed->test(row)) rows[n++] = row;
             gather(rows, n, scores);
         }
         push_within(rows, scores, n, top);

@@ -12,13 +12,11 @@ namespace annkit {
 
 // All that the scorers need to know of a codec and a metric.
 struct RowScoring {
-    using Scan = void (*)(const uint8_t* query, const uint8_t* codes, size_t bytes, size_t n, float* out);
-
     Metric metric;
     simd::ScoreRows score;         // canonical
+    simd::ScanRows scan;           // the same of rows that lie side by side
     simd::ScoreRows ip = nullptr;  // of the query with itself: its norm; null for bits
     simd::TilePair tiles;
-    Scan scan = nullptr;  // scores rows that lie side by side, where that is faster than score
     size_t dim;           // elements, as the kernels count them (bytes of bits)
     bool float_queries;
     bool in_place;  // the tile takes stored rows as they lie

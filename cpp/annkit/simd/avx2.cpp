@@ -51,7 +51,8 @@ struct F32x8 {
 }  // namespace
 
 void fill_avx2(Kernels& k) {
-    fill_floats<F32x8, 2, 6, 1, 12>(k);
+    fill_float_rows<F32x8>(k);
+    fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);

@@ -24,15 +24,23 @@ int32_t block(const T* q, const T* x, size_t n) {
 }
 
 template <class T, bool kL2>
+float score(const T* q, const T* x, size_t dim) {
+    int64_t sum = 0;
+    for (size_t from = 0; from < dim; from += kBlock)
+        sum += block<T, kL2>(q + from, x + from, dim - from < kBlock ? dim - from : kBlock);
+    return float(kL2 ? sum : -sum);
+}
+
+template <class T, bool kL2>
 void score_rows(const void* query, const void* const* rows, size_t dim, size_t n, float* out) {
-    const auto* q = static_cast<const T*>(query);
-    for (size_t i = 0; i < n; ++i) {
-        const auto* x = static_cast<const T*>(rows[i]);
-        int64_t sum = 0;
-        for (size_t from = 0; from < dim; from += kBlock)
-            sum += block<T, kL2>(q + from, x + from, dim - from < kBlock ? dim - from : kBlock);
-        out[i] = float(kL2 ? sum : -sum);
-    }
+    for (size_t i = 0; i < n; ++i)
+        out[i] = score<T, kL2>(static_cast<const T*>(query), static_cast<const T*>(rows[i]), dim);
+}
+
+template <class T, bool kL2>
+void scan_rows(const void* query, const void* rows, size_t dim, size_t n, float* out) {
+    for (size_t i = 0; i < n; ++i)
+        out[i] = score<T, kL2>(static_cast<const T*>(query), static_cast<const T*>(rows) + i * dim, dim);
 }
 
 // Tiles: queries and rows are both widened to 16 bits, one after the other, zeros up to a multiple of 8.
@@ -95,6 +103,10 @@ void sq8_lower(const Sq8Query& q, const uint8_t* codes, const Sq8Row* rows, size
 }  // namespace bytes
 
 void fill_bytes(Kernels& k) {
+    k.scan_l2[kU8] = bytes::scan_rows<uint8_t, true>;
+    k.scan_l2[kI8] = bytes::scan_rows<int8_t, true>;
+    k.scan_ip[kU8] = bytes::scan_rows<uint8_t, false>;
+    k.scan_ip[kI8] = bytes::scan_rows<int8_t, false>;
     k.l2[kU8] = bytes::score_rows<uint8_t, true>;
     k.l2[kI8] = bytes::score_rows<int8_t, true>;
     k.ip[kU8] = bytes::score_rows<uint8_t, false>;

@@ -85,7 +85,7 @@ class Scan256 {
 
 void fill_hamming(Kernels& k) {
     k.hamming = HammingRows256::score;
-    k.hamming_scan = Scan256::scan;
+    k.hamming_scan = scan_codes<Scan256::scan>;
     k.hamming_tiles = {HammingPlanes<Planes256>::tile(), HammingPlanes<Planes256>::tile()};
 }
 

@@ -102,7 +102,7 @@ class Scan512 {
 };
 
 void fill_hamming(Kernels& k) {
-    k.hamming_scan = Scan512::scan;
+    k.hamming_scan = scan_codes<Scan512::scan>;
     k.hamming_tiles = {HammingPlanes<Planes512>::tile(), HammingPlanes<Planes512>::tile()};
 }
 

@@ -36,7 +36,7 @@ struct NeonBits {
 
 void fill_hamming(Kernels& k) {
     k.hamming = HammingRows<NeonBits>::score;
-    k.hamming_scan = HammingRows<NeonBits>::scan;
+    k.hamming_scan = scan_codes<HammingRows<NeonBits>::scan>;
     k.hamming_tiles = {HammingPlanes<PlanesNeon>::tile(), HammingPlanes<PlanesNeon>::tile()};
 }
 

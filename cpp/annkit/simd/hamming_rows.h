@@ -21,6 +21,11 @@ inline uint64_t load_bits(const void* code, size_t bytes, size_t word) {
     return bits;
 }
 
+template <void (*kScan)(const uint8_t* query, const uint8_t* codes, size_t bytes, size_t n, float* out)>
+void scan_codes(const void* query, const void* codes, size_t bytes, size_t n, float* out) {
+    kScan(static_cast<const uint8_t*>(query), static_cast<const uint8_t*>(codes), bytes, n, out);
+}
+
 template <class Bits>
 class HammingRows {
   public:

@@ -23,7 +23,7 @@ inline uint64_t count_bits(uint64_t x) {
 void fill_hamming(Kernels& k) {
     using Rows = HammingRows<WordBits<count_bits>>;
     k.hamming = Rows::score;
-    k.hamming_scan = Rows::scan;
+    k.hamming_scan = scan_codes<Rows::scan>;
     k.hamming_tiles = {HammingPlanes<Planes128>::tile(), HammingPlanes<Planes128>::tile()};
 }
 

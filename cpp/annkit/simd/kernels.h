@@ -19,6 +19,8 @@ enum Element : uint8_t { kF32, kF16, kBf16, kU8, kI8, kElements };
 // row's place: these are the canonical scores. l2: sum (q - x)^2; ip: -sum q x (exact integers for u8 and i8, rounded
 // to float once).
 using ScoreRows = void (*)(const void* query, const void* const* rows, size_t dim, size_t n, float* out);
+// The same scores of n rows that lie one after the other.
+using ScanRows = void (*)(const void* query, const void* rows, size_t dim, size_t n, float* out);
 
 // Tiles: a panel of queries (packed once a batch) against a tile of rows (packed once a tile, or used as they lie).
 // A tile filters: it reports the pairs whose score, known up to rounding, is not above the lane's bound.
@@ -81,12 +83,12 @@ struct Probes {
 
 struct Kernels {
     Level level;
-    ScoreRows l2[kElements];
-    ScoreRows ip[kElements];
+    ScoreRows l2[kElements], ip[kElements];
+    ScanRows scan_l2[kElements], scan_ip[kElements];
     TilePair tiles[kElements];
 
     ScoreRows hamming;  // dim counts bytes
-    void (*hamming_scan)(const uint8_t* query, const uint8_t* codes, size_t bytes, size_t n, float* out);
+    ScanRows hamming_scan;
     TilePair hamming_tiles;
 
     void (*sq8_lower)(const Sq8Query&, const uint8_t* codes, const Sq8Row* rows, size_t dim, size_t n, float* out);

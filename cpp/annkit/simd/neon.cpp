@@ -44,7 +44,8 @@ struct F32x4 {
 }  // namespace
 
 void fill_neon(Kernels& k) {
-    fill_floats<F32x4, 2, 9, 1, 12>(k);
+    fill_float_rows<F32x4>(k);
+    fill_float_tiles<F32x4, 2, 9, 1, 12>(k);
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);

@@ -60,7 +60,8 @@ struct F32x4 {  // four floats that the compiler keeps in a register of the plat
 }  // namespace
 
 void fill_scalar(Kernels& k) {
-    fill_floats<F32x4, 2, 3, 1, 3>(k);
+    fill_float_rows<F32x4>(k);
+    fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);
