@@ -20,6 +20,7 @@ __all__ = ["Dataset", "expand", "load", "metric_of_name", "read_vectors"]
 
 Array = npt.NDArray[Any]
 
+GENERATED = "patches, patches-u8, patches-256bit, random-<n>x<dim>"
 HELD_OUT = 1000
 _MAX_DIM = 1 << 20
 # Deflate cannot pack tighter than 1032:1, so an HDF5 set that claims more than that is not in its file.
@@ -134,7 +135,8 @@ def _read_vecs(path: Path, dtype: str) -> Array:
     if (dims != dim).any():
         row = int(np.argmax(dims != dim))
         raise ValueError(f"{path}: row {row} states {dims[row]} dimensions, row 0 states {dim}")
-    return raw[:, 4:].copy().view(dtype)
+    rows: Array = raw[:, 4:].copy().view(dtype)
+    return rows
 
 
 def _read_bin(path: Path, dtype: str) -> Array:
@@ -189,7 +191,8 @@ def metric_of_name(name: str) -> str:
 def expand(spec: str | Path) -> list[str]:
     """Turn a folder that holds several data sets into one spec a set; anything else stays as it is."""
     path = Path(spec)
-    return [str(path / name) for name in _pairs(path)] if path.is_dir() else [str(spec)]
+    names = list(_pairs(path)) if path.is_dir() else []
+    return [str(path / name) for name in names] or [str(spec)]
 
 
 def load(spec: str | Path, *, metric: str | None = None) -> Dataset:
@@ -209,6 +212,8 @@ def load(spec: str | Path, *, metric: str | None = None) -> Dataset:
         A file without queries gives up 1,000 rows (at most a tenth) as queries.
     """
     path = Path(spec)
+    if data := _generate(str(spec)):
+        return _checked(path, data.name, data.base, data.queries, metric or data.metric)
     if path.is_dir():
         names = list(_pairs(path))
         if len(names) != 1:
@@ -224,17 +229,13 @@ def load(spec: str | Path, *, metric: str | None = None) -> Dataset:
         if len(exact) > 1:
             raise ValueError(f"{path}: fits several data sets: {', '.join(exact)}")
         return _load_pair(path.parent, exact[0], metric)
-    return _load_generated(str(spec), metric)
+    raise ValueError(f"{str(spec)!r} is neither a file, a folder of base and query files, nor one of {GENERATED}")
 
 
-def _load_generated(spec: str, metric: str | None) -> Dataset:
-    # Lazily: the photographs need scikit-learn, and readers of files should not.
-    generated = importlib.import_module("annkit.bench.generated")
-    make: Callable[[str], Dataset | None] = generated.generate
-    data = make(spec)
-    if data is None:
-        raise ValueError(f"{spec!r} is neither a file, a folder of base and query files, nor one of {generated.NAMES}")
-    return _checked(Path(spec), data.name, data.base, data.queries, metric or data.metric)
+def _generate(name: str) -> Dataset | None:
+    # Late, because that module imports this one.
+    make: Callable[[str], Dataset | None] = importlib.import_module("annkit.bench.generated").generate
+    return make(name)
 
 
 def _load_hdf5(path: Path, metric: str | None) -> Dataset:

@@ -1,7 +1,6 @@
 #include "annkit/codec/row_scoring.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace annkit {
 namespace {
@@ -37,11 +36,12 @@ void RowScorer::query(const void* prepared, float norm2) {
     inverse_norm_ = inverse_norm(norm2);
 }
 
-void RowScorer::finish(const uint32_t* rows, size_t n, float* scores) const {
+template <class RowOf>
+void RowScorer::finish(RowOf&& row_of, size_t n, float* scores) const {
     if (!scoring_.cosine()) return;
     const Column& norms = codes_.columns[RowScoring::kNorms];
     for (size_t i = 0; i < n; ++i)
-        scores[i] = cosine_score(scores[i], inverse_norm(*norms.at<float>(rows[i])), inverse_norm_);
+        scores[i] = cosine_score(scores[i], inverse_norm(*norms.at<float>(row_of(i))), inverse_norm_);
 }
 
 void RowScorer::gather(const uint32_t* rows, size_t n, float* out) const {
@@ -51,33 +51,39 @@ void RowScorer::gather(const uint32_t* rows, size_t n, float* out) const {
         for (size_t i = 0; i < count; ++i) codes[i] = codes_.code(rows[first + i]);
         scoring_.score(query_, codes, scoring_.dim, count, out + first);
     }
-    finish(rows, n, out);
+    finish([rows](size_t i) { return rows[i]; }, n, out);
 }
 
-void RowScorer::push_within(const uint32_t* rows, const float* scores, size_t n, TopK& top) const {
+template <class RowOf>
+void RowScorer::push_within(RowOf&& row_of, const float* scores, size_t n, TopK& top) const {
     uint32_t near[kBlock];
     const size_t found = simd::kernels().select(scores, n, top.bound(), near);
     for (size_t i = 0; i < found; ++i)
-        if (scores[near[i]] <= top.bound()) top.push(scores[near[i]], rows[near[i]]);
+        if (scores[near[i]] <= top.bound()) top.push(scores[near[i]], row_of(near[i]));
 }
 
 void RowScorer::scan(RowRange range, const Bitset* allowed, TopK& top) const {
+    if (allowed != nullptr) return scan_allowed(range, *allowed, top);
+    float scores[kBlock];
+    for (uint32_t row = range.first; row < range.last;) {
+        const size_t n = std::min<size_t>({kBlock, range.last - row, codes_.run(row)});
+        const auto row_of = [row](size_t i) { return uint32_t(row + i); };
+        scoring_.scan(query_, codes_.code(row), scoring_.dim, n, scores);
+        finish(row_of, n, scores);
+        push_within(row_of, scores, n, top);
+        row += uint32_t(n);
+    }
+}
+
+void RowScorer::scan_allowed(RowRange range, const Bitset& allowed, TopK& top) const {
     float scores[kBlock];
     uint32_t rows[kBlock];
     for (uint32_t row = range.first; row < range.last;) {
         size_t n = 0;
-        if (allowed == nullptr) {
-            n = std::min<size_t>({kBlock, range.last - row, codes_.run(row)});
-            std::iota(rows, rows + n, row);
-            scoring_.scan(query_, codes_.code(row), scoring_.dim, n, scores);
-            finish(rows, n, scores);
-            row += uint32_t(n);
-        } else {
-            for (; n < kBlock && row < range.last; ++row)
-                if (allowed->test(row)) rows[n++] = row;
-            gather(rows, n, scores);
-        }
-        push_within(rows, scores, n, top);
+        for (; n < kBlock && row < range.last; ++row)
+            if (allowed.test(row)) rows[n++] = row;
+        gather(rows, n, scores);
+        push_within([&rows](size_t i) { return rows[i]; }, scores, n, top);
     }
 }
 

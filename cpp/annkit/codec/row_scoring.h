@@ -48,8 +48,12 @@ class RowScorer final : public Scorer {
     void scan(RowRange range, const Bitset* allowed, TopK& top) const override;
 
   private:
-    void finish(const uint32_t* rows, size_t n, float* scores) const;
-    void push_within(const uint32_t* rows, const float* scores, size_t n, TopK& top) const;
+    void scan_allowed(RowRange range, const Bitset& allowed, TopK& top) const;
+    // row_of(i): the row that the i-th score belongs to.
+    template <class RowOf>
+    void finish(RowOf&& row_of, size_t n, float* scores) const;
+    template <class RowOf>
+    void push_within(RowOf&& row_of, const float* scores, size_t n, TopK& top) const;
 
     RowScoring scoring_;
     const Codes& codes_;

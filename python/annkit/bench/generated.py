@@ -15,9 +15,7 @@ import numpy.typing as npt
 
 from annkit.datasets import Dataset
 
-__all__ = ["NAMES", "generate"]
-
-NAMES = "patches, patches-u8, patches-256bit, random-<n>x<dim>"
+__all__ = ["generate"]
 
 _SIDE = 8
 _STRIDE = 2

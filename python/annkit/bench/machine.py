@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import os
 import platform
 import sys
 from pathlib import Path
 from typing import Any
 
+import annkit
 from annkit.bench.needs import version_of
 
 __all__ = ["cores", "describe", "pin"]
@@ -27,10 +28,8 @@ def pin(chosen: list[int]) -> bool:
         return False
     tasks = Path("/proc/self/task")
     for thread in [int(task.name) for task in tasks.iterdir()] if tasks.is_dir() else [0]:
-        try:
+        with contextlib.suppress(ProcessLookupError):  # the thread ended meanwhile
             set_affinity(thread, chosen)
-        except ProcessLookupError:  # the thread ended meanwhile
-            continue
     return True
 
 
@@ -53,15 +52,6 @@ def _ram() -> int | None:
         return None
 
 
-def _simd_level() -> str | None:
-    try:
-        core: Any = importlib.import_module("annkit")
-    except ImportError:
-        return None
-    level = getattr(core, "simd_level", None)
-    return str(level()) if callable(level) else None
-
-
 def describe() -> dict[str, Any]:
     """Return what a reader needs to know about the machine to judge a number."""
     model, flags = _cpu_info()
@@ -74,6 +64,6 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": sys.version.split()[0],
         "numpy": version_of("numpy"),
-        "annkit": version_of("annkit-native"),
-        "annkit_simd": os.environ.get("ANNKIT_SIMD") or _simd_level(),
+        "annkit": annkit.__version__,
+        "annkit_simd": annkit.simd.level(),
     }

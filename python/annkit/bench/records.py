@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["RECALLS", "Change", "Record", "best_at", "compare", "group", "pareto", "read", "setting_text", "write"]
-
-RECALLS = (0.9, 0.95, 0.99)
+__all__ = ["Change", "Record", "compare", "group", "pareto", "qps_at", "read", "setting_text", "write"]
 
 
 @dataclass(frozen=True)
@@ -105,9 +104,20 @@ def pareto(records: Sequence[Record]) -> list[Record]:
     return front[::-1]
 
 
-def best_at(records: Iterable[Record], recall: float) -> Record | None:
-    """Return the fastest record that reaches a recall, None if none does."""
-    return max((r for r in records if r.recall >= recall), key=lambda r: r.qps, default=None)
+def qps_at(records: Sequence[Record], recall: float) -> float | None:
+    """Return the queries per second at a recall, read from the Pareto front; None if it is never reached.
+
+    Between two points of the front log(QPS) is interpolated, as the plots draw it.
+    """
+    front = pareto(records)
+    after = next((i for i, record in enumerate(front) if record.recall >= recall), None)
+    if after is None:
+        return None
+    above, below = front[after], front[max(0, after - 1)]
+    if above.recall == below.recall:
+        return above.qps
+    share = (recall - below.recall) / (above.recall - below.recall)
+    return math.exp(math.log(below.qps) + share * (math.log(above.qps) - math.log(below.qps)))
 
 
 class Change(NamedTuple):

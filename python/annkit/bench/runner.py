@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,32 +23,43 @@ from annkit.bench.truth import exact_neighbours, fingerprint, kth_distances
 from annkit.bench.worker import Job
 from annkit.datasets import Dataset
 
-__all__ = ["Outcome", "Plan", "run"]
+__all__ = ["Plan", "Watcher", "run"]
 
-# A contender may overrun its share by this factor and these seconds before it is stopped.
+# A contender may overrun its share of a bounded run by this factor and these seconds before it is stopped.
 _PATIENCE = 2.0
 _GRACE = 10.0
+_OUT_OF_TIME = "left out, the time of the run was spent"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run: `budget` bounds the seconds of all contenders together, None leaves them as long as they take."""
+    """What to run: each data set with its contenders.
 
-    contenders: Sequence[Contender]
+    `budget` bounds the seconds of all contenders together, None leaves them as long as they take; `timeout` bounds the
+    seconds of each. `info` is kept with every record.
+    """
+
+    sets: Sequence[tuple[Dataset, Sequence[Contender]]]
     threads: list[int]
     k: int
     ef_construction: int
     cell_seconds: float
     budget: float | None
+    timeout: float
     info: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass
-class Outcome:
-    """What came of a run: the records, and a line for each contender that did not finish."""
+class Watcher(Protocol):
+    """Who wants to know how a run goes."""
 
-    records: list[Record] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+    def preparing(self, data: Dataset) -> None:
+        """The exact neighbours of a data set are looked up or computed."""
+
+    def starting(self, data: Dataset, contender: Contender) -> None:
+        """A contender's process is about to start."""
+
+    def finished(self, data: Dataset, contender: Contender, found: list[Record], failure: str | None) -> None:
+        """It has ended, with these records, and perhaps before its time."""
 
 
 @dataclass
@@ -55,55 +67,50 @@ class _Clock:
     """Shares what is left of a budget among the contenders to come, by their weights."""
 
     budget: float | None
+    timeout: float
     weight_left: float
     started: float = field(default_factory=time.monotonic)
 
-    def share(self, weight: float) -> float | None:
+    def share(self, weight: float) -> tuple[float | None, float]:
+        """Return the seconds to aim at (None: as many as it takes) and the seconds after which to stop."""
         if self.budget is None:
-            return None
-        left = max(1.0, self.budget - (time.monotonic() - self.started))
+            return None, self.timeout
+        left = max(0.0, self.budget - (time.monotonic() - self.started))
         part = left * weight / self.weight_left
         self.weight_left -= weight
-        return part
+        return part, min(part * _PATIENCE + _GRACE, left, self.timeout)
 
 
-def run(
-    sets: Sequence[Callable[[], Dataset]], plan: Plan, report: Callable[[str, list[Record], str | None], None]
-) -> Outcome:
-    """Run a plan over data sets that are loaded one after the other.
-
-    `report` is called after each contender with a line of progress, its records, and why it failed (or None).
-    """
-    outcome, described = Outcome(), machine.describe()
-    clock = _Clock(plan.budget, 0.0)
-    for position, load in enumerate(sets):
-        data = load()
-        task = _task(data, plan)
-        able = [c for c in plan.contenders if c.supports(task)]
-        weight = sum(c.weight for c in able)
-        clock.weight_left = weight * (len(sets) - position)  # the sets to come are taken to be like this one
+def run(plan: Plan, watcher: Watcher) -> list[Record]:
+    """Run a plan; a contender that crashes or takes too long costs its own results only."""
+    results: list[Record] = []
+    described = machine.describe()
+    able = [(data, [c for c in contenders if c.supports(_task(data, plan))]) for data, contenders in plan.sets]
+    clock = _Clock(plan.budget, plan.timeout, sum(c.weight for _, contenders in able for c in contenders))
+    for data, contenders in able:
         with tempfile.TemporaryDirectory(prefix="annkit-bench-") as folder:
+            watcher.preparing(data)
             about = _lay_out(data, plan.k, Path(folder))
-            for contender in able:
+            for contender in contenders:
+                watcher.starting(data, contender)
+                aim, limit = clock.share(contender.weight)
                 job = Job(
                     contender=contender.name,
                     folder=folder,
                     output=str(Path(folder) / "records.jsonl"),
-                    task=asdict(task),
+                    task=asdict(_task(data, plan)),
                     data=about,
                     threads=plan.threads,
                     modes=list(MODES),
                     cell_seconds=plan.cell_seconds,
-                    total_seconds=clock.share(contender.weight),
+                    total_seconds=aim,
                     machine=described,
                     run=plan.info,
                 )
-                found, failure = _run_job(job)
-                outcome.records += found
-                if failure:
-                    outcome.failures.append(f"{data.name}: {contender.name}: {failure}")
-                report(f"{data.name}: {contender.name}", found, failure)
-    return outcome
+                found, failure = _run_job(job, limit) if limit > 0 else ([], _OUT_OF_TIME)
+                results += found
+                watcher.finished(data, contender, found, failure)
+    return results
 
 
 def _task(data: Dataset, plan: Plan) -> Task:
@@ -129,25 +136,30 @@ def _lay_out(data: Dataset, k: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _run_job(job: Job) -> tuple[list[Record], str | None]:
+def _run_job(job: Job, limit: float) -> tuple[list[Record], str | None]:
     path, output = Path(job.folder) / "job.json", Path(job.output)
     output.write_text("")
     job.store(path)
     most = str(job.task["threads"])
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, most)}
-    limit = None if job.total_seconds is None else job.total_seconds * _PATIENCE + _GRACE
     command = [sys.executable, "-m", "annkit.bench.worker", str(path)]
     failure = None
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=limit, check=False)
-        if done.returncode:
-            failure = _reason(done.returncode, done.stderr)
-    except subprocess.TimeoutExpired:
-        failure = f"stopped after {limit:.0f} s, its share of the run"
+    with (Path(job.folder) / "errors.txt").open("w+b") as errors:
+        try:
+            worker = subprocess.run(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, timeout=limit, check=False
+            )
+            if worker.returncode:
+                errors.seek(0)
+                failure = _reason(worker.returncode, errors.read().decode(errors="replace"))
+        except subprocess.TimeoutExpired:
+            failure = f"stopped after {limit:.0f} s"
     return records.read(output), failure
 
 
 def _reason(code: int, errors: str) -> str:
-    lines = [line for line in errors.strip().splitlines() if line.strip()]
+    if code < 0:
+        return f"crashed with {signal.Signals(-code).name}"
+    lines = [line for line in errors.splitlines() if line.strip()]
     return lines[-1] if lines else f"ended with exit status {code}"

@@ -55,7 +55,7 @@ def exact_neighbours(data: Dataset, k: int) -> Array:
     shape = (len(data.queries), min(k, len(data.base)))
     try:
         ids: Array = np.load(path, allow_pickle=False)
-        if ids.shape == shape and ids.dtype == np.int64 and 0 <= ids.min() and ids.max() < len(data.base):
+        if ids.shape == shape and ids.dtype == np.int64 and ids.min() >= 0 and ids.max() < len(data.base):
             return ids
     except (OSError, ValueError, EOFError):
         pass  # not there, or damaged: computed again
@@ -132,13 +132,14 @@ def distances_to(data: Dataset, ids: Array) -> Array:
 
 def _row_distances(rows: Array, query: Array, metric: str) -> Array:
     if metric == "hamming":
-        return np.asarray(np.unpackbits(rows ^ query, axis=1).sum(axis=1), dtype=np.float64)
+        differing: Array = np.bitwise_xor(rows, query)
+        return np.asarray(np.unpackbits(differing, axis=1).sum(axis=1), dtype=np.float64)
     rows, query = rows.astype(np.float64), query.astype(np.float64)
     if metric == "ip":
-        return -(rows @ query)
+        return np.asarray(-(rows @ query))
     if metric == "cosine":
         norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
-        return 1 - rows @ query / np.where(norms > 0, norms, np.inf)
+        return np.asarray(1 - rows @ query / np.where(norms > 0, norms, np.inf))
     return np.asarray(((rows - query) ** 2).sum(axis=1))
 
 

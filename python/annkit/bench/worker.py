@@ -125,8 +125,13 @@ def _build(contender: Contender, base: Array, task: Task) -> _Built:
     rows = contender.prepare(base, task)
     contender.module()  # loading the library is neither build time nor the memory of the index
     machine.pin(machine.cores())
-    begin = time.perf_counter()
-    seconds, growth = growth_of(lambda: (contender.build(rows, task), time.perf_counter() - begin)[1])
+
+    def build() -> float:
+        begin = time.perf_counter()
+        contender.build(rows, task)
+        return time.perf_counter() - begin
+
+    seconds, growth = growth_of(build)
     return _Built(contender, seconds, growth, contender.index_bytes())
 
 

@@ -37,7 +37,7 @@ class _Faiss(Contender):
         self.faiss.omp_set_num_threads(threads)
         self.apply(setting)
         search = self.index.search
-        return lambda queries: search(queries, k)[1]  # type: ignore[no-any-return]
+        return lambda queries: search(queries, k)[1]
 
     def apply(self, setting: Setting) -> None:
         """Put a search setting in force."""
@@ -47,9 +47,16 @@ class _Faiss(Contender):
 
     def index_bytes(self) -> int | None:
         binary = isinstance(self.index, self.faiss.IndexBinary)
-        writer = self.faiss.VectorIOWriter()
+        written = 0
+
+        def count(piece: bytes) -> None:
+            nonlocal written
+            written += len(piece)
+
+        writer = self.faiss.PyCallbackIOWriter(count)
         (self.faiss.write_index_binary if binary else self.faiss.write_index)(self.index, writer)
-        return int(writer.data.size())
+        del writer  # hands over what it still holds back
+        return written
 
 
 class FaissFlat(_Faiss):

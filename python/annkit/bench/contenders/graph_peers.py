@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from annkit.bench.contenders.base import EF_SWEEP, Array, Contender, Search, Setting, Task, as_floats, sweep
+from annkit.bench.contenders.base import EF_SWEEP, Array, Contender, Search, Setting, Task, sweep
 
 __all__ = ["Hnswlib", "Rabitqlib", "Svs", "Usearch", "Vsag"]
 
@@ -48,7 +48,7 @@ class Hnswlib(_Graph):
         self.index.set_num_threads(threads)
         self.index.set_ef(setting["ef"])
         search = self.index.knn_query
-        return lambda queries: search(queries, k)[0].astype(np.int64)  # type: ignore[no-any-return]
+        return lambda queries: search(queries, k)[0].astype(np.int64)
 
     def index_bytes(self) -> int | None:
         return int(self.index.index_file_size())
@@ -147,9 +147,6 @@ class Svs(_Graph):
     name = "svs Vamana f16"
     setting_name = "search_window_size"
 
-    def prepare(self, rows: Array, task: Task) -> Array:
-        return as_floats(rows, task)
-
     def build(self, base: Array, task: Task) -> None:
         svs = self.module()
         metric, alpha = ("MIP", 0.95) if task.inner_product else ("L2", 1.2)
@@ -163,4 +160,4 @@ class Svs(_Graph):
         self.index.num_threads = threads
         self.index.search_window_size = setting["search_window_size"]
         search = self.index.search
-        return lambda queries: search(queries, k)[0].astype(np.int64)  # type: ignore[no-any-return]
+        return lambda queries: search(queries, k)[0].astype(np.int64)

@@ -27,10 +27,13 @@ class _Own(Contender):
 
     def searcher(self, k: int, setting: Setting, threads: int) -> Search:
         search = self.index.search
-        return lambda queries: search(queries, k=k, threads=threads, **setting)[1]  # type: ignore[no-any-return]
+        return lambda queries: search(queries, k=k, threads=threads, **setting)[1]
 
     def given(self) -> Setting:
-        return {"index": repr(self.index)}
+        return {"index": repr(self.index), "simd": self.module().simd.level()}
+
+    def version(self) -> str | None:
+        return str(self.module().__version__)
 
     def index_bytes(self) -> int | None:
         return int(self.index.nbytes)
