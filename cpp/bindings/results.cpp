@@ -1,16 +1,19 @@
 #include "results.h"
 
+#include <pybind11/gil_safe_call_once.h>
+
 namespace annkit::bindings {
 namespace {
 
 // A NamedTuple is made by tuple's own constructor: that is three times as fast as calling the class.
-py::object named(const char* type_name, py::tuple fields) {
-    PyObject* type = py::module_::import("annkit._results").attr(type_name).ptr();
+py::object named(const py::object& type, py::tuple fields) {
     const auto arguments = py::make_tuple(std::move(fields));
-    PyObject* made = PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(type), arguments.ptr(), nullptr);
+    PyObject* made = PyTuple_Type.tp_new(reinterpret_cast<PyTypeObject*>(type.ptr()), arguments.ptr(), nullptr);
     if (made == nullptr) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(made);
 }
+
+py::object result_type(const char* name) { return py::module_::import("annkit._results").attr(name); }
 
 }  // namespace
 
@@ -27,12 +30,16 @@ SearchArrays::SearchArrays(Metric metric, size_t queries, size_t k) : answer{}, 
     }
 }
 
-py::object SearchArrays::result() const { return named("SearchResult", py::make_tuple(distances_, ids_)); }
+py::object SearchArrays::result() const {
+    PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<py::object> type;
+    type.call_once_and_store_result([] { return result_type("SearchResult"); });
+    return named(type.get_stored(), py::make_tuple(distances_, ids_));
+}
 
 py::object range_result(Metric metric, const RangeAnswer& answer) {
     py::object distances = to_array(answer.distances);
     if (metric == Metric::hamming) distances = distances.attr("astype")("int32");
-    return named("RangeResult", py::make_tuple(to_array(answer.lims), distances, to_array(answer.ids)));
+    return named(result_type("RangeResult"), py::make_tuple(to_array(answer.lims), distances, to_array(answer.ids)));
 }
 
 }  // namespace annkit::bindings
