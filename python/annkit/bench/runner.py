@@ -78,7 +78,7 @@ class _Clock:
         left = max(0.0, self.budget - (time.monotonic() - self.started))
         part = left * weight / self.weight_left
         self.weight_left -= weight
-        return part, min(part * _PATIENCE + _GRACE, left, self.timeout)
+        return part, min(min(part * _PATIENCE, left) + _GRACE, self.timeout) if left > 0 else 0.0
 
 
 def run(plan: Plan, watcher: Watcher) -> list[Record]:
@@ -148,7 +148,13 @@ def _run_job(job: Job, limit: float) -> tuple[list[Record], str | None]:
     with (Path(job.folder) / "errors.txt").open("w+b") as errors:
         try:
             worker = subprocess.run(
-                command, env=environment, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, timeout=limit, check=False
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                timeout=limit,
+                check=False,
             )
             if worker.returncode:
                 errors.seek(0)

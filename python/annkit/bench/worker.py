@@ -104,9 +104,7 @@ def run(job: Job) -> None:
                 saturated.add((cell.threads, cell.mode))
 
 
-def _cells(
-    job: Job, settings: list[dict[str, Any]], saturated: set[tuple[int, str]]
-) -> Iterator[tuple[_Cell, int]]:
+def _cells(job: Job, settings: list[dict[str, Any]], saturated: set[tuple[int, str]]) -> Iterator[tuple[_Cell, int]]:
     """Yield what to measure and how much is left, skipping threads and modes that `saturated` names by then."""
     cells = [_Cell(setting, threads, mode) for setting in settings for threads in job.threads for mode in job.modes]
     for done, cell in enumerate(cells):

@@ -1,0 +1,173 @@
+"""Draws a data set's results: curves of recall and queries per second, and bars for what is always exact."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from annkit.bench.measure import MODES
+from annkit.bench.needs import need
+from annkit.bench.records import Record, group, pareto
+from annkit.bench.summary import EXACT, MODE_NAMES, amount
+
+__all__ = ["DARK", "LIGHT", "Theme", "draw"]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of paper, ink and faint lines."""
+
+    paper: str
+    ink: str
+    faint: str
+    colours: dict[str, str]
+
+
+_COLOURS = {
+    "annkit": "#0969da",
+    "faiss": "#d9730d",
+    "hnswlib": "#2da44e",
+    "usearch": "#8250df",
+    "rabitqlib": "#bf3989",
+    "pyvsag": "#9a6700",
+    "scann": "#1b9e9e",
+    "svs": "#cf222e",
+}
+LIGHT = Theme("#ffffff", "#1f2328", "#d8dee4", _COLOURS)
+DARK = Theme("#0d1117", "#e6edf3", "#30363d", {**_COLOURS, "annkit": "#58a6ff", "faiss": "#f0883e"})
+
+_MARKERS = "osD^vPX*<>"
+_LINES = ("-", "--", "-.", ":")
+_LOWEST = 0.5
+_TICKS = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
+_DOTS = 150
+
+
+@dataclass(frozen=True)
+class _Style:
+    colour: str
+    marker: str
+    line: str
+
+
+def draw(records: Sequence[Record], theme: Theme = LIGHT) -> bytes:
+    """Return a PNG of all records of one data set: a column for each mode, rows for each number of threads."""
+    threads = list(group(records, lambda r: r.threads))
+    swept = [r for r in records if r.family != "flat"]
+    flat = [r for r in records if r.family == "flat"]
+    methods = len(group(flat, lambda r: r.method))
+    heights = [4.2] * len(threads) * bool(swept) + [0.3 * methods + 0.9] * len(threads) * bool(flat)
+    with need("matplotlib").rc_context(_settings(theme)):
+        figure = need("matplotlib.figure").Figure(figsize=(11, sum(heights) + 0.6), dpi=_DOTS, layout="constrained")
+        grid = figure.subplots(len(heights), len(MODES), squeeze=False, height_ratios=heights)
+        styles = _styles(records, theme)
+        for row, axes in enumerate(grid):
+            count = threads[row % len(threads)]
+            curves = bool(swept) and row < len(threads)
+            for axis, mode in zip(axes, MODES, strict=True):
+                here = [r for r in records if r.mode == mode and r.threads == count]
+                if curves:
+                    _curves(axis, here, styles, theme)
+                else:
+                    _bars(axis, [r for r in here if r.family == "flat"], styles, labelled=mode == MODES[0])
+                noun = "" if count == 1 else "s"
+                exact = "" if curves else "exact search, "
+                axis.set_title(f"{exact}{MODE_NAMES[mode]}, {count} thread{noun}", loc="left", fontsize=10)
+        if swept:
+            _legend(figure, grid[0])
+        first = records[0]
+        shape = f"{first.data['n']:,} × {first.data['dim']:,} {first.data['dtype']}"
+        figure.suptitle(f"{first.data['name']}  ·  {shape}  ·  {first.data['metric']}  ·  k = {first.k}", fontsize=12)
+        return _png(figure)
+
+
+def _settings(theme: Theme) -> dict[str, Any]:
+    inks = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    papers = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+    return {
+        **dict.fromkeys(inks, theme.ink),
+        **dict.fromkeys(papers, theme.paper),
+        "grid.color": theme.faint,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+        "font.size": 9,
+    }
+
+
+def _styles(records: Sequence[Record], theme: Theme) -> dict[str, _Style]:
+    """One colour a library; its methods differ by marker and line."""
+    styles = {}
+    for library, members in group(records, lambda r: r.library).items():
+        colour = theme.colours.get(library, theme.ink)
+        for i, method in enumerate(group(members, lambda r: (r.family == "flat", r.method))):
+            styles[method[1]] = _Style(colour, _MARKERS[i % len(_MARKERS)], _LINES[i % len(_LINES)])
+    return styles
+
+
+def _place(recall: float) -> float:
+    """Stretch the axis towards 1, where the differences are: 0.9, 0.99 and 0.999 are equally far apart."""
+    return -math.log10(max(1 - recall, 1 - EXACT))
+
+
+def _curves(axis: Any, records: Sequence[Record], styles: dict[str, _Style], theme: Theme) -> None:
+    seen = [r for r in records if r.recall >= _LOWEST]
+    front = pareto(seen)
+    axis.plot([_place(r.recall) for r in front], [r.qps for r in front], color=theme.faint, linewidth=7, zorder=1)
+    for method, members in group(seen, lambda r: r.method).items():
+        points = pareto(members)
+        style = styles[method]
+        axis.plot(
+            [_place(r.recall) for r in points],
+            [r.qps for r in points],
+            color=style.colour,
+            marker=style.marker,
+            linestyle=style.line,
+            linewidth=1.5,
+            markersize=5,
+            label=method,
+            clip_on=False,
+            zorder=3,
+        )
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(lambda value, _: _plain(value))
+    axis.yaxis.set_minor_formatter(need("matplotlib.ticker").NullFormatter())
+    lowest = min((r.recall for r in seen), default=_LOWEST)
+    ticks = [tick for tick in _TICKS if tick >= max((t for t in _TICKS if t <= lowest), default=_LOWEST)]
+    axis.set_xticks([_place(tick) for tick in ticks], [f"{tick:g}" for tick in ticks])
+    axis.set_xlim(_place(ticks[0]), _place(1.0))
+    axis.set_xlabel(f"recall@{records[0].k}" if records else "recall")
+    axis.set_ylabel("queries per second")
+    axis.grid(which="major", linewidth=0.8)
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}" if value < 1000 else amount(value).replace(".00", "").replace(".0", "")
+
+
+def _bars(axis: Any, records: Sequence[Record], styles: dict[str, _Style], *, labelled: bool) -> None:
+    best = {method: max(r.qps for r in members) for method, members in group(records, lambda r: r.method).items()}
+    bars = axis.barh(list(best), list(best.values()), color=[styles[m].colour for m in best], height=0.65)
+    axis.bar_label(bars, [amount(rate) for rate in best.values()], padding=4)
+    axis.invert_yaxis()
+    axis.margins(x=0.12)
+    axis.tick_params(axis="y", length=0, labelleft=labelled)
+    axis.xaxis.set_major_formatter(lambda value, _: _plain(value))
+    axis.xaxis.set_major_locator(need("matplotlib.ticker").MaxNLocator(5))
+    axis.set_xlabel("queries per second")
+
+
+def _legend(figure: Any, axes: Sequence[Any]) -> None:
+    entries = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    entries["Pareto front"] = axes[0].lines[0]
+    columns = 4
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns, fontsize=9)
+
+
+def _png(figure: Any) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    return out.getvalue()

@@ -1,0 +1,130 @@
+"""Shows a run on the terminal: progress while it lasts, tables when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from annkit.bench.contenders import Contender
+from annkit.bench.measure import MODES
+from annkit.bench.needs import need
+from annkit.bench.records import Record
+from annkit.bench.summary import EXACT, Movement, Table, amount, headlines, megabytes
+from annkit.datasets import Dataset
+
+__all__ = ["Progress", "console", "movement_table", "result_table", "show"]
+
+_WIDE = 110
+_SHORT_MODES = {"single": "single", "batch": "batch"}
+
+
+def console() -> Any:
+    """Return the terminal to write to."""
+    return need("rich.console").Console(highlight=False)
+
+
+class Progress:
+    """A bar over all contenders, and a line for each that has finished; a `Watcher` of the runner."""
+
+    def __init__(self, out: Any, total: int) -> None:
+        progress = need("rich.progress")
+        self.out = out
+        columns = (
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=20),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+        )
+        # Rarely drawn: the cores belong to what is measured.
+        self.bar = progress.Progress(*columns, console=out, transient=True, refresh_per_second=2)
+        self.task = self.bar.add_task("starting", total=total)
+
+    def __enter__(self) -> Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def preparing(self, data: Dataset) -> None:
+        """Name the data set."""
+        self.bar.update(self.task, description=f"{data.name}: exact neighbours")
+
+    def starting(self, data: Dataset, contender: Contender) -> None:
+        """Name the contender."""
+        self.bar.update(self.task, description=f"{data.name}: {contender.name}")
+
+    def finished(self, data: Dataset, contender: Contender, found: list[Record], failure: str | None) -> None:
+        """Write one line and move the bar."""
+        self.bar.advance(self.task)
+        text = need("rich.text").Text(f"{data.name:<15.15} {contender.name:<25.25} ")
+        if found:
+            text.append(f"built in {amount(found[0].build_seconds)} s, {len(found)} points")
+        if failure:
+            text.append(f"{'; ' if found else ''}{failure}", style="red")
+        self.out.print(text)
+
+
+def result_table(table: Table, width: int) -> Any:
+    """Return a table that fits into `width` columns: narrow ones leave out recalls below 0.95."""
+    recalls = table.recalls if width >= _WIDE or len(table.recalls) < 3 else _two(table.recalls)
+    grid = need("rich.table").Table(
+        title=table.title, title_justify="left", title_style="bold", box=need("rich.box").SIMPLE_HEAD, pad_edge=False
+    )
+    grid.add_column("\nmethod", no_wrap=True)
+    for heading in ("build\ns", "index\nMB", "peak\nMB"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for mode in MODES:
+        for recall in recalls:
+            grid.add_column(f"{_SHORT_MODES[mode]}\n{_heading(recall)}", justify="right", no_wrap=True)
+    for row in table.rows:
+        cells = [row.method, amount(row.build_seconds), megabytes(row.index_bytes), megabytes(row.peak_bytes)]
+        for mode in MODES:
+            for recall in recalls:
+                rate = row.qps[mode, recall]
+                best = rate is not None and rate == table.best(mode, recall)
+                cells.append(f"[bold green]{amount(rate)}[/]" if best else amount(rate))
+        grid.add_row(*cells)
+    return grid
+
+
+def _two(recalls: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(r for r in recalls if r in (0.95, EXACT)) if EXACT in recalls else recalls[-2:]
+
+
+def _heading(recall: float) -> str:
+    return "exact" if recall == EXACT else f"≥ {recall:.2f}" if recall else "any"
+
+
+def movement_table(moves: Sequence[Movement], earlier: str) -> Any:
+    """Return a table of what changed since an earlier run."""
+    grid = need("rich.table").Table(
+        title=f"beside {earlier} (now / earlier)",
+        title_justify="left",
+        title_style="bold",
+        box=need("rich.box").SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    grid.add_column("data", no_wrap=True)
+    grid.add_column("method", no_wrap=True)
+    for heading in ("threads", "single", "batch", "recall", "build", "memory"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for move in moves:
+        ratios = (move.qps["single"], move.qps["batch"], None, move.build, move.memory)
+        cells = ["–" if ratio is None else f"{ratio:.2f} ×" for ratio in ratios]
+        cells[2] = f"{move.recall_change:+.4f}"
+        grid.add_row(move.data, move.method, str(move.threads), *cells)
+    return grid
+
+
+def show(out: Any, tables: Sequence[Table]) -> None:
+    """Print the tables, and under each what they come to."""
+    for table in tables:
+        out.print()
+        out.print(result_table(table, out.width))
+        for line in headlines(table):
+            out.print(line)
+    out.print(
+        "\n[dim]Queries per second, medians; at a recall: on the Pareto front of the settings. MB = 10^6 bytes.[/]"
+    )
