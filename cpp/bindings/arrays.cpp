@@ -5,6 +5,7 @@
 namespace annkit::bindings {
 namespace {
 
+// For messages only: it calls Python, so an argument of check(), which is made in any case, is no place for it.
 std::string text(py::handle object) { return py::cast<std::string>(py::str(object)); }
 
 constexpr int kHalf = 23;  // NPY_HALF, which pybind11 does not name
@@ -37,10 +38,12 @@ py::array array_from(py::handle given, std::string_view what) {
 Input rows_from(py::handle given, std::string_view what) {
     py::array array = array_from(given, what);
     const auto dtype = dtype_of(array);
-    check<TypeError>(dtype.has_value(), what, " has dtype ", text(array.dtype()),
-                     ", expected float32, float64, float16, bfloat16, uint8 or int8");
-    check(array.ndim() == 1 || array.ndim() == 2, what, " has ", array.ndim(), " dimensions and shape ",
-          text(array.attr("shape")), ", expected (n, dim), or (dim,) for a single row");
+    if (!dtype)
+        fail<TypeError>(what, " has dtype ", text(array.dtype()),
+                        ", expected float32, float64, float16, bfloat16, uint8 or int8");
+    if (array.ndim() != 1 && array.ndim() != 2)
+        fail(what, " has ", array.ndim(), " dimensions and shape ", text(array.attr("shape")),
+             ", expected (n, dim), or (dim,) for a single row");
     const bool one = array.ndim() == 1;
     Rows rows{static_cast<const std::byte*>(array.data()),
               one ? 1 : size_t(array.shape(0)),
@@ -48,7 +51,7 @@ Input rows_from(py::handle given, std::string_view what) {
               *dtype,
               one ? 0 : array.strides(0),
               array.strides(one ? 0 : 1)};
-    check(rows.dim > 0, what, " has shape ", text(array.attr("shape")), ", expected at least one column");
+    if (rows.dim == 0) fail(what, " has shape ", text(array.attr("shape")), ", expected at least one column");
     return {std::move(array), rows};
 }
 
@@ -70,8 +73,9 @@ py::array_t<int64_t> ids_from(py::handle given, std::string_view what) {
     py::array array = array_from(given, what);
     const char kind = array.dtype().kind();
     const bool empty = array.size() == 0;
-    check<TypeError>(kind == 'i' || kind == 'u' || empty, what, " has dtype ", text(array.dtype()), ", expected int64");
-    check(array.ndim() <= 1, what, " has shape ", text(array.attr("shape")), ", expected one dimension");
+    if (kind != 'i' && kind != 'u' && !empty)
+        fail<TypeError>(what, " has dtype ", text(array.dtype()), ", expected int64");
+    if (array.ndim() > 1) fail(what, " has shape ", text(array.attr("shape")), ", expected one dimension");
     if (kind == 'u' && array.itemsize() == 8 && !empty)
         check(text(array.attr("max")()).size() < 19 || text(array.attr("max")()) <= "9223372036854775807", what,
               " has values beyond int64");
@@ -79,8 +83,8 @@ py::array_t<int64_t> ids_from(py::handle given, std::string_view what) {
 }
 
 size_t count_from(py::handle given, std::string_view what) {
-    check<TypeError>(PyIndex_Check(given.ptr()) != 0, what, " is a ", text(py::type::of(given).attr("__name__")),
-                     ", expected an integer");
+    if (PyIndex_Check(given.ptr()) == 0)
+        fail<TypeError>(what, " is a ", text(py::type::of(given).attr("__name__")), ", expected an integer");
     int overflow = 0;
     const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr()));
     if (!index) throw py::error_already_set();
@@ -110,7 +114,7 @@ void Filters::add(py::handle one) {
     py::array array = array_from(one, "filter");
     Filter filter;
     if (array.dtype().kind() == 'b') {
-        check(array.ndim() == 1, "filter has shape ", text(array.attr("shape")), ", expected a mask of one dimension");
+        if (array.ndim() != 1) fail("filter has shape ", text(array.attr("shape")), ", expected a mask of one dimension");
         auto mask = py::array_t<bool, py::array::c_style | py::array::forcecast>(array);
         filter = {true, {}, {reinterpret_cast<const uint8_t*>(mask.data()), size_t(mask.size())}};
         kept_.push_back(std::move(mask));
@@ -126,8 +130,8 @@ PythonMonitor::PythonMonitor(py::handle progress, size_t total) : total_(total) 
     if (progress.is_none() || progress.ptr() == Py_False) return;
     py::object callback = py::reinterpret_borrow<py::object>(progress);
     if (progress.ptr() == Py_True) callback = py::module_::import("annkit._progress").attr("bar")();
-    check<TypeError>(PyCallable_Check(callback.ptr()) != 0, "progress is ", text(progress),
-                     ", expected True or a callable that takes (done, total)");
+    if (PyCallable_Check(callback.ptr()) == 0)
+        fail<TypeError>("progress is ", text(progress), ", expected True or a callable that takes (done, total)");
     callback_ = callback.release().ptr();
 }
 

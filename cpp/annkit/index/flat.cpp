@@ -48,8 +48,8 @@ size_t Flat::nbytes() const {
 
 Dtype Flat::query_type(Dtype given) const {
     const Dtype type = given == Dtype::u8 && codec_->accepts(Dtype::bits) ? Dtype::bits : given;
-    check<TypeError>(codec_->accepts(type), "the array has dtype ", annkit::name(given), ", ", repr(), " expects ",
-                     codec_->expects());
+    if (!codec_->accepts(type))
+        fail<TypeError>("the array has dtype ", annkit::name(given), ", ", repr(), " expects ", codec_->expects());
     return type;
 }
 

@@ -102,10 +102,20 @@ def _styles(records: Sequence[Record], theme: Theme) -> dict[str, _Style]:
     """One colour a library; its methods differ by marker and line."""
     styles = {}
     for library, members in group(records, lambda r: r.library).items():
-        colour = theme.colours.get(library, theme.ink)
+        shades = _shades(theme.colours.get(library, theme.ink), theme)
         for i, method in enumerate(group(members, lambda r: (r.family == "flat", r.method))):
-            styles[method[1]] = _Style(colour, _MARKERS[i % len(_MARKERS)], _LINES[i % len(_LINES)])
+            styles[method[1]] = _Style(shades[i % len(shades)], _MARKERS[i % len(_MARKERS)], _LINES[i % len(_LINES)])
     return styles
+
+
+def _shades(colour: str, theme: Theme) -> list[str]:
+    """Return a colour, and it mixed with the ink and with the paper."""
+    colors = need("matplotlib.colors")
+    mixed = [
+        [(1 - share) * a + share * b for a, b in zip(colors.to_rgb(colour), colors.to_rgb(other), strict=True)]
+        for other, share in ((theme.ink, 0.45), (theme.paper, 0.4))
+    ]
+    return [colour, *(str(colors.to_hex(rgb)) for rgb in mixed)]
 
 
 def _place(recall: float) -> float:
@@ -116,7 +126,9 @@ def _place(recall: float) -> float:
 def _curves(axis: Any, records: Sequence[Record], styles: dict[str, _Style], theme: Theme) -> None:
     seen = [r for r in records if r.recall >= _LOWEST]
     front = pareto(seen)
-    axis.plot([_place(r.recall) for r in front], [r.qps for r in front], color=theme.faint, linewidth=7, zorder=1)
+    # Steps: between two points of different methods nothing is to be had.
+    front_style = {"color": theme.faint, "linewidth": 7, "zorder": 1, "drawstyle": "steps-pre"}
+    axis.plot([_place(r.recall) for r in front], [r.qps for r in front], **front_style)
     for method, members in group(seen, lambda r: r.method).items():
         points = pareto(members)
         style = styles[method]
@@ -133,6 +145,7 @@ def _curves(axis: Any, records: Sequence[Record], styles: dict[str, _Style], the
             zorder=3,
         )
     axis.set_yscale("log")
+    axis.yaxis.set_major_locator(need("matplotlib.ticker").LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(lambda value, _: _plain(value))
     axis.yaxis.set_minor_formatter(need("matplotlib.ticker").NullFormatter())
     lowest = min((r.recall for r in seen), default=_LOWEST)

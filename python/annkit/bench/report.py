@@ -10,7 +10,7 @@ from typing import Any
 from annkit.bench.measure import MODES
 from annkit.bench.plot import DARK, LIGHT, draw
 from annkit.bench.records import Record, group, setting_text
-from annkit.bench.summary import MODE_NAMES, Movement, Table, amount, headlines, megabytes, recall_name, tables
+from annkit.bench.summary import MODE_NAMES, Movement, Table, amount, megabytes, recall_name, tables
 
 __all__ = ["render"]
 
@@ -96,8 +96,7 @@ def _data_set(records: Sequence[Record]) -> str:
     data = records[0].data
     parts = [f"<h2>{escape(str(data['name']))}</h2>", _figure(records)]
     for table in tables(records):
-        lines = "<br>".join(escape(line) for line in headlines(table))
-        parts += [f"<h3>{escape(table.title)}</h3>", _results(table), f"<p>{lines}</p>"]
+        parts += [f"<h3>{escape(table.title)}</h3>", _results(table)]
     return "\n".join([*parts, _given(records), _points(records)])
 
 
@@ -122,6 +121,10 @@ def _results(table: Table) -> str:
             best = rate is not None and rate == table.best(*column)
             cells.append(f'<span class="best">{amount(rate)}</span>' if best else amount(rate))
         rows.append(cells)
+    leads = [table.lead(*column) for column in columns]
+    if any(leads):
+        ratios = ["–" if lead is None else f"{lead:.2f} ×" for lead in leads]
+        rows.append(["annkit / faiss, the best of each", "", "", "", *ratios])
     return _grid(heading, rows)
 
 

@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from annkit.bench.measure import MODES
 from annkit.bench.records import Change, Record, group, qps_at
 
-__all__ = ["EXACT", "MODE_NAMES", "Movement", "Row", "Table", "amount", "headlines", "megabytes", "movements", "tables"]
+__all__ = [
+    "EXACT",
+    "MODE_NAMES",
+    "Movement",
+    "Row",
+    "Table",
+    "amount",
+    "megabytes",
+    "movements",
+    "recall_name",
+    "tables",
+]
 
 # Rounding may cost an exact index a neighbour in ten thousand.
 EXACT = 0.9999
@@ -47,9 +58,15 @@ class Table:
         plural = "" if threads == 1 else "s"
         return f"{data['name']} · {shape} · {data['metric']} · k = {first.k} · {threads} thread{plural}"
 
-    def best(self, mode: str, recall: float) -> float | None:
-        """Return the highest rate in a column."""
-        return max((rate for row in self.rows if (rate := row.qps[mode, recall])), default=None)
+    def best(self, mode: str, recall: float, library: str | None = None) -> float | None:
+        """Return the highest rate in a column, of one library or of all."""
+        rows = [row for row in self.rows if library in (None, row.library)]
+        return max((rate for row in rows if (rate := row.qps[mode, recall])), default=None)
+
+    def lead(self, mode: str, recall: float) -> float | None:
+        """Return annkit's best rate in a column over Faiss's best."""
+        own, theirs = (self.best(mode, recall, library) for library in ("annkit", "faiss"))
+        return own / theirs if own and theirs else None
 
 
 def tables(records: Iterable[Record]) -> list[Table]:
@@ -71,26 +88,6 @@ def _row(records: list[Record], recalls: tuple[float, ...]) -> Row:
     first, modes = records[0], group(records, lambda r: r.mode)
     qps = {(mode, recall): qps_at(modes.get(mode, []), recall) for mode in MODES for recall in recalls}
     return Row(first.method, first.library, first.build_seconds, first.bytes_held, first.memory_peak, qps)
-
-
-def headlines(table: Table) -> list[str]:
-    """Return how annkit at its best compares with Faiss at its best, a line for each recall where both have a rate."""
-    lines = []
-    for recall in table.recalls:
-        ratios = [
-            f"{name}: {ratio:.2f} ×" for mode, name in MODE_NAMES.items() if (ratio := _lead(table, mode, recall))
-        ]
-        if ratios:
-            lines.append(f"annkit beside Faiss, both at their best, {recall_name(recall)}: {', '.join(ratios)}")
-    return lines
-
-
-def _lead(table: Table, mode: str, recall: float) -> float | None:
-    own, theirs = (
-        max((rate for row in table.rows if row.library == library and (rate := row.qps[mode, recall])), default=None)
-        for library in ("annkit", "faiss")
-    )
-    return own / theirs if own and theirs else None
 
 
 def recall_name(recall: float) -> str:
@@ -145,7 +142,7 @@ def amount(value: float | None) -> str:
     if value is None:
         return "–"
     if value < 1:
-        return f"{value:.2g}" if value < 0.001 else f"{value:.3f}"
+        return f"{value:.3f}"
     power = min(3, int(math.log10(value) + 1e-9) // 3)
     scaled = value / 1000**power
     if scaled >= 999.5 and power < 3:

@@ -9,13 +9,12 @@ from annkit.bench.contenders import Contender
 from annkit.bench.measure import MODES
 from annkit.bench.needs import need
 from annkit.bench.records import Record
-from annkit.bench.summary import EXACT, Movement, Table, amount, headlines, megabytes
+from annkit.bench.summary import EXACT, Movement, Table, amount, megabytes
 from annkit.datasets import Dataset
 
 __all__ = ["Progress", "console", "movement_table", "result_table", "show"]
 
 _WIDE = 110
-_SHORT_MODES = {"single": "single", "batch": "batch"}
 
 
 def console() -> Any:
@@ -69,15 +68,13 @@ class Progress:
 def result_table(table: Table, width: int) -> Any:
     """Return a table that fits into `width` columns: narrow ones leave out recalls below 0.95."""
     recalls = table.recalls if width >= _WIDE or len(table.recalls) < 3 else _two(table.recalls)
-    grid = need("rich.table").Table(
-        title=table.title, title_justify="left", title_style="bold", box=need("rich.box").SIMPLE_HEAD, pad_edge=False
-    )
+    grid = _grid(table.title)
     grid.add_column("\nmethod", no_wrap=True)
     for heading in ("build\ns", "index\nMB", "peak\nMB"):
         grid.add_column(heading, justify="right", no_wrap=True)
     for mode in MODES:
         for recall in recalls:
-            grid.add_column(f"{_SHORT_MODES[mode]}\n{_heading(recall)}", justify="right", no_wrap=True)
+            grid.add_column(f"{mode}\n{_heading(recall)}", justify="right", no_wrap=True)
     for row in table.rows:
         cells = [row.method, amount(row.build_seconds), megabytes(row.index_bytes), megabytes(row.peak_bytes)]
         for mode in MODES:
@@ -86,7 +83,18 @@ def result_table(table: Table, width: int) -> Any:
                 best = rate is not None and rate == table.best(mode, recall)
                 cells.append(f"[bold green]{amount(rate)}[/]" if best else amount(rate))
         grid.add_row(*cells)
+    leads = [table.lead(mode, recall) for mode in MODES for recall in recalls]
+    if any(leads):
+        cells = ["–" if lead is None else f"{lead:.2f}×" for lead in leads]
+        grid.add_section()
+        grid.add_row("annkit / faiss, best", "", "", "", *cells)
     return grid
+
+
+def _grid(title: str) -> Any:
+    title = need("rich.text").Text(title, style="bold")  # a name in brackets is no markup
+    box = need("rich.box").SIMPLE_HEAD
+    return need("rich.table").Table(title=title, title_justify="left", box=box, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def _two(recalls: tuple[float, ...]) -> tuple[float, ...]:
@@ -99,13 +107,7 @@ def _heading(recall: float) -> str:
 
 def movement_table(moves: Sequence[Movement], earlier: str) -> Any:
     """Return a table of what changed since an earlier run."""
-    grid = need("rich.table").Table(
-        title=f"beside {earlier} (now / earlier)",
-        title_justify="left",
-        title_style="bold",
-        box=need("rich.box").SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    grid = _grid(f"beside {earlier} (now / earlier)")
     grid.add_column("data", no_wrap=True)
     grid.add_column("method", no_wrap=True)
     for heading in ("threads", "single", "batch", "recall", "build", "memory"):
@@ -119,12 +121,10 @@ def movement_table(moves: Sequence[Movement], earlier: str) -> Any:
 
 
 def show(out: Any, tables: Sequence[Table]) -> None:
-    """Print the tables, and under each what they come to."""
+    """Print the tables."""
     for table in tables:
         out.print()
         out.print(result_table(table, out.width))
-        for line in headlines(table):
-            out.print(line)
     out.print(
         "\n[dim]Queries per second, medians; at a recall: on the Pareto front of the settings. MB = 10^6 bytes.[/]"
     )
