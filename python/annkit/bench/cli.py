@@ -19,8 +19,8 @@ from annkit.datasets import Dataset
 
 __all__ = ["main"]
 
-# What a run without arguments searches: the kinds of data that annkit has indexes for, the bytes by flat indexes alone.
-_DEFAULT_SETS = {"patches": FAMILIES, "patches-u8": ("flat",), "patches-256bit": FAMILIES}
+# What a run without arguments measures: every kind of data that annkit has indexes for, and every kind of index once.
+_DEFAULT_SETS = {"patches": FAMILIES, "patches-u8": ("flat",), "patches-256bit": ("flat",)}
 # Leaves half a minute of the promised three for loading, truth and plots.
 _DEFAULT_BUDGET = 140.0
 _CELL_SECONDS = 1.0
@@ -125,12 +125,9 @@ def _bench(options: argparse.Namespace) -> int:
     if not found:
         raise ValueError("no method could be measured")
     moves = summary.movements(records.compare(found, earlier))
-    tables = summary.tables(found)
-    terminal.show(out, tables)
     source = str(given.get("compare", ""))
-    if moves:
-        out.print(terminal.movement_table(moves, source))
-    elif earlier:
+    terminal.show(out, summary.tables(found), moves, source)
+    if earlier and not moves:
         out.print(f"{source} shares no measurement with this run", markup=False)
     _write(folder, found, report.render(found, notes, moves, source))
     out.print(f"\nresults, plots and report.html are in {folder}", markup=False, soft_wrap=True)

@@ -85,7 +85,7 @@ def _time_batch(search: Search, queries: Array, seconds: float) -> Timing:
     begin = time.perf_counter()
     ids = search(queries)
     took = [time.perf_counter() - begin]
-    counted = [] if took[0] < seconds else took
+    counted = [] if took[0] * _MIN_PASSES < seconds else took
     deadline = time.perf_counter() + seconds
     while len(counted) < _MAX_PASSES:
         before = time.perf_counter()

@@ -11,7 +11,7 @@ from typing import Any
 from annkit.bench.measure import MODES
 from annkit.bench.needs import need
 from annkit.bench.records import Record, group, pareto
-from annkit.bench.summary import EXACT, MODE_NAMES, amount
+from annkit.bench.summary import MODE_NAMES, amount
 
 __all__ = ["DARK", "LIGHT", "Theme", "draw"]
 
@@ -42,6 +42,7 @@ DARK = Theme("#0d1117", "#e6edf3", "#30363d", {**_COLOURS, "annkit": "#58a6ff", 
 _MARKERS = "osD^vPX*<>"
 _LINES = ("-", "--", "-.", ":")
 _LOWEST = 0.5
+_CLOSEST = 1e-4
 _TICKS = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 _DOTS = 150
 
@@ -120,7 +121,7 @@ def _shades(colour: str, theme: Theme) -> list[str]:
 
 def _place(recall: float) -> float:
     """Stretch the axis towards 1, where the differences are: 0.9, 0.99 and 0.999 are equally far apart."""
-    return -math.log10(max(1 - recall, 1 - EXACT))
+    return -math.log10(max(1 - recall, _CLOSEST))
 
 
 def _curves(axis: Any, records: Sequence[Record], styles: dict[str, _Style], theme: Theme) -> None:
@@ -148,8 +149,9 @@ def _curves(axis: Any, records: Sequence[Record], styles: dict[str, _Style], the
     axis.yaxis.set_major_locator(need("matplotlib.ticker").LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(lambda value, _: _plain(value))
     axis.yaxis.set_minor_formatter(need("matplotlib.ticker").NullFormatter())
-    lowest = min((r.recall for r in seen), default=_LOWEST)
-    ticks = [tick for tick in _TICKS if tick >= max((t for t in _TICKS if t <= lowest), default=_LOWEST)]
+    lowest = min((r.recall for r in seen), default=1.0)
+    first = max(tick for tick in _TICKS[:-3] if tick <= max(lowest, _LOWEST))
+    ticks = [tick for tick in _TICKS if tick >= first]
     axis.set_xticks([_place(tick) for tick in ticks], [f"{tick:g}" for tick in ticks])
     axis.set_xlim(_place(ticks[0]), _place(1.0))
     axis.set_xlabel(f"recall@{records[0].k}" if records else "recall")
@@ -158,7 +160,8 @@ def _curves(axis: Any, records: Sequence[Record], styles: dict[str, _Style], the
 
 
 def _plain(value: float) -> str:
-    return f"{value:g}" if value < 1000 else amount(value).replace(".00", "").replace(".0", "")
+    """Write a tick of an axis: 0.5, 250, 1.2k, 40k."""
+    return f"{value:g}" if value < 1000 else f"{value / 1e3:g}k" if value < 1e6 else f"{value / 1e6:g}M"
 
 
 def _bars(axis: Any, records: Sequence[Record], styles: dict[str, _Style], *, labelled: bool) -> None:

@@ -17,7 +17,6 @@ import numpy as np
 
 from annkit.bench import machine, records
 from annkit.bench.contenders import Contender, Task
-from annkit.bench.measure import MODES
 from annkit.bench.records import Record
 from annkit.bench.truth import exact_neighbours, fingerprint, kth_distances
 from annkit.bench.worker import Job
@@ -101,7 +100,6 @@ def run(plan: Plan, watcher: Watcher) -> list[Record]:
                     task=asdict(_task(data, plan)),
                     data=about,
                     threads=plan.threads,
-                    modes=list(MODES),
                     cell_seconds=plan.cell_seconds,
                     total_seconds=aim,
                     machine=described,

@@ -9,7 +9,7 @@ from annkit.bench.contenders import Contender
 from annkit.bench.measure import MODES
 from annkit.bench.needs import need
 from annkit.bench.records import Record
-from annkit.bench.summary import EXACT, Movement, Table, amount, megabytes
+from annkit.bench.summary import Movement, Table, amount, megabytes, recall_name
 from annkit.datasets import Dataset
 
 __all__ = ["Progress", "console", "movement_table", "result_table", "show"]
@@ -68,13 +68,13 @@ class Progress:
 def result_table(table: Table, width: int) -> Any:
     """Return a table that fits into `width` columns: narrow ones leave out recalls below 0.95."""
     recalls = table.recalls if width >= _WIDE or len(table.recalls) < 3 else _two(table.recalls)
-    grid = _grid(table.title)
+    grid = _grid()
     grid.add_column("\nmethod", no_wrap=True)
     for heading in ("build\ns", "index\nMB", "peak\nMB"):
         grid.add_column(heading, justify="right", no_wrap=True)
     for mode in MODES:
         for recall in recalls:
-            grid.add_column(f"{mode}\n{_heading(recall)}", justify="right", no_wrap=True)
+            grid.add_column(f"{mode}\n{recall_name(recall)}", justify="right", no_wrap=True)
     for row in table.rows:
         cells = [row.method, amount(row.build_seconds), megabytes(row.index_bytes), megabytes(row.peak_bytes)]
         for mode in MODES:
@@ -91,23 +91,18 @@ def result_table(table: Table, width: int) -> Any:
     return grid
 
 
-def _grid(title: str) -> Any:
-    title = need("rich.text").Text(title, style="bold")  # a name in brackets is no markup
-    box = need("rich.box").SIMPLE_HEAD
-    return need("rich.table").Table(title=title, title_justify="left", box=box, pad_edge=False, padding=(0, 1, 0, 0))
+def _grid() -> Any:
+    return need("rich.table").Table(box=need("rich.box").SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def _two(recalls: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(r for r in recalls if r in (0.95, EXACT)) if EXACT in recalls else recalls[-2:]
+    """Choose what to keep of three or four recalls on a narrow terminal."""
+    return (recalls[1], recalls[-1])
 
 
-def _heading(recall: float) -> str:
-    return "exact" if recall == EXACT else f"≥ {recall:.2f}" if recall else "any"
-
-
-def movement_table(moves: Sequence[Movement], earlier: str) -> Any:
+def movement_table(moves: Sequence[Movement]) -> Any:
     """Return a table of what changed since an earlier run."""
-    grid = _grid(f"beside {earlier} (now / earlier)")
+    grid = _grid()
     grid.add_column("data", no_wrap=True)
     grid.add_column("method", no_wrap=True)
     for heading in ("threads", "single", "batch", "recall", "build", "memory"):
@@ -120,11 +115,19 @@ def movement_table(moves: Sequence[Movement], earlier: str) -> Any:
     return grid
 
 
-def show(out: Any, tables: Sequence[Table]) -> None:
-    """Print the tables."""
+def show(out: Any, tables: Sequence[Table], moves: Sequence[Movement] = (), earlier: str = "") -> None:
+    """Print the tables, and what changed since an earlier run."""
     for table in tables:
-        out.print()
+        _heading(out, table.title)
         out.print(result_table(table, out.width))
+    if moves:
+        _heading(out, f"now / {earlier}")
+        out.print(movement_table(moves))
     out.print(
         "\n[dim]Queries per second, medians; at a recall: on the Pareto front of the settings. MB = 10^6 bytes.[/]"
     )
+
+
+def _heading(out: Any, title: str) -> None:
+    out.print()
+    out.print(title, style="bold", markup=False, soft_wrap=True)

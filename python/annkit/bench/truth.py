@@ -145,8 +145,8 @@ def _row_distances(rows: Array, query: Array, metric: str) -> Array:
 
 def kth_distances(data: Dataset, neighbours: Array) -> Array:
     """Return the distance of every query to its true k-th neighbour, with the tolerance on top."""
-    kth = distances_to(data, neighbours).max(axis=1)
-    return kth + _TOLERANCE * np.maximum(np.abs(kth), 1e-6)
+    kth: Array = distances_to(data, neighbours).max(axis=1)
+    return np.asarray(kth + _TOLERANCE * np.maximum(np.abs(kth), 1e-6))
 
 
 def recall(data: Dataset, ids: Array, kth: Array, k: int) -> float:

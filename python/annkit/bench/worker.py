@@ -31,6 +31,8 @@ __all__ = ["Job", "main", "run"]
 Array = npt.NDArray[Any]
 
 _MIN_CELL_SECONDS = 0.1
+# The batch first, because its answers complete those to single queries.
+_MODES = ("batch", "single")
 # Past this recall a dearer setting has nothing to show.
 _SATURATED = 0.9999
 
@@ -45,7 +47,6 @@ class Job:
     task: dict[str, Any]
     data: dict[str, Any]
     threads: list[int]
-    modes: list[str]
     cell_seconds: float
     total_seconds: float | None
     machine: dict[str, Any]
@@ -91,24 +92,32 @@ def run(job: Job) -> None:
     kth = np.load(folder / "kth.npy")
     built = _build(by_name(job.contender), base, task)
     asked = built.contender.prepare(queries, task)
+    answers: dict[tuple[str, int], Array] = {}
     with Path(job.output).open("a", encoding="utf-8") as output:
-        saturated: set[tuple[int, str]] = set()
+        saturated: set[int] = set()
         for cell, left in _cells(job, built.contender.settings(task), saturated):
             pinned, timing = _time(job, built.contender, asked, cell, _seconds(job, started, left))
-            judged = Dataset(data.name, base, queries[timing.answered], task.metric)
-            reached = recall(judged, timing.ids, kth[timing.answered], task.k)
+            reached = recall(data, _completed(cell, timing, answers), kth, task.k)
             record = _record(job, built, cell, timing, reached, pinned)
             output.write(json.dumps(asdict(record)) + "\n")
             output.flush()
-            if reached >= _SATURATED and built.contender.family != "flat":
-                saturated.add((cell.threads, cell.mode))
+            if reached >= _SATURATED and cell.mode == _MODES[-1] and built.contender.family != "flat":
+                saturated.add(cell.threads)
 
 
-def _cells(job: Job, settings: list[dict[str, Any]], saturated: set[tuple[int, str]]) -> Iterator[tuple[_Cell, int]]:
-    """Yield what to measure and how much is left, skipping threads and modes that `saturated` names by then."""
-    cells = [_Cell(setting, threads, mode) for setting in settings for threads in job.threads for mode in job.modes]
+def _completed(cell: _Cell, timing: Timing, answers: dict[tuple[str, int], Array]) -> Array:
+    """Return an answer to every query: those that there was no time to ask alone were asked in the batch before."""
+    ids = answers.setdefault((json.dumps(cell.setting), cell.threads), timing.ids)
+    completed: Array = ids.copy()
+    completed[timing.answered] = timing.ids
+    return completed
+
+
+def _cells(job: Job, settings: list[dict[str, Any]], saturated: set[int]) -> Iterator[tuple[_Cell, int]]:
+    """Yield what to measure and how much is left, skipping threads that `saturated` names by then."""
+    cells = [_Cell(setting, threads, mode) for setting in settings for threads in job.threads for mode in _MODES]
     for done, cell in enumerate(cells):
-        if (cell.threads, cell.mode) not in saturated:
+        if cell.threads not in saturated:
             yield cell, len(cells) - done
 
 

@@ -23,7 +23,7 @@ CONTENDERS: tuple[Contender, ...] = (
     FaissDirect("int8", "QT_8bit_direct_signed"),
     FaissBinaryFlat(),
     FaissFactory("IVF{lists},Flat", "ivf"),
-    FaissFactory("IVF{lists},PQ{half}x4fs,RFlat", "ivf", k_factors=(4, 16)),
+    FaissFactory("IVF{lists},PQ{half}x4fs,RFlat", "ivf", k_factors=(4, 32)),
     FaissFactory("HNSW32,Flat", "graph"),
     FaissFactory("HNSW32,SQ8", "graph"),
     FaissBinary("BIVF{lists}", "ivf"),

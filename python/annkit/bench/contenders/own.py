@@ -51,7 +51,7 @@ class OwnFlat(_Own):
         self.name = f"annkit Flat {codec}" + (f" scan={scan}" if scan else "")
 
     def supports(self, task: Task) -> bool:
-        if task.bits:
+        if task.bits or (self.scan and task.dtype in ("uint8", "int8")):  # those are bytes already
             return False
         narrow = {"u8": "uint8", "i8": "int8", "f16": "float16"}
         return narrow.get(self.codec, task.dtype) == task.dtype
