@@ -100,8 +100,13 @@ def test_lead_is_the_best_of_annkit_over_the_best_of_faiss():
     flat = [record(qps=300.0), record("faiss Flat", qps=100.0), record("faiss Flat blas=1", qps=150.0)]
     (table,) = summary.tables(flat)
     assert table.recalls == (0.999,)
-    assert table.lead("single", 0.999) == 2.0
-    assert table.lead("batch", 0.999) is None
+    assert table.leads([("single", 0.999), ("batch", 0.999)]) == {"flat": [2.0, None]}
+
+
+def test_leads_are_given_by_kind_of_index_and_for_all_kinds():
+    found = [record(qps=300.0), record("faiss Flat", qps=100.0), *curve("faiss HNSW", [(0.96, 3000.0)])]
+    (table,) = summary.tables(found)
+    assert table.leads([("single", 0.95)]) == {"flat": [3.0], "any": [0.1]}
 
 
 def test_records_survive_a_file_and_meet_those_of_an_earlier_run(tmp_path):

@@ -121,10 +121,9 @@ def _results(table: Table) -> str:
             best = rate is not None and rate == table.best(*column)
             cells.append(f'<span class="best">{amount(rate)}</span>' if best else amount(rate))
         rows.append(cells)
-    leads = [table.lead(*column) for column in columns]
-    if any(leads):
+    for kind, leads in table.leads(columns).items():
         ratios = ["–" if lead is None else f"{lead:.2f} ×" for lead in leads]
-        rows.append(["annkit / faiss, the best of each", "", "", "", *ratios])
+        rows.append([f"annkit / faiss, best of {kind}", "", "", "", *ratios])
     return _grid(heading, rows)
 
 

@@ -33,6 +33,7 @@ class Row:
 
     method: str
     library: str
+    family: str
     build_seconds: float
     index_bytes: int | None
     peak_bytes: int | None
@@ -56,14 +57,23 @@ class Table:
         plural = "" if threads == 1 else "s"
         return f"{data['name']} · {shape} · {data['metric']} · k = {first.k} · {threads} thread{plural}"
 
-    def best(self, mode: str, recall: float, library: str | None = None) -> float | None:
-        """Return the highest rate in a column, of one library or of all."""
-        rows = [row for row in self.rows if library in (None, row.library)]
-        return max((rate for row in rows if (rate := row.qps[mode, recall])), default=None)
+    def best(self, mode: str, recall: float, rows: Sequence[Row] | None = None) -> float | None:
+        """Return the highest rate in a column, of some rows or of all."""
+        rates = (row.qps[mode, recall] for row in (self.rows if rows is None else rows))
+        return max((rate for rate in rates if rate), default=None)
 
-    def lead(self, mode: str, recall: float) -> float | None:
-        """Return annkit's best rate in a column over Faiss's best."""
-        own, theirs = (self.best(mode, recall, library) for library in ("annkit", "faiss"))
+    def leads(self, columns: Sequence[tuple[str, float]]) -> dict[str, list[float | None]]:
+        """Return annkit's best rate over Faiss's best in columns (mode, recall), by kind of index and for all kinds."""
+        kinds = {row.family: [other for other in self.rows if other.family == row.family] for row in self.rows}
+        if len(kinds) > 1:
+            kinds["any"] = self.rows
+        leads = {kind: [self._lead(column, rows) for column in columns] for kind, rows in kinds.items()}
+        return {kind: ratios for kind, ratios in leads.items() if any(ratios)}
+
+    def _lead(self, column: tuple[str, float], rows: Sequence[Row]) -> float | None:
+        own, theirs = (
+            self.best(*column, [row for row in rows if row.library == library]) for library in ("annkit", "faiss")
+        )
         return own / theirs if own and theirs else None
 
 
@@ -85,7 +95,7 @@ def _table(records: list[Record]) -> Table:
 def _row(records: list[Record], recalls: tuple[float, ...]) -> Row:
     first, modes = records[0], group(records, lambda r: r.mode)
     qps = {(mode, recall): qps_at(modes.get(mode, []), recall) for mode in MODES for recall in recalls}
-    return Row(first.method, first.library, first.build_seconds, first.bytes_held, first.memory_peak, qps)
+    return Row(first.method, first.library, first.family, first.build_seconds, first.bytes_held, first.memory_peak, qps)
 
 
 def recall_name(recall: float) -> str:

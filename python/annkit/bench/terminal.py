@@ -83,11 +83,10 @@ def result_table(table: Table, width: int) -> Any:
                 best = rate is not None and rate == table.best(mode, recall)
                 cells.append(f"[bold green]{amount(rate)}[/]" if best else amount(rate))
         grid.add_row(*cells)
-    leads = [table.lead(mode, recall) for mode in MODES for recall in recalls]
-    if any(leads):
-        cells = ["–" if lead is None else f"{lead:.2f}×" for lead in leads]
-        grid.add_section()
-        grid.add_row("annkit / faiss, best", "", "", "", *cells)
+    grid.add_section()
+    for kind, leads in table.leads([(mode, recall) for mode in MODES for recall in recalls]).items():
+        ratios = ["–" if lead is None else f"{lead:.2f}×" for lead in leads]
+        grid.add_row(f"annkit / faiss, {kind}", "", "", "", *ratios)
     return grid
 
 
@@ -124,7 +123,8 @@ def show(out: Any, tables: Sequence[Table], moves: Sequence[Movement] = (), earl
         _heading(out, f"now / {earlier}")
         out.print(movement_table(moves))
     out.print(
-        "\n[dim]Queries per second, medians; at a recall: on the Pareto front of the settings. MB = 10^6 bytes.[/]"
+        "\n[dim]Queries per second, medians; at a recall: on the Pareto front of the settings.\n"
+        "annkit / faiss: the best of each, by kind of index. MB = 10^6 bytes.[/]"
     )
 
 
