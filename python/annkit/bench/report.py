@@ -83,9 +83,10 @@ def _conditions(records: Sequence[Record]) -> str:
         ("versions", _facts(versions)),
         ("threads pinned", "yes" if all(r.pinned for r in records) else "no, this platform cannot"),
     ]
+    modes = ", ".join(f"{mode}: {name}" for mode, name in MODE_NAMES.items())
     explained = (
-        "Queries per second are medians of several passes. A returned row counts for recall if it is at least as near "
-        "as the true k-th. A rate at a recall is read from the Pareto front of a method's settings, interpolated in "
+        f"Queries per second are medians of several passes; {modes}. "
+        "A returned row counts for recall if it is at least as near as the true k-th. A rate at a recall is read from the Pareto front of a method's settings, interpolated in "
         "log(QPS). Peak is by how much the process grew at most while building; the base given to it is not counted. "
         "MB = 10<sup>6</sup> bytes."
     )
@@ -112,7 +113,7 @@ def _figure(records: Sequence[Record]) -> str:
 def _results(table: Table) -> str:
     columns = [(mode, recall) for mode in MODES for recall in table.recalls]
     heading = ["method", "build<br>s", "index<br>MB", "peak<br>MB"]
-    heading += [f"{MODE_NAMES[mode]}<br>{recall_name(recall)}" for mode, recall in columns]
+    heading += [f"{mode}<br>{recall_name(recall)}" for mode, recall in columns]
     rows = []
     for row in table.rows:
         cells = [escape(row.method), amount(row.build_seconds), megabytes(row.index_bytes), megabytes(row.peak_bytes)]

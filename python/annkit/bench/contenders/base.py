@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from annkit.bench.needs import installed, version_of
 
-__all__ = ["EF_SWEEP", "NPROBE_SWEEP", "Array", "Contender", "Search", "Task", "as_floats", "sweep"]
+__all__ = ["EF_SWEEP", "NPROBE_SWEEP", "Array", "Contender", "Search", "Task", "as_floats", "padded", "sweep"]
 
 Array = npt.NDArray[Any]
 Search = Callable[[Array], Array]
@@ -109,6 +109,11 @@ def as_floats(rows: Array, task: Task) -> Array:
         norms = np.linalg.norm(floats, axis=1, keepdims=True)
         floats /= np.where(norms > 0, norms, 1)
     return floats
+
+
+def padded(ids: Array, k: int) -> Array:
+    """Return the first `k` ids of one query, filled up with -1."""
+    return np.pad(np.asarray(ids, np.int64)[:k], (0, max(0, k - len(ids))), constant_values=-1)
 
 
 def sweep(name: str, values: tuple[int, ...], *, at_least: int = 1, at_most: int | None = None) -> list[Setting]:

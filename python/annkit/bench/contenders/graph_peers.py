@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from annkit.bench.contenders.base import EF_SWEEP, Array, Contender, Search, Setting, Task, sweep
+from annkit.bench.contenders.base import EF_SWEEP, Array, Contender, Search, Setting, Task, padded, sweep
 
 __all__ = ["Hnswlib", "Rabitqlib", "Svs", "Usearch", "Vsag"]
 
@@ -92,6 +92,9 @@ class Rabitqlib(_Graph):
         self.bits = bits
         self.name = f"rabitqlib SymQG bits={bits}"
 
+    def supports(self, task: Task) -> bool:
+        return not task.bits and task.dim >= 64  # its rotation refuses fewer
+
     def build(self, base: Array, task: Task) -> None:
         metric = "ip" if task.metric == "ip" else "l2"
         options = {"max_degree": 32, "metric": metric, "quantization_bits": self.bits}
@@ -133,8 +136,7 @@ class Vsag(_Graph):
         search, parameters = self.index.knn_search, json.dumps({"hgraph": setting})
 
         def ids_of(queries: Array) -> Array:
-            rows = (search(vector=query, k=k, parameters=parameters)[1] for query in queries)
-            return np.stack([np.pad(row[:k], (0, k - len(row[:k])), constant_values=-1) for row in rows])
+            return np.stack([padded(search(vector=q, k=k, parameters=parameters)[0], k) for q in queries])
 
         return ids_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from annkit.bench.contenders.base import Array, Contender, Search, Setting, Task, sweep
+from annkit.bench.contenders.base import Array, Contender, Search, Setting, Task, padded, sweep
 
 __all__ = ["Scann"]
 
@@ -60,7 +60,7 @@ class Scann(Contender):
 
         def ids_of(queries: Array) -> Array:
             if len(queries) == 1:
-                return np.asarray(one(queries[0], final_num_neighbors=k, leaves_to_search=leaves)[0], np.int64)[None]
+                return padded(one(queries[0], final_num_neighbors=k, leaves_to_search=leaves)[0], k)[None]
             return np.asarray(several(queries, final_num_neighbors=k, leaves_to_search=leaves)[0], np.int64)
 
         return ids_of
