@@ -99,6 +99,8 @@ def read_vectors(path: str | Path) -> Array:
         If the file is not what its name says; the message names it.
     """
     path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return _read_npy(path)
@@ -111,8 +113,6 @@ def read_vectors(path: str | Path) -> Array:
 def _read_npy(path: Path) -> Array:
     try:
         rows: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise
     except Exception as error:  # numpy raises half a dozen types for a damaged header
         raise ValueError(f"{path}: not a readable .npy file: {error}") from error
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or 0 in rows.shape:

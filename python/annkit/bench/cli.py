@@ -24,6 +24,7 @@ _DEFAULT_SETS = {"patches": FAMILIES, "patches-u8": ("flat",), "patches-256bit":
 # Leaves half a minute of the promised three for loading, truth and plots.
 _DEFAULT_BUDGET = 140.0
 _CELL_SECONDS = 1.0
+_BUSY = 0.5
 _MODULES = ("rich", "matplotlib", "psutil", "threadpoolctl")
 
 
@@ -115,10 +116,10 @@ def _bench(options: argparse.Namespace) -> int:
         raise ValueError(f"--out {folder}: is a file, expected a folder")
     earlier = records.read(options.compare) if "compare" in given else []
     libraries = ["annkit", *given.get("against", PEERS if options.data else ["faiss"])]
-    notes = _missing(libraries)
+    plan = _plan(options, [c for c in CONTENDERS if c.library in libraries and not c.missing()])
+    notes = [*_busy(), *_missing(libraries)]
     for note in notes:
         out.print(note, style="yellow", markup=False)
-    plan = _plan(options, [c for c in CONTENDERS if c.library in libraries and not c.missing()])
     watcher = _Watcher(out, sum(len(contenders) for _, contenders in plan.sets), notes)
     with watcher:
         found = runner.run(plan, watcher)
@@ -146,6 +147,14 @@ class _Watcher(terminal.Progress):
         super().finished(data, contender, found, failure)
         if failure:
             self.notes.append(f"{data.name}: {contender.name}: {failure}")
+
+
+def _busy() -> list[str]:
+    """Return a warning where others use the machine: threads that wait for each other suffer most."""
+    busy = machine.load()
+    if busy < _BUSY:
+        return []
+    return [f"the machine is busy (load {busy:.1f}): expect low figures, most of all with several threads"]
 
 
 def _missing(libraries: Sequence[str]) -> list[str]:

@@ -12,13 +12,21 @@ from typing import Any
 import annkit
 from annkit.bench.needs import version_of
 
-__all__ = ["cores", "describe", "pin"]
+__all__ = ["cores", "describe", "load", "pin"]
 
 
 def cores() -> list[int]:
     """Return the cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
+
+
+def load() -> float:
+    """Return how many processes wanted a core in the last minute; 0 where the platform does not tell."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return 0.0
 
 
 def pin(chosen: list[int]) -> bool:

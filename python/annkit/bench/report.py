@@ -44,13 +44,13 @@ def render(
     records : sequence of Record
         At least one.
     notes : sequence of str
-        What was left out or failed, a line each.
+        Warnings, and what was left out or failed, a line each.
     moves, earlier :
         What changed since an earlier run, and the name of that run.
     """
     parts = ["<h1>annkit bench</h1>", _conditions(records)]
     if notes:
-        parts += ["<h2>Left out</h2>", f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>"]
+        parts += ["<h2>To note</h2>", f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>"]
     for members in group(records, lambda r: (r.data["name"], r.data["metric"], r.k)).values():
         parts.append(_data_set(members))
     if moves:
@@ -86,9 +86,10 @@ def _conditions(records: Sequence[Record]) -> str:
     modes = ", ".join(f"{mode}: {name}" for mode, name in MODE_NAMES.items())
     explained = (
         f"Queries per second are medians of several passes; {modes}. "
-        "A returned row counts for recall if it is at least as near as the true k-th. A rate at a recall is read from the Pareto front of a method's settings, interpolated in "
-        "log(QPS). Peak is by how much the process grew at most while building; the base given to it is not counted. "
-        "MB = 10<sup>6</sup> bytes."
+        "A returned row counts for recall if it is at least as near as the true k-th. A rate at a recall is read from "
+        "the Pareto front of a method's settings, interpolated in log(QPS). Single queries that there was no time to "
+        "ask count for recall as in the batch. Peak is by how much the process grew at most while building; the base "
+        "given to it is not counted. annkit / faiss is the best of each, by kind of index. MB = 10<sup>6</sup> bytes."
     )
     return _grid(("", ""), rows, "text") + f'<p class="quiet">{explained}</p>'
 
