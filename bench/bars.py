@@ -15,9 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 import annkit as ak
+import numpy as np
 from annkit._core import _kernels
 
 rng = np.random.default_rng(0)
@@ -119,7 +118,12 @@ def single() -> None:
         np.array_equal(a, b) for a, b in zip(index.search(queries, 10), certified.search(queries, 10), strict=True)
     )
     sketched = median_time(lambda: [certified.search(queries[i], k=10, threads=1) for i in range(8)])
-    show("the same with scan='sq8'", f"{8 / sketched:.0f} queries/s", f"identical: {same}", f"{seconds / sketched:.2f} x Flat f32")
+    show(
+        "the same with scan='sq8'",
+        f"{8 / sketched:.0f} queries/s",
+        f"identical: {same}",
+        f"{seconds / sketched:.2f} x Flat f32",
+    )
 
 
 def byte_rows() -> None:
@@ -165,7 +169,12 @@ def hamming() -> None:
     limit = read_rate()
     seconds = median_time(lambda: ak.hamming.topk(queries[0, :32], codes, 10, threads=1))
     rate = codes.nbytes / seconds
-    show("Hamming 256 bit, one query, 2 GB", f"{rate / 1e9:.1f} GB/s", f"{100 * rate / limit:.0f} % of {limit / 1e9:.1f} GB/s", "")
+    show(
+        "Hamming 256 bit, one query, 2 GB",
+        f"{rate / 1e9:.1f} GB/s",
+        f"{100 * rate / limit:.0f} % of {limit / 1e9:.1f} GB/s",
+        "",
+    )
 
 
 def call() -> None:

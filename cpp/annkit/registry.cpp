@@ -1,8 +1,8 @@
 // Which loader reads which kind: one row a class.
+#include "annkit/core/registry.h"
 #include "annkit/codec/bits.h"
 #include "annkit/codec/certified.h"
 #include "annkit/codec/raw.h"
-#include "annkit/core/registry.h"
 #include "annkit/index/flat.h"
 #include "annkit/registry.h"
 

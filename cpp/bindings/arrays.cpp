@@ -14,12 +14,18 @@ std::optional<Dtype> dtype_of(const py::array& array) {
     const py::dtype dtype = array.dtype();
     if (dtype.byteorder() == '>') return std::nullopt;
     switch (dtype.num()) {
-        case py::detail::npy_api::NPY_FLOAT_: return Dtype::f32;
-        case py::detail::npy_api::NPY_DOUBLE_: return Dtype::f64;
-        case kHalf: return Dtype::f16;
-        case py::detail::npy_api::NPY_UBYTE_: return Dtype::u8;
-        case py::detail::npy_api::NPY_BYTE_: return Dtype::i8;
-        default: break;
+        case py::detail::npy_api::NPY_FLOAT_:
+            return Dtype::f32;
+        case py::detail::npy_api::NPY_DOUBLE_:
+            return Dtype::f64;
+        case kHalf:
+            return Dtype::f16;
+        case py::detail::npy_api::NPY_UBYTE_:
+            return Dtype::u8;
+        case py::detail::npy_api::NPY_BYTE_:
+            return Dtype::i8;
+        default:
+            break;
     }
     if (dtype.itemsize() == 2 && text(dtype) == "bfloat16") return Dtype::bf16;
     return std::nullopt;
@@ -89,8 +95,7 @@ size_t count_from(py::handle given, std::string_view what) {
     const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr()));
     if (!index) throw py::error_already_set();
     const long long value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
-    if (overflow != 0 || value < 1 || value > INT32_MAX)
-        fail(what, " is ", text(index), ", expected 1 to ", INT32_MAX);
+    if (overflow != 0 || value < 1 || value > INT32_MAX) fail(what, " is ", text(index), ", expected 1 to ", INT32_MAX);
     return size_t(value);
 }
 
@@ -114,7 +119,8 @@ void Filters::add(py::handle one) {
     py::array array = array_from(one, "filter");
     Filter filter;
     if (array.dtype().kind() == 'b') {
-        if (array.ndim() != 1) fail("filter has shape ", text(array.attr("shape")), ", expected a mask of one dimension");
+        if (array.ndim() != 1)
+            fail("filter has shape ", text(array.attr("shape")), ", expected a mask of one dimension");
         auto mask = py::array_t<bool, py::array::c_style | py::array::forcecast>(array);
         filter = {true, {}, {reinterpret_cast<const uint8_t*>(mask.data()), size_t(mask.size())}};
         kept_.push_back(std::move(mask));
@@ -151,12 +157,6 @@ void PythonMonitor::progress(size_t done, size_t total) {
     if (callback_ == nullptr || total == 0) return;
     py::gil_scoped_acquire locked;
     report(size_t(double(total_) * double(done) / double(total)));
-}
-
-void PythonMonitor::finish() {
-    if (callback_ == nullptr) return;
-    report(total_);
-    if (PyErr_Occurred()) throw py::error_already_set();
 }
 
 void PythonMonitor::report(size_t done) {

@@ -63,7 +63,6 @@ class PythonMonitor final : public Monitor {
     ~PythonMonitor() override;
     void poll() override;
     void progress(size_t done, size_t total) override;
-    void finish();  // with the lock
 
   private:
     void report(size_t done);

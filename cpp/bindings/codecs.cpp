@@ -24,11 +24,11 @@ Examples
 Flat(codec=Raw("f16"), metric="cosine"))doc")
         .def(py::init<std::string_view>(), py::arg("type") = "f32")
         .def_property_readonly("type", &Raw::type, "str: the element type.")
-        .def("__eq__", [](const Raw& a, const Raw& b) { return a.type() == b.type(); }, py::is_operator())
+        .def(
+            "__eq__", [](const Raw& a, const Raw& b) { return a.type() == b.type(); }, py::is_operator())
         .def("__hash__", [](const Raw& a) { return py::hash(py::str(a.repr())); })
-        .def("__reduce__", [](py::object self) {
-            return py::make_tuple(py::type::of(self), py::make_tuple(self.attr("type")));
-        });
+        .def("__reduce__",
+             [](py::object self) { return py::make_tuple(py::type::of(self), py::make_tuple(self.attr("type"))); });
 
     py::class_<Bits, Codec>(m, "Bits", R"doc(Packed binary codes, eight bits to a byte, compared by Hamming distance.
 
@@ -41,7 +41,8 @@ Examples
 >>> index.search(np.array([0b1011, 0], np.uint8), k=2)
 SearchResult(distances=array([[1, 1]], dtype=int32), ids=array([[0, 1]])))doc")
         .def(py::init<>())
-        .def("__eq__", [](const Bits&, const Bits&) { return true; }, py::is_operator())
+        .def(
+            "__eq__", [](const Bits&, const Bits&) { return true; }, py::is_operator())
         .def("__hash__", [](const Bits& a) { return py::hash(py::str(a.repr())); })
         .def("__reduce__", [](py::object self) { return py::make_tuple(py::type::of(self), py::tuple()); });
 }

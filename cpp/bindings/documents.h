@@ -3,7 +3,8 @@
 
 namespace annkit::bindings::documents {
 
-inline constexpr char kFlat[] = R"doc(Exhaustive search: every query looks at every row, so results are exact for the codes kept.
+inline constexpr char kFlat[] =
+    R"doc(Exhaustive search: every query looks at every row, so results are exact for the codes kept.
 
 One query runs at the speed of memory, a batch at that of the multiply-add units. Results do not depend on batch size or
 threads; rows of equal distance come in the order of their ids.
@@ -34,7 +35,8 @@ array([[1, 0]])
 >>> distances.round(2)
 array([[0.01, 0.81]], dtype=float32))doc";
 
-inline constexpr char kFit[] = R"doc(Learn what the parts of the index learn from data; nothing for codecs that learn nothing.
+inline constexpr char kFit[] =
+    R"doc(Learn what the parts of the index learn from data; nothing for codecs that learn nothing.
 
 Parameters
 ----------
@@ -161,7 +163,8 @@ Raises
 KeyError
     An id that is not in the index.)doc";
 
-inline constexpr char kSave[] = R"doc(Save to a file, whole or not at all: after a crash the old file or the new one is there.
+inline constexpr char kSave[] =
+    R"doc(Save to a file, whole or not at all: after a crash the old file or the new one is there.
 
 Parameters
 ----------

@@ -22,7 +22,8 @@ struct CodesView {
         const size_t bytes = input.rows.elements();
         const std::span data(input.rows.data, input.rows.n * bytes);
         check(input.rows.n < UINT32_MAX, "got ", input.rows.n, " codes, expected fewer than 2^32 - 1");
-        codes.emplace(Column::view(bytes, std::bit_ceil(std::max<size_t>(input.rows.n, 1)), data, std::make_shared<int>()));
+        codes.emplace(
+            Column::view(bytes, std::bit_ceil(std::max<size_t>(input.rows.n, 1)), data, std::make_shared<int>()));
         codes->n = input.rows.n;
     }
     Input input;
@@ -52,12 +53,13 @@ py::object topk(py::handle queries, py::handle codes, py::handle k_given, py::ha
         std::fill_n(out.answer.counts, q.rows.n * k, INT32_MAX);
         if (n == 0) return;
         const Bits bits;
-        search_for(bits, view, TopK(std::min(k, n), kByRow)).run(q.rows, call, [&](size_t query, std::span<const Hit> hits) {
-            for (size_t i = 0; i < hits.size(); ++i) {
-                out.answer.ids[query * k + i] = hits[i].row;
-                out.answer.counts[query * k + i] = int32_t(hits[i].score);
-            }
-        });
+        search_for(bits, view, TopK(std::min(k, n), kByRow))
+            .run(q.rows, call, [&](size_t query, std::span<const Hit> hits) {
+                for (size_t i = 0; i < hits.size(); ++i) {
+                    out.answer.ids[query * k + i] = hits[i].row;
+                    out.answer.counts[query * k + i] = int32_t(hits[i].score);
+                }
+            });
     });
     return out.result();
 }

@@ -31,7 +31,6 @@ py::object add(py::object self, py::handle x, py::handle ids, bool replace, py::
     PythonMonitor monitor(progress, input.rows.n);
     const Call call{threads_from(threads), &monitor};
     run([&] { index.add(input.rows, view, replace, call); });
-    monitor.finish();
     return self;
 }
 
@@ -52,7 +51,8 @@ py::object range_search(const Index& index, py::handle queries, float radius, py
     const Filters filters(filter, input.rows.n);
     PythonMonitor monitor;
     const Call call{threads_from(threads), &monitor};
-    return range_result(index.metric(), run([&] { return index.range_search(input.rows, radius, filters.all(), call); }));
+    return range_result(index.metric(),
+                        run([&] { return index.range_search(input.rows, radius, filters.all(), call); }));
 }
 
 py::array reconstruct(const Index& index, py::handle ids) {
@@ -64,10 +64,24 @@ py::array reconstruct(const Index& index, py::handle ids) {
         return array;
     };
     switch (index.decoded()) {
-        case Dtype::u8: return fill(new_array<uint8_t>(view.size(), index.dim()));
-        case Dtype::i8: return fill(new_array<int8_t>(view.size(), index.dim()));
-        case Dtype::bits: return fill(new_array<uint8_t>(view.size(), index.dim() / 8));
-        default: return fill(new_array<float>(view.size(), index.dim()));
+        case Dtype::u8:
+            return fill(new_array<uint8_t>(view.size(), index.dim()));
+        case Dtype::i8:
+            return fill(new_array<int8_t>(view.size(), index.dim()));
+        case Dtype::bits:
+            return fill(new_array<uint8_t>(view.size(), index.dim() / 8));
+        default:
+            return fill(new_array<float>(view.size(), index.dim()));
+    }
+}
+
+std::filesystem::path path_from(py::handle given) {
+    try {
+        return py::cast<std::filesystem::path>(given);
+    } catch (const py::cast_error&) {
+        PyErr_Clear();
+        fail<TypeError>("file is a ", py::cast<std::string>(py::type::of(given).attr("__name__")),
+                        ", expected a path or a binary file object");
     }
 }
 
@@ -87,7 +101,7 @@ void save(const Index& index, py::object target) {
         target.attr("write")(to_bytes(index));
         return;
     }
-    const auto path = py::cast<std::filesystem::path>(target);
+    const auto path = path_from(target);
     PythonMonitor monitor;
     const bool durable = run([&] {
         const auto held = index.hold();
@@ -102,6 +116,8 @@ void save(const Index& index, py::object target) {
 std::unique_ptr<Index> from_bytes(const py::buffer& given) {
     const py::buffer_info info = given.request();
     check<TypeError>(info.ndim == 1 && info.itemsize == 1, "expected a buffer of bytes");
+    check<TypeError>(info.size <= 1 || info.strides[0] == 1, "the buffer has a stride of ",
+                     info.size > 1 ? info.strides[0] : 1, ", expected bytes side by side");
     PythonMonitor monitor;
     return run([&] {
         const auto* data = static_cast<const std::byte*>(info.ptr);
@@ -114,7 +130,7 @@ std::unique_ptr<Index> load(py::object source, bool mmap) {
         check(!mmap, "mmap=True needs a path, got a file object");
         return from_bytes(source.attr("read")());
     }
-    const auto path = py::cast<std::filesystem::path>(source);
+    const auto path = path_from(source);
     PythonMonitor monitor;
     return run([&] { return Registry<Index>::open(path, mmap, &monitor); });
 }
@@ -123,7 +139,8 @@ std::unique_ptr<Flat> make_flat(py::object codec, std::string_view metric_name, 
     const Metric metric = metric_from(metric_name);
     static const Raw plain("f32");
     check<TypeError>(codec.is_none() || py::isinstance<Codec>(codec), "codec is ",
-                     py::cast<std::string>(py::repr(codec)), ", expected a codec such as annkit.Raw(\"f32\") or annkit.Bits()");
+                     py::cast<std::string>(py::repr(codec)),
+                     ", expected a codec such as annkit.Raw(\"f32\") or annkit.Bits()");
     const Codec& given = codec.is_none() ? plain : codec.cast<const Codec&>();
     if (scan.is_none()) return std::make_unique<Flat>(given, metric);
     check(py::isinstance<py::str>(scan) && py::cast<std::string>(scan) == "sq8", "scan is ",
@@ -139,42 +156,60 @@ void bind_indexes(py::module_& m) {
     using py::arg;
     const auto none = py::none();
     py::class_<Index>(m, "Index", "What every index can do. See the subclasses.")
-        .def("fit", [](py::object self, py::handle) { return self; }, arg("x"), documents::kFit)
+        .def(
+            "fit",
+            [](py::object self, py::handle x) {
+                input_for(self.cast<const Index&>(), x, "the array");
+                return self;
+            },
+            arg("x"), documents::kFit)
         .def("add", add, arg("x"), arg("ids") = none, py::kw_only(), arg("replace") = false, arg("progress") = none,
              arg("threads") = none, documents::kAdd)
         .def("search", search, arg("queries"), arg("k") = 10, py::kw_only(), arg("filter") = none,
              arg("threads") = none, documents::kSearch)
         .def("range_search", range_search, arg("queries"), arg("radius"), py::kw_only(), arg("filter") = none,
              arg("threads") = none, documents::kRangeSearch)
-        .def("remove",
-             [](py::object self, py::handle ids) {
-                 auto& index = self.cast<Index&>();
-                 const py::array_t<int64_t> given = ids_from(ids, "ids");
-                 run([&] { index.remove({given.data(), size_t(given.size())}); });
-                 return self;
-             },
-             arg("ids"), documents::kRemove)
-        .def("compact", [](py::object self) {
-                 auto& index = self.cast<Index&>();
-                 run([&] { index.compact(); });
-                 return self;
-             }, documents::kCompact)
+        .def(
+            "remove",
+            [](py::object self, py::handle ids) {
+                auto& index = self.cast<Index&>();
+                const py::array_t<int64_t> given = ids_from(ids, "ids");
+                run([&] { index.remove({given.data(), size_t(given.size())}); });
+                return self;
+            },
+            arg("ids"), documents::kRemove)
+        .def(
+            "compact",
+            [](py::object self) {
+                auto& index = self.cast<Index&>();
+                run([&] { index.compact(); });
+                return self;
+            },
+            documents::kCompact)
         .def("reconstruct", reconstruct, arg("ids"), documents::kReconstruct)
         .def("save", save, arg("file"), documents::kSave)
         .def("to_bytes", to_bytes, documents::kToBytes)
         .def_static("from_bytes", from_bytes, arg("data"), documents::kFromBytes)
-        .def("__len__", &Index::size)
+        .def("__len__", &Index::size, py::call_guard<py::gil_scoped_release>())
         .def("__repr__", &Index::repr)
-        .def("__reduce__", [](py::object self) {
-            return py::make_tuple(py::type::of<Index>().attr("from_bytes"), py::make_tuple(self.attr("to_bytes")()));
-        })
+        .def("__reduce__",
+             [](py::object self) {
+                 return py::make_tuple(py::module_::import("annkit._pickle").attr("index_from_bytes"),
+                                       py::make_tuple(self.attr("to_bytes")()));
+             })
         .def("__copy__", [](const Index& self) { return from_bytes(to_bytes(self)); })
-        .def("__deepcopy__", [](const Index& self, py::handle) { return from_bytes(to_bytes(self)); }, arg("memo"))
-        .def_property_readonly("dim", &Index::dim, "int: the dimension (of bits: how many bits), 0 before the first rows.")
-        .def_property_readonly("metric", [](const Index& self) { return name(self.metric()); }, "str: the metric's name.")
-        .def_property_readonly("ids", [](const Index& self) { return to_array(self.ids()); },
-                               "ndarray of int64: the ids of all rows, in the order they are stored.")
-        .def_property_readonly("nbytes", &Index::nbytes, "int: the bytes that codes, norms and ids take.");
+        .def(
+            "__deepcopy__", [](const Index& self, py::handle) { return from_bytes(to_bytes(self)); }, arg("memo"))
+        .def_property_readonly("dim", [](const Index& self) { return run([&] { return self.dim(); }); },
+                               "int: the dimension (of bits: how many bits), 0 before the first rows.")
+        .def_property_readonly(
+            "metric", [](const Index& self) { return name(self.metric()); }, "str: the metric's name.")
+        .def_property_readonly(
+            "ids", [](const Index& self) { return to_array(run([&] { return self.ids(); })); },
+            "ndarray of int64: the ids of all rows, in the order they are stored.")
+        .def_property_readonly(
+            "nbytes", [](const Index& self) { return run([&] { return self.nbytes(); }); },
+            "int: the bytes that codes, norms and ids take.");
 
     py::class_<Flat, Index>(m, "Flat", documents::kFlat)
         .def(py::init(&make_flat), py::kw_only(), arg("codec") = none, arg("metric") = "l2", arg("scan") = none);

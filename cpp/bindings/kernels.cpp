@@ -39,11 +39,21 @@ py::array_t<float> score_rows(std::string_view level, std::string_view metric, i
     return out;
 }
 
+py::array_t<float> scan_rows(std::string_view level, std::string_view metric, int element, const Bytes& query,
+                             const Bytes& rows, size_t dim) {
+    const Kernels& k = table(level);
+    const ScanRows scan = metric == "hamming" ? k.hamming_scan : (metric == "l2" ? k.scan_l2 : k.scan_ip)[element];
+    py::array_t<float> out(rows.shape(0));
+    scan(query.data(), rows.data(), dim, size_t(rows.shape(0)), out.mutable_data());
+    return out;
+}
+
 const TilePair& tiles(const Kernels& k, int element) { return element < 0 ? k.hamming_tiles : k.tiles[element]; }
 
 // All hits of a tile, with the calls resumed as often as the capacity asks for: (score, row, lane) each.
 py::tuple tile(std::string_view level, int element, bool wide, const Bytes& queries, const Bytes& rows, size_t dim,
-               std::vector<float> mul, std::vector<float> add, std::vector<float> bounds, size_t repeats, bool in_place) {
+               std::vector<float> mul, std::vector<float> add, std::vector<float> bounds, size_t repeats,
+               bool in_place) {
     const Tile& t = wide ? tiles(table(level), element).wide : tiles(table(level), element).narrow;
     const auto q = pointers(queries), r = pointers(rows);
     check(q.size() <= t.lanes, "too many queries");
@@ -52,9 +62,17 @@ py::tuple tile(std::string_view level, int element, bool wide, const Bytes& quer
     t.pack_queries(q.data(), q.size(), dim, panel.get());
     t.pack_rows(r.data(), r.size(), dim, packed.get());
     std::vector<TileHit> hits(kMinHits), all;
-    TileArgs args{panel.get(), in_place ? rows.data() : static_cast<const void*>(packed.get()),
-                  in_place ? size_t(rows.shape(1)) : t.stride(dim), dim, r.size(), 0, mul.data(), add.data(),
-                  bounds.data(), hits.data(), hits.size()};
+    TileArgs args{panel.get(),
+                  in_place ? rows.data() : static_cast<const void*>(packed.get()),
+                  in_place ? size_t(rows.shape(1)) : t.stride(dim),
+                  dim,
+                  r.size(),
+                  0,
+                  mul.data(),
+                  add.data(),
+                  bounds.data(),
+                  hits.data(),
+                  hits.size()};
     {
         py::gil_scoped_release unlocked;
         for (size_t i = 0; i < repeats; ++i) {
@@ -73,7 +91,8 @@ py::tuple tile(std::string_view level, int element, bool wide, const Bytes& quer
 
 py::array_t<float> hamming_scan(std::string_view level, const Bytes& query, const Bytes& codes) {
     py::array_t<float> out(codes.shape(0));
-    table(level).hamming_scan(query.data(), codes.data(), size_t(codes.shape(1)), size_t(codes.shape(0)), out.mutable_data());
+    table(level).hamming_scan(query.data(), codes.data(), size_t(codes.shape(1)), size_t(codes.shape(0)),
+                              out.mutable_data());
     return out;
 }
 
@@ -81,7 +100,8 @@ py::array_t<float> sq8_lower(std::string_view level, std::vector<int16_t> query,
                              py::array_t<float, py::array::c_style> rows, std::vector<float> settings) {
     const auto dim = size_t(codes.shape(1)), n = size_t(codes.shape(0));
     query.resize((dim + 63) / 64 * 64);
-    const Sq8Query q{query.data(), settings[0], settings[1], settings[2], settings[3], settings[4], settings[5], settings[6]};
+    const Sq8Query q{query.data(), settings[0], settings[1], settings[2],
+                     settings[3],  settings[4], settings[5], settings[6]};
     py::array_t<float> out(codes.shape(0));
     table(level).sq8_lower(q, codes.data(), reinterpret_cast<const Sq8Row*>(rows.data()), dim, n, out.mutable_data());
     return out;
@@ -107,6 +127,7 @@ double probe(std::string_view level, std::string_view what, size_t amount, const
 void bind_kernels(py::module_& m) {
     py::module_ k = m.def_submodule("_kernels", "Every kernel of every level, for tests and benches.");
     k.def("score_rows", score_rows);
+    k.def("scan_rows", scan_rows);
     k.def("tile", tile);
     k.def("hamming_scan", hamming_scan);
     k.def("sq8_lower", sq8_lower);

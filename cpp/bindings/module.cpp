@@ -59,8 +59,8 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_kernels(m);
     bind_math(m);
     m.def(
-        "set_threads",
-        [](py::handle n) { annkit::set_threads(n.is_none() ? 0 : int(count_from(n, "threads"))); }, py::arg("n") = py::none(),
+        "set_threads", [](py::handle n) { annkit::set_threads(n.is_none() ? 0 : int(count_from(n, "threads"))); },
+        py::arg("n") = py::none(),
         R"doc(Set how many threads calls use that do not say ``threads=``.
 
 Parameters

@@ -13,20 +13,24 @@ constexpr simd::Level kLevels[] = {simd::Level::scalar, simd::Level::neon, simd:
 
 void bind_simd(py::module_& m) {
     py::module_ module = m.def_submodule("simd", "The instruction set in use.");
-    module.def("level", [] { return simd::name(simd::kernels().level); },
-               R"doc(Return the instruction set in use: "scalar", "avx2", "avx512" or "neon".
+    module.def(
+        "level", [] { return simd::name(simd::kernels().level); },
+        R"doc(Return the instruction set in use: "scalar", "avx2", "avx512" or "neon".
 
 It is chosen when it is first needed; the environment variable ANNKIT_SIMD sets the highest.
 
 Returns
 -------
 str)doc");
-    module.def("levels", [] {
-        std::vector<std::string> names;
-        for (simd::Level level : kLevels)
-            if (simd::kernels_at(level) != nullptr) names.emplace_back(simd::name(level));
-        return names;
-    }, R"doc(Return the instruction sets that this machine and build have, lowest first.
+    module.def(
+        "levels",
+        [] {
+            std::vector<std::string> names;
+            for (simd::Level level : kLevels)
+                if (simd::kernels_at(level) != nullptr) names.emplace_back(simd::name(level));
+            return names;
+        },
+        R"doc(Return the instruction sets that this machine and build have, lowest first.
 
 Returns
 -------

@@ -91,7 +91,7 @@ int32_t value_of(const std::filesystem::path& path) {
 void save(int32_t value, const std::filesystem::path& path) { expect(numbers(value).save(path), "saved durably"); }
 
 unsigned mode_of(const std::filesystem::path& path) {
-    struct stat status{};
+    struct stat status {};
     ::stat(path.c_str(), &status);
     return status.st_mode & 07777;
 }

@@ -63,8 +63,18 @@ void CertifiedScorer::quantize(const float* q, float norm2) {
     query_error_ = float(std::sqrt(error2)) * kUp;
     inverse_norm_ = inverse_norm(norm2);
     const bool l2 = is_l2(scoring_.metric), cosine = scoring_.cosine();
-    sketch_ = {query_codes_.data(), scale, float(sum), query_norm_, l2 ? -2.0f : cosine ? -inverse_norm_ : -1.0f,
-               l2 ? norm2 : cosine ? 1.0f : 0.0f, l2 ? 1.0f : 0.0f, 0};
+    sketch_ = {query_codes_.data(),
+               scale,
+               float(sum),
+               query_norm_,
+               l2       ? -2.0f
+               : cosine ? -inverse_norm_
+                        : -1.0f,
+               l2       ? norm2
+               : cosine ? 1.0f
+                        : 0.0f,
+               l2 ? 1.0f : 0.0f,
+               0};
 }
 
 // What is lost besides a row's own error: the query's rounding times |decoded - offset|, and the rounding of the sums,
@@ -116,7 +126,8 @@ void Certified::save(Writer& out) const {
 }
 std::unique_ptr<Codec> Certified::load(const Reader& in) {
     const Reader exact = in.child("exact");
-    check<FormatError>(exact.kind() == "raw", exact.file(), ": a certified codec holds ", exact.kind(), ", expected raw");
+    check<FormatError>(exact.kind() == "raw", exact.file(), ": a certified codec holds ", exact.kind(),
+                       ", expected raw");
     return std::make_unique<Certified>(Raw(exact.text("type", 8)), in.integer("cosine", 0, 1) != 0);
 }
 
@@ -131,8 +142,8 @@ void Certified::encode(const Rows& rows, Codes& into, size_t first, size_t row_o
     std::vector<float> row(rows.dim);
     for (size_t i = first; i < first + rows.n; ++i) {
         exact_.decode(into, i, rows.dim, row.data());
-        sketch(row.data(), *into.columns[RowScoring::kNorms].at<float>(i), rows.dim, into.columns[kSketch].at<uint8_t>(i),
-               *into.columns[kSketchRows].at<simd::Sq8Row>(i));
+        sketch(row.data(), *into.columns[RowScoring::kNorms].at<float>(i), rows.dim,
+               into.columns[kSketch].at<uint8_t>(i), *into.columns[kSketchRows].at<simd::Sq8Row>(i));
     }
 }
 
@@ -152,7 +163,9 @@ void Certified::sketch(const float* row, float norm2, size_t dim, uint8_t* codes
     out = {scale * unit, offset * unit, float(std::sqrt(error2)) * unit * kUp, norm2};
 }
 
-void Certified::decode(const Codes& codes, size_t row, size_t dim, void* out) const { exact_.decode(codes, row, dim, out); }
+void Certified::decode(const Codes& codes, size_t row, size_t dim, void* out) const {
+    exact_.decode(codes, row, dim, out);
+}
 
 std::unique_ptr<Scorer> Certified::scorer(Metric metric, const Codes& codes, size_t dim) const {
     return std::make_unique<CertifiedScorer>(exact_.scoring(metric, dim), codes);

@@ -51,7 +51,7 @@ class Codec : public Part {
     virtual std::string repr() const = 0;  // the Python constructor call
     virtual bool accepts(Dtype input) const = 0;
     virtual std::string_view expects() const = 0;  // the accepted dtypes, for messages
-    virtual Dtype decoded() const = 0;  // what decode gives
+    virtual Dtype decoded() const = 0;             // what decode gives
     virtual bool supports(Metric metric) const = 0;
     virtual Codes make_codes(size_t dim) const = 0;
     // Codes rows into the places from first on, which are reserved. row_offset: where rows start in the caller's array.

@@ -46,8 +46,8 @@ void Codes::load(const Reader& in, size_t rows) {
     for (size_t c = 0; c < columns.size(); ++c) {
         const std::string name = concat("column", c);
         Column& column = columns[c];
-        check<FormatError>(in.rows(name) == rows, in.file(), ": section ", name, " has ", in.rows(name), " rows, expected ",
-                           rows);
+        check<FormatError>(in.rows(name) == rows, in.file(), ": section ", name, " has ", in.rows(name),
+                           " rows, expected ", rows);
         if (in.is_mapped()) {
             const auto bytes = in.array<uint8_t>(name, rows, column.row_bytes());
             column = Column::view(column.row_bytes(), column.slab_rows(), std::as_bytes(bytes), in.storage());

@@ -10,7 +10,8 @@ constexpr size_t kBlock = 1024;
 
 }  // namespace
 
-PreparedQueries::PreparedQueries(const RowScoring& scoring, const Rows& queries) : norms_(queries.n), dim_(scoring.dim) {
+PreparedQueries::PreparedQueries(const RowScoring& scoring, const Rows& queries)
+    : norms_(queries.n), dim_(scoring.dim) {
     if (scoring.float_queries) {
         floats_.emplace(queries, "the query");
         for (size_t i = 0; i < queries.n; ++i) norms_[i] = floats_->norm2(i);

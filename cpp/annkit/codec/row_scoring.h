@@ -1,4 +1,5 @@
-// Scoring of rows that are stored as they are (floats, bytes, bits): which kernels, and the queries made ready for them.
+// Scoring of rows that are stored as they are (floats, bytes, bits): which kernels, and the queries made ready for
+// them.
 #pragma once
 
 #include <memory>
@@ -17,7 +18,7 @@ struct RowScoring {
     simd::ScanRows scan;           // the same of rows that lie side by side
     simd::ScoreRows ip = nullptr;  // of the query with itself: its norm; null for bits
     simd::TilePair tiles;
-    size_t dim;           // elements, as the kernels count them (bytes of bits)
+    size_t dim;  // elements, as the kernels count them (bytes of bits)
     bool float_queries;
     bool in_place;  // the tile takes stored rows as they lie
 

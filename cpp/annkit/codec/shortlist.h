@@ -56,7 +56,7 @@ class Shortlist {
     size_t k_, capacity_;
     bool later_loses_;
     float limit_, bound_, width_ = 0;  // limit_: for rows that are pending, bound_: for rows to come
-    std::vector<Hit> pending_;  // scores are lower bounds
+    std::vector<Hit> pending_;         // scores are lower bounds
 };
 
 }  // namespace annkit

@@ -60,8 +60,13 @@ void TileBatch::pack() {
 class TileScan final : public BatchScan {
   public:
     TileScan(const TileBatch& batch, const TopK& empty)
-        : b_(batch), scorer_(batch.scoring_, batch.codes_), lists_(batch.queries_.size(), Shortlist(empty)),
-          hits_(2 * simd::kMinHits), rows_(batch.tile_rows_), pointers_(batch.tile_rows_), mul_(batch.tile_rows_),
+        : b_(batch),
+          scorer_(batch.scoring_, batch.codes_),
+          lists_(batch.queries_.size(), Shortlist(empty)),
+          hits_(2 * simd::kMinHits),
+          rows_(batch.tile_rows_),
+          pointers_(batch.tile_rows_),
+          mul_(batch.tile_rows_),
           add_(batch.tile_rows_) {}
 
     void scan(RowRange range, const Bitset* allowed) override {
@@ -145,13 +150,22 @@ class TileScan final : public BatchScan {
         float bounds[simd::kMaxLanes], margins[simd::kMaxLanes];
         std::fill(bounds, bounds + panel.tile->lanes, std::numeric_limits<float>::quiet_NaN());
         for (size_t lane = 0; lane < panel.n; ++lane) margins[lane] = margin_of(b_.terms_[panel.first + lane]);
-        simd::TileArgs args{panel.data, in_place ? first_ : packed_.get(),
-                            in_place ? b_.codes_.code_bytes() : panel.tile->stride(b_.scoring_.dim), b_.scoring_.dim, n_, 0,
-                            mul_.data(), add_.data(), bounds, hits_.data(), hits_.size()};
+        simd::TileArgs args{panel.data,
+                            in_place ? first_ : packed_.get(),
+                            in_place ? b_.codes_.code_bytes() : panel.tile->stride(b_.scoring_.dim),
+                            b_.scoring_.dim,
+                            n_,
+                            0,
+                            mul_.data(),
+                            add_.data(),
+                            bounds,
+                            hits_.data(),
+                            hits_.size()};
         bool moved = true;
         while (args.first < n_) {
             for (size_t lane = 0; moved && lane < panel.n; ++lane)
-                bounds[lane] = tile_bound(lists_[panel.first + lane].bound(), b_.terms_[panel.first + lane], margins[lane]);
+                bounds[lane] =
+                    tile_bound(lists_[panel.first + lane].bound(), b_.terms_[panel.first + lane], margins[lane]);
             const simd::TileResult done = panel.tile->run(args);
             for (size_t i = 0; i < done.hits; ++i) take(panel, hits_[i], margins[hits_[i].lane]);
             moved = done.hits > 0;
@@ -184,6 +198,8 @@ class TileScan final : public BatchScan {
     size_t packed_bytes_ = 0;
 };
 
-std::unique_ptr<BatchScan> TileBatch::start(const TopK& empty) const { return std::make_unique<TileScan>(*this, empty); }
+std::unique_ptr<BatchScan> TileBatch::start(const TopK& empty) const {
+    return std::make_unique<TileScan>(*this, empty);
+}
 
 }  // namespace annkit

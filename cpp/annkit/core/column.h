@@ -15,16 +15,21 @@ class Column {
     // slab_rows is a power of two; columns that describe the same rows share it, so that their slabs end together.
     Column(size_t row_bytes, size_t slab_rows);
     // A column over memory that somebody else owns (a mapped file); it cannot grow.
-    static Column view(size_t row_bytes, size_t slab_rows, std::span<const std::byte> data, std::shared_ptr<const void> owner);
+    static Column view(size_t row_bytes, size_t slab_rows, std::span<const std::byte> data,
+                       std::shared_ptr<const void> owner);
 
     static size_t slab_rows_for(size_t row_bytes);
 
     const std::byte* row(size_t i) const { return slabs_[i >> shift_] + (i & mask_) * row_bytes_; }
     std::byte* row(size_t i) { return slabs_[i >> shift_] + (i & mask_) * row_bytes_; }
     template <class T>
-    const T* at(size_t i) const { return reinterpret_cast<const T*>(row(i)); }
+    const T* at(size_t i) const {
+        return reinterpret_cast<const T*>(row(i));
+    }
     template <class T>
-    T* at(size_t i) { return reinterpret_cast<T*>(row(i)); }
+    T* at(size_t i) {
+        return reinterpret_cast<T*>(row(i));
+    }
 
     size_t row_bytes() const { return row_bytes_; }
     size_t slab_rows() const { return mask_ + 1; }
@@ -32,8 +37,8 @@ class Column {
     bool is_view() const { return owner_ != nullptr; }
     size_t allocated() const { return allocated_; }  // bytes
 
-    void reserve(size_t rows);             // on failure nothing has changed
-    void release_beyond(size_t rows);      // gives slabs back that hold none of the first rows
+    void reserve(size_t rows);         // on failure nothing has changed
+    void release_beyond(size_t rows);  // gives slabs back that hold none of the first rows
     std::vector<std::span<const std::byte>> pieces(size_t rows) const;  // the first rows, as runs of memory
 
   private:

@@ -24,8 +24,7 @@ struct KeyError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 struct OsError : std::runtime_error {
-    OsError(int error_code, std::string where)
-        : std::runtime_error(where), code(error_code), path(std::move(where)) {}
+    OsError(int error_code, std::string where) : std::runtime_error(where), code(error_code), path(std::move(where)) {}
     int code;
     std::string path;
 };

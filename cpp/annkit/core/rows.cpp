@@ -69,7 +69,8 @@ void widen_row(const Rows& rows, size_t i, float* out, std::vector<uint16_t>& sc
         case Dtype::i8:
             for (size_t j = 0; j < rows.dim; ++j) out[j] = read<int8_t>(p + ptrdiff_t(j) * step);
             return;
-        case Dtype::bits: break;
+        case Dtype::bits:
+            break;
     }
     fail<TypeError>("packed bits have no float value");
 }
@@ -95,8 +96,8 @@ void FloatBlock::measure(const Rows& rows, std::string_view what, size_t row_off
         if (norms_[i] <= FLT_MAX / 4) [[likely]]
             continue;
         for (size_t j = 0; j < rows.dim; ++j)
-            check(std::isfinite(row(i)[j]), what, " has a NaN or infinite value in row ", row_offset + i, ", column ", j,
-                  ", expected finite float32 values");
+            check(std::isfinite(row(i)[j]), what, " has a NaN or infinite value in row ", row_offset + i, ", column ",
+                  j, ", expected finite float32 values");
         fail(what, " row ", row_offset + i, " has a squared norm of ", double(norms_[i]),
              ", expected at most a quarter of the largest float32");
     }

@@ -20,7 +20,8 @@ TopK TopK::within(float radius, TieOrder order) {
 void TopK::shrink() {
     if (hits_.size() <= k_) return;
     const auto kth = hits_.begin() + ptrdiff_t(k_ - 1);
-    std::nth_element(hits_.begin(), kth, hits_.end(), [this](const Hit& a, const Hit& b) { return order_.before(a, b); });
+    std::nth_element(hits_.begin(), kth, hits_.end(),
+                     [this](const Hit& a, const Hit& b) { return order_.before(a, b); });
     kth_ = kth->score;
     bound_ = order_.later_loses() ? std::nextafter(kth_, -std::numeric_limits<float>::infinity()) : kth_;
     hits_.resize(k_);

@@ -18,8 +18,8 @@ struct Hit {
 // How rows of equal score are ordered: by row, or by their ids where those do not rise with the rows.
 struct TieOrder {
     const int64_t* ids = nullptr;  // null: ids rise with the rows
-    // Rows are pushed in rising order. With rising ids a later row of equal score then loses, and scans need not see it:
-    // with many duplicates, or small integers as scores, that is most of the hits.
+    // Rows are pushed in rising order. With rising ids a later row of equal score then loses, and scans need not see
+    // it: with many duplicates, or small integers as scores, that is most of the hits.
     bool rows_rise = false;
     bool later_loses() const { return rows_rise && ids == nullptr; }
     bool before(const Hit& a, const Hit& b) const {

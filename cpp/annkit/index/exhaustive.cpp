@@ -9,8 +9,7 @@ namespace {
 // have no better way, and for filters that differ from query to query.
 class ScanEach final : public BatchScan {
   public:
-    ScanEach(const ExhaustiveSearch& search, const Rows& queries, size_t first_query)
-        : tops_(queries.n, search.empty) {
+    ScanEach(const ExhaustiveSearch& search, const Rows& queries, size_t first_query) : tops_(queries.n, search.empty) {
         for (size_t i = 0; i < queries.n; ++i) {
             scorers_.push_back(search.codec.scorer(search.metric, search.codes, search.dim));
             scorers_.back()->query(queries.slice(i, 1));

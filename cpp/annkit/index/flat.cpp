@@ -60,6 +60,7 @@ void Flat::encode(const Rows& rows, Codes& into, const Call& call) const {
         const size_t first = task * kBlock;
         codec_->encode(rows.slice(first, std::min(kBlock, rows.n - first)), into, into.n + first, first);
     });
+    if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
 }
 
 void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
@@ -112,8 +113,10 @@ void Flat::search(const Rows& queries, size_t k, const std::vector<Filter>& filt
         for (size_t i = 0; i < k; ++i) {
             const bool found = i < hits.size();
             out.ids[at + i] = found ? members_.id(hits[i].row) : -1;
-            if (out.counts) out.counts[at + i] = found ? int32_t(hits[i].score) : INT32_MAX;
-            else out.distances[at + i] = found ? distance_of(metric_, hits[i].score) : padding_of(metric_);
+            if (out.counts)
+                out.counts[at + i] = found ? int32_t(hits[i].score) : INT32_MAX;
+            else
+                out.distances[at + i] = found ? distance_of(metric_, hits[i].score) : padding_of(metric_);
         }
     };
     if (members_.size() == 0) {
@@ -146,7 +149,8 @@ RangeAnswer Flat::range_search(const Rows& queries, float radius, const std::vec
 
 void Flat::remove(std::span<const int64_t> ids) {
     std::unique_lock lock(mutex_);
-    check(!codes_ || !codes_->columns[0].is_view(), "the index is mapped read-only; load it with mmap=False to change it");
+    check(!codes_ || !codes_->columns[0].is_view(),
+          "the index is mapped read-only; load it with mmap=False to change it");
     remove_rows(members_.rows_of(ids));
 }
 
@@ -157,7 +161,8 @@ void Flat::remove_rows(std::span<const uint32_t> rows) {
 
 void Flat::compact() {
     std::unique_lock lock(mutex_);
-    check(!codes_ || !codes_->columns[0].is_view(), "the index is mapped read-only; load it with mmap=False to change it");
+    check(!codes_ || !codes_->columns[0].is_view(),
+          "the index is mapped read-only; load it with mmap=False to change it");
     if (members_.removed() > 0) compact_rows();
 }
 

@@ -35,7 +35,7 @@ class Flat final : public Index {
     void compact() override;
     void reconstruct(std::span<const int64_t> ids, void* out) const override;
     std::vector<int64_t> ids() const override;
-    std::shared_lock<std::shared_mutex> hold() const override { return std::shared_lock(mutex_); }
+    std::shared_lock<FairMutex> hold() const override { return std::shared_lock(mutex_); }
 
   private:
     void check_queries(const Rows& queries, const std::vector<Filter>& filters) const;
@@ -51,7 +51,7 @@ class Flat final : public Index {
     size_t dim_ = 0;
     std::optional<Codes> codes_;  // from the first rows on, when the dimension is known
     Members members_;
-    mutable std::shared_mutex mutex_;
+    mutable FairMutex mutex_;
 };
 
 }  // namespace annkit

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "annkit/core/fair_mutex.h"
 #include "annkit/core/metric.h"
 #include "annkit/core/part.h"
 #include "annkit/index/members.h"
@@ -31,7 +32,8 @@ class Index : public Part {
     virtual size_t nbytes() const = 0;
     virtual Metric metric() const = 0;
     virtual std::string repr() const = 0;  // the Python constructor call
-    virtual Dtype query_type(Dtype given) const = 0;  // bits where uint8 means packed bits; TypeError where it never fits
+    virtual Dtype query_type(
+        Dtype given) const = 0;  // bits where uint8 means packed bits; TypeError where it never fits
 
     virtual void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) = 0;
     // filters: none, one for all queries, or one a query. k > 0; fewer than k hits are padded.
@@ -42,10 +44,11 @@ class Index : public Part {
     virtual void remove(std::span<const int64_t> ids) = 0;
     virtual void compact() = 0;
     virtual Dtype decoded() const = 0;
-    virtual void reconstruct(std::span<const int64_t> ids, void* out) const = 0;  // rows of dim() elements, in decoded()
-    virtual std::vector<int64_t> ids() const = 0;                                 // in the order of rows
+    virtual void reconstruct(std::span<const int64_t> ids,
+                             void* out) const = 0;  // rows of dim() elements, in decoded()
+    virtual std::vector<int64_t> ids() const = 0;   // in the order of rows
     // save() refers to the index's memory: changes wait as long as this is held.
-    virtual std::shared_lock<std::shared_mutex> hold() const = 0;
+    virtual std::shared_lock<FairMutex> hold() const = 0;
 };
 
 }  // namespace annkit

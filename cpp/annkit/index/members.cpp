@@ -114,14 +114,13 @@ void Members::load(const Reader& in, Members& into) {
     const int64_t largest = in.integer("largest", -1, INT64_MAX);
     const auto ids = in.array<int64_t>("ids", in.rows("ids"));
     check<FormatError>(ids.empty() || ids.size() == n, in.file(), ": ", ids.size(), " ids for ", n, " rows");
-    check<FormatError>(int64_t(n) - 1 <= largest || !ids.empty(), in.file(), ": the largest id is ", largest, " with ", n,
-                       " rows");
+    check<FormatError>(int64_t(n) - 1 <= largest || !ids.empty(), in.file(), ": the largest id is ", largest, " with ",
+                       n, " rows");
     for (int64_t id : ids)
         check<FormatError>(id >= 0 && id <= largest, in.file(), ": id ", id, " is outside 0 to ", largest);
     into.table_.restore(ids, n, largest);
     const auto removed = in.array<uint32_t>("removed", in.rows("removed"));
-    for (uint32_t row : removed)
-        check<FormatError>(row < n, in.file(), ": removed row ", row, " of ", n);
+    for (uint32_t row : removed) check<FormatError>(row < n, in.file(), ": removed row ", row, " of ", n);
     into.remove(removed);
     if (ids.empty()) return;
     std::vector<int64_t> live;

@@ -35,7 +35,7 @@ class Members {
     // Throws ValueError where an id is negative, is given twice, or is held already and replace is false.
     // Returns the rows that adding these ids would replace.
     std::vector<uint32_t> check_new(const Ids& ids, size_t n, bool replace) const;
-    void append(const Ids& ids, size_t n);   // leaves everything as it was if it throws
+    void append(const Ids& ids, size_t n);                              // leaves everything as it was if it throws
     std::vector<uint32_t> rows_of(std::span<const int64_t> ids) const;  // KeyError names the first unknown
     void remove(std::span<const uint32_t> rows);
     std::vector<uint32_t> live_rows() const;

@@ -12,7 +12,8 @@ namespace {
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 Eigen::Map<const Matrix> view(std::span<const double> data, size_t rows, size_t cols) {
-    check(data.size() == rows * cols && !data.empty(), "got ", data.size(), " values for a matrix of ", rows, " x ", cols);
+    check(data.size() == rows * cols && !data.empty(), "got ", data.size(), " values for a matrix of ", rows, " x ",
+          cols);
     check(std::all_of(data.begin(), data.end(), [](double x) { return std::isfinite(x); }),
           "the matrix has NaN or infinite values, expected finite ones");
     return {data.data(), Eigen::Index(rows), Eigen::Index(cols)};

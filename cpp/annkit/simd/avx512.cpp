@@ -1,7 +1,7 @@
 // AVX-512 as of Ice Lake and Zen 4. On Zen 4 a 512-bit operation takes two turns of a 256-bit unit: the gain over AVX2
 // lies in twice the registers (24 sums in flight), masks, and the new instructions (VNNI, VPOPCNTDQ, VBMI).
-// Float rows stay with AVX2, whose narrower loads get more out of memory (Zen 4: 31 against 27 GB/s); so canonical scores
-// are the same at both levels.
+// Float rows stay with AVX2, whose narrower loads get more out of memory (Zen 4: 31 against 27 GB/s); so canonical
+// scores are the same at both levels.
 #include <immintrin.h>
 
 #include "annkit/simd/bytes_avx512.h"

@@ -141,12 +141,13 @@ void score_rows(const void* query, const void* const* rows, size_t dim, size_t n
             x[r] = static_cast<const T*>(rows[i + r < n ? i + r : n - 1]);
             later[r] = static_cast<const T*>(rows[i + r + 4 < n ? i + r + 4 : n - 1]);
         }
-        score_four<kL2>(dim, n - i, out + i, [&](size_t from, size_t to) { return four<kL2, true>(q, x, later, from, to); });
+        score_four<kL2>(dim, n - i, out + i,
+                        [&](size_t from, size_t to) { return four<kL2, true>(q, x, later, from, to); });
     }
 }
 
-// Rows that follow each other. Long ones go one at a time and without prefetches: four streams at once halve what memory
-// delivers (d=768: 12 instead of 24 GB/s), and asking for what the machine sees coming costs 10 %.
+// Rows that follow each other. Long ones go one at a time and without prefetches: four streams at once halve what
+// memory delivers (d=768: 12 instead of 24 GB/s), and asking for what the machine sees coming costs 10 %.
 template <class T, bool kL2>
 void scan_rows(const void* query, const void* rows, size_t dim, size_t n, float* out) {
     const auto* q = static_cast<const T*>(query);
@@ -174,8 +175,7 @@ void pack_rows(const void* const* rows, size_t n, size_t dim, void* out) {
         const auto* x = static_cast<const T*>(rows[i]);
         for (size_t j = 0; j < whole; j += 16)
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 2 * j), widen(x + j));
-        if (whole < dim)
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 2 * whole), widen(x + whole, dim - whole));
+        if (whole < dim) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 2 * whole), widen(x + whole, dim - whole));
     }
 }
 
@@ -273,8 +273,8 @@ TileResult run(const TileArgs& a) {
 
 template <class T, size_t kVectors>
 constexpr Tile tile() {
-    return {kVectors * 8, panel_bytes<kVectors>, pack_queries<T, kVectors>, rows_bytes, pack_rows<T>, stride,
-            run<kVectors>};
+    return {kVectors * 8, panel_bytes<kVectors>, pack_queries<T, kVectors>, rows_bytes, pack_rows<T>,
+            stride,       run<kVectors>};
 }
 
 void sq8_lower(const Sq8Query& q, const uint8_t* codes, const Sq8Row* rows, size_t dim, size_t n, float* out) {

@@ -119,12 +119,13 @@ void score_rows(const void* query, const void* const* rows, size_t dim, size_t n
             x[r] = static_cast<const T*>(rows[i + r < n ? i + r : n - 1]);
             later[r] = static_cast<const T*>(rows[i + r + 4 < n ? i + r + 4 : n - 1]);
         }
-        score_four<kL2>(dim, n - i, out + i, [&](size_t from, size_t to) { return four<kL2, true>(q, x, later, from, to); });
+        score_four<kL2>(dim, n - i, out + i,
+                        [&](size_t from, size_t to) { return four<kL2, true>(q, x, later, from, to); });
     }
 }
 
-// Rows that follow each other. Long ones go one at a time and without prefetches: four streams at once halve what memory
-// delivers (d=768: 12 instead of 24 GB/s), and asking for what the machine sees coming costs 10 %.
+// Rows that follow each other. Long ones go one at a time and without prefetches: four streams at once halve what
+// memory delivers (d=768: 12 instead of 24 GB/s), and asking for what the machine sees coming costs 10 %.
 template <class T, bool kL2>
 void scan_rows(const void* query, const void* rows, size_t dim, size_t n, float* out) {
     const auto* q = static_cast<const T*>(query);
@@ -222,8 +223,7 @@ size_t block(const TileArgs& a, size_t row, const float* mul, const float* add, 
             int32_t part;
             __builtin_memcpy(&part, x + r * apart, 4);
 #pragma GCC unroll 2
-            for (size_t v = 0; v < kVectors; ++v)
-                acc[r][v] = multiply<T>(acc[r][v], panel[v], _mm512_set1_epi32(part));
+            for (size_t v = 0; v < kVectors; ++v) acc[r][v] = multiply<T>(acc[r][v], panel[v], _mm512_set1_epi32(part));
         }
         x += 4;
     } while (--left > 0);
@@ -265,8 +265,8 @@ TileResult run(const TileArgs& a) {
 
 template <class T, size_t kVectors>
 constexpr Tile tile() {
-    return {kVectors * 16, panel_bytes<kVectors>, pack_queries<T, kVectors>, rows_bytes, pack_rows, stride,
-            run<T, kVectors>};
+    return {kVectors * 16, panel_bytes<kVectors>, pack_queries<T, kVectors>, rows_bytes, pack_rows,
+            stride,        run<T, kVectors>};
 }
 
 void sq8_lower(const Sq8Query& q, const uint8_t* codes, const Sq8Row* rows, size_t dim, size_t n, float* out) {

@@ -46,8 +46,7 @@ void widen(const uint16_t* in, size_t n, float* out) {
 template <class Half>
 void narrow(const float* in, size_t n, uint16_t* out) {
     size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), Half::to(_mm256_loadu_ps(in + i)));
+    for (; i + 8 <= n; i += 8) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), Half::to(_mm256_loadu_ps(in + i)));
     if (i == n) return;
     alignas(32) float last[8] = {};
     alignas(16) uint16_t values[8];

@@ -1,7 +1,8 @@
 // Float kernels written once over a vector type V; each file of an instruction set brings its own V and includes this.
 //
-// V, for tiles: Reg, kLanes, zero, set1, load (float, Half, Bf16), load_part (the first n < kLanes elements, zeros behind),
-// store, fma (a * b + c), le (bit mask of lanes with a <= b); for rows also add, sub, sum4 (the sums of four registers).
+// V, for tiles: Reg, kLanes, zero, set1, load (float, Half, Bf16), load_part (the first n < kLanes elements, zeros
+// behind), store, fma (a * b + c), le (bit mask of lanes with a <= b); for rows also add, sub, sum4 (the sums of four
+// registers).
 #pragma once
 
 #include "annkit/simd/kernels.h"
@@ -71,8 +72,8 @@ void score_float_rows(const void* query, const void* const* rows, size_t dim, si
     }
 }
 
-// Rows that follow each other: one stream, from the same few instructions, is what the machine fetches ahead best (Zen 4,
-// d=128: 27 GB/s from memory; four rows at once 10). Short rows in fours, which lie close together.
+// Rows that follow each other: one stream, from the same few instructions, is what the machine fetches ahead best (Zen
+// 4, d=128: 27 GB/s from memory; four rows at once 10). Short rows in fours, which lie close together.
 template <class V, class T, bool kL2>
 void scan_float_rows(const void* query, const void* rows, size_t dim, size_t n, float* out) {
     constexpr size_t kShort = 64;
@@ -137,7 +138,8 @@ struct FloatTile {
         const auto* base = static_cast<const char*>(a.rows) + row * a.stride;
         const auto* panel = static_cast<const float*>(a.panel);
         const size_t stride = a.stride;
-        constexpr size_t kGroups = R == 1 ? 1 : R / 3;  // a pointer for three rows: base, base + stride, base + 2 * stride
+        constexpr size_t kGroups =
+            R == 1 ? 1 : R / 3;  // a pointer for three rows: base, base + stride, base + 2 * stride
         const char* p[kGroups];
         for (size_t g = 0; g < kGroups; ++g) p[g] = base + 3 * g * stride;
         typename V::Reg sum[R][kVecs];
@@ -172,7 +174,8 @@ struct FloatTile {
         return found;
     }
 
-    [[gnu::noinline]] static size_t emit(typename V::Reg score, uint32_t mask, uint32_t row, uint32_t lane, TileHit* hits) {
+    [[gnu::noinline]] static size_t emit(typename V::Reg score, uint32_t mask, uint32_t row, uint32_t lane,
+                                         TileHit* hits) {
         float scores[V::kLanes];
         V::store(scores, score);
         size_t found = 0;

@@ -11,9 +11,15 @@ namespace {
 
 struct Planes512 {
     using Reg [[gnu::vector_size(64), gnu::may_alias]] = uint64_t;
-    static Reg sum(Reg a, Reg b, Reg c) { return Reg(_mm512_ternarylogic_epi64(__m512i(a), __m512i(b), __m512i(c), 0x96)); }
-    static Reg majority(Reg a, Reg b, Reg c) { return Reg(_mm512_ternarylogic_epi64(__m512i(a), __m512i(b), __m512i(c), 0xe8)); }
-    static Reg select(Reg mask, Reg a, Reg b) { return Reg(_mm512_ternarylogic_epi64(__m512i(mask), __m512i(a), __m512i(b), 0xca)); }
+    static Reg sum(Reg a, Reg b, Reg c) {
+        return Reg(_mm512_ternarylogic_epi64(__m512i(a), __m512i(b), __m512i(c), 0x96));
+    }
+    static Reg majority(Reg a, Reg b, Reg c) {
+        return Reg(_mm512_ternarylogic_epi64(__m512i(a), __m512i(b), __m512i(c), 0xe8));
+    }
+    static Reg select(Reg mask, Reg a, Reg b) {
+        return Reg(_mm512_ternarylogic_epi64(__m512i(mask), __m512i(a), __m512i(b), 0xca));
+    }
     static bool all_set(Reg a) { return _mm512_cmpneq_epi64_mask(__m512i(a), _mm512_set1_epi64(-1)) == 0; }
 };
 

@@ -1,5 +1,5 @@
-// Hamming distances, NEON. Bottleneck: one plane loaded and one full adder of 3 operations (two eor, one bsl) a 2 bits of
-// 128 codes.
+// Hamming distances, NEON. Bottleneck: one plane loaded and one full adder of 3 operations (two eor, one bsl) a 2 bits
+// of 128 codes.
 #pragma once
 
 #include <arm_neon.h>

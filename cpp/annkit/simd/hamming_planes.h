@@ -4,8 +4,8 @@
 //   x0 + x1 + x2 + ... = 2 * (maj(x0, x1, x2) + maj(x0 ^ x1 ^ x2, x3, x4) + ...) + parity:
 // the first layer of a Harley-Seal counter. A majority depends on three bits of the query only (two of its own and the
 // parity of those before), so pack_rows stores its plane for all eight cases and a query just loads the right one:
-// two bits cost one load and one full adder, with neither xor nor popcount. The counter starts at 2^levels - 1 - bound / 2:
-// it overflows for the rows that are too far. Even bounds are made odd by one more bit, in which all rows differ.
+// two bits cost one load and one full adder, with neither xor nor popcount. The counter starts at 2^levels - 1 - bound
+// / 2: it overflows for the rows that are too far. Even bounds are made odd by one more bit, in which all rows differ.
 //
 // Bottleneck: one plane loaded and one full adder a 2 bits (2 operations with vpternlog, 5 without).
 #pragma once
@@ -25,10 +25,10 @@ class HammingPlanes {
 
   private:
     using Reg = typename V::Reg;
-    static constexpr size_t kCodes = 8 * sizeof(Reg);        // codes a block
-    static constexpr size_t kWord = 32;                      // majorities of a 64-bit word
-    static constexpr size_t kCases = 8 * sizeof(Reg);        // bytes of one majority's planes
-    static constexpr size_t kIndex = sizeof(Reg) / 16;       // a panel holds 16 * case: one byte, scaled when it is used
+    static constexpr size_t kCodes = 8 * sizeof(Reg);   // codes a block
+    static constexpr size_t kWord = 32;                 // majorities of a 64-bit word
+    static constexpr size_t kCases = 8 * sizeof(Reg);   // bytes of one majority's planes
+    static constexpr size_t kIndex = sizeof(Reg) / 16;  // a panel holds 16 * case: one byte, scaled when it is used
     static constexpr int kMaxLevels = 40, kMaxHigh = kMaxLevels - 4;
     static constexpr size_t kFull = ~size_t(0);
 
@@ -270,8 +270,7 @@ class HammingPlanes {
                                                     const uint64_t (*counts)[kCodes / 64], int levels, size_t begin,
                                                     size_t end, size_t hits) {
         const size_t block = begin / kCodes;
-        const uint8_t* parities =
-            static_cast<const uint8_t*>(args.rows) + (block + 1) * block_bytes(args.dim) - kCases;
+        const uint8_t* parities = static_cast<const uint8_t*>(args.rows) + (block + 1) * block_bytes(args.dim) - kCases;
         for (size_t l = 0; l < kCodes / 64; ++l) {
             uint64_t parity, near = lane.all ? ~uint64_t(0) : ~counts[levels][l];
             __builtin_memcpy(&parity, parities + 8 * l, 8);

@@ -60,12 +60,18 @@ class HammingRows {
     template <class Loop>
     static void with_width(const void* query, size_t bytes, const Loop& loop) {
         switch (bytes) {
-            case 8: return fixed<8>(query, loop);
-            case 16: return fixed<16>(query, loop);
-            case 32: return fixed<32>(query, loop);
-            case 64: return fixed<64>(query, loop);
-            case 128: return fixed<128>(query, loop);
-            default: return loop(static_cast<const uint8_t*>(query), Width<0>());
+            case 8:
+                return fixed<8>(query, loop);
+            case 16:
+                return fixed<16>(query, loop);
+            case 32:
+                return fixed<32>(query, loop);
+            case 64:
+                return fixed<64>(query, loop);
+            case 128:
+                return fixed<128>(query, loop);
+            default:
+                return loop(static_cast<const uint8_t*>(query), Width<0>());
         }
     }
     template <size_t kBytes, class Loop>

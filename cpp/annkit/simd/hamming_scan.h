@@ -15,12 +15,18 @@ class Scan256 {
   public:
     static void scan(const uint8_t* query, const uint8_t* codes, size_t bytes, size_t n, float* out) {
         switch (bytes) {
-            case 8: return run<8>(query, codes, n, out);
-            case 16: return run<16>(query, codes, n, out);
-            case 32: return run<32>(query, codes, n, out);
-            case 64: return run<64>(query, codes, n, out);
-            case 128: return run<128>(query, codes, n, out);
-            default: return kRest(query, codes, bytes, n, out);
+            case 8:
+                return run<8>(query, codes, n, out);
+            case 16:
+                return run<16>(query, codes, n, out);
+            case 32:
+                return run<32>(query, codes, n, out);
+            case 64:
+                return run<64>(query, codes, n, out);
+            case 128:
+                return run<128>(query, codes, n, out);
+            default:
+                return kRest(query, codes, bytes, n, out);
         }
     }
 

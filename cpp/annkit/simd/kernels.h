@@ -32,15 +32,15 @@ struct TileHit {
 struct TileArgs {
     const void* panel;
     const void* rows;
-    size_t stride;        // bytes from one packed row to the next, where rows lie one after the other
-    size_t dim;           // elements a row; for bits: bytes a code
-    size_t n;             // rows in the tile
-    size_t first;         // start here: what an earlier call returned as next
-    const float* mul;     // score = mul[row] * dot + add[row]; unused by bits
+    size_t stride;     // bytes from one packed row to the next, where rows lie one after the other
+    size_t dim;        // elements a row; for bits: bytes a code
+    size_t n;          // rows in the tile
+    size_t first;      // start here: what an earlier call returned as next
+    const float* mul;  // score = mul[row] * dot + add[row]; unused by bits
     const float* add;
     const float* bounds;  // one a lane, NaN for a lane without a query: it reports nothing
     TileHit* hits;
-    size_t capacity;      // of hits; at least kMinHits
+    size_t capacity;  // of hits; at least kMinHits
 };
 struct TileResult {
     size_t next;  // first row not yet done; n when finished. The caller drains the hits, tightens bounds and goes on.
@@ -76,9 +76,9 @@ struct Sq8Query {
 
 // What this machine can do at most, by plain loops: the benches put kernels beside them.
 struct Probes {
-    uint64_t (*fma)(uint64_t rounds);                      // runs fused multiply-adds; returns how many float operations
-    uint64_t (*shuffle)(uint64_t rounds);                  // returns how many 16-byte lanes were shuffled
-    uint64_t (*read)(const void* data, size_t bytes);      // reads every byte, data 64-byte aligned, bytes % 1024 == 0
+    uint64_t (*fma)(uint64_t rounds);                  // runs fused multiply-adds; returns how many float operations
+    uint64_t (*shuffle)(uint64_t rounds);              // returns how many 16-byte lanes were shuffled
+    uint64_t (*read)(const void* data, size_t bytes);  // reads every byte, data 64-byte aligned, bytes % 1024 == 0
 };
 
 struct Kernels {

@@ -1,0 +1,227 @@
+"""Every kernel of every level against NumPy: integers exactly, floats within the error of their sums."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from truth import from_bf16, hamming, to_bf16
+
+import annkit as ak
+from annkit._core import _kernels as kernels
+
+ELEMENTS = ["f32", "f16", "bf16", "u8", "i8"]
+DIMS = [*range(1, 68), 96, 100, 128, 200, 384, 768, 784, 960, 1536]
+FEW_DIMS = [1, 3, 8, 15, 16, 17, 31, 33, 64, 67, 100, 784, 1536]
+WIDTHS = [*range(1, 41), 47, 64, 65, 100, 128, 129, 256]
+UNIT = 2.0**-24
+EDGES = {"u8": (0, 255), "i8": (-128, 127)}
+
+
+def rows_of(rng, element, n, dim, edges=False):
+    """Return rows as the kernel takes them and their values in float64."""
+    if element in EDGES:
+        low, high = EDGES[element]
+        dtype = np.uint8 if element == "u8" else np.int8
+        x = rng.choice([low, high], (n, dim)) if edges else rng.integers(low, high + 1, (n, dim))
+        return x.astype(dtype), x.astype(np.float64)
+    x = (rng.standard_normal((n, dim)) * 3).astype(np.float32)
+    if element == "f32":
+        return x, x.astype(np.float64)
+    bits = to_bf16(x) if element == "bf16" else x.astype(np.float16).view(np.uint16)
+    return bits, (from_bf16(bits) if element == "bf16" else bits.view(np.float16)).astype(np.float64)
+
+
+def as_bytes(rows, offset=0):
+    """Return rows as bytes whose base lies `offset` bytes behind an aligned address."""
+    raw = np.ascontiguousarray(rows).view(np.uint8)
+    room = np.empty(raw.size + 64 + offset, np.uint8)
+    first = -room.ctypes.data % 64 + offset
+    out = room[first : first + raw.size].reshape(raw.shape)
+    out[...] = raw
+    return out
+
+
+def query_of(rng, element, dim):
+    """Return a query: float32 for float elements, of the rows' own type for bytes."""
+    query, values = rows_of(rng, element if element in EDGES else "f32", 1, dim)
+    return query, values[0]
+
+
+def scores_of(query, rows, metric):
+    """Return scores (smaller is nearer) and how far float32 sums may be off."""
+    terms = (rows - query) ** 2 if metric == "l2" else -rows * query
+    return terms.sum(axis=1), (rows.shape[1] + 8) * UNIT * np.abs(terms).sum(axis=1)
+
+
+def check_scores(got, query, rows, metric, element):
+    wanted, error = scores_of(query, rows, metric)
+    if element in EDGES:
+        np.testing.assert_array_equal(got, wanted.astype(np.float32))
+    else:
+        assert (np.abs(got - wanted) <= error).all()
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("element", ELEMENTS)
+@pytest.mark.parametrize("call", [kernels.score_rows, kernels.scan_rows])
+def test_rows_score_as_numpy_says(rng, level, metric, element, call):
+    more = (1,) if call is kernels.score_rows else ()
+    for dim in DIMS:
+        x, values = rows_of(rng, element, 7, dim)
+        q, query = query_of(rng, element, dim)
+        for n in (1, 3, 7):
+            got = call(level, metric, ELEMENTS.index(element), as_bytes(q), as_bytes(x[:n]), dim, *more)
+            check_scores(got, query, values[:n], metric, element)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_a_score_depends_on_the_row_alone(rng, level, metric, element):
+    """Not on its place, on the rows beside it, on alignment, or on the kernel that computes it."""
+    step = {"f32": 4, "u8": 1, "i8": 1}.get(element, 2)
+    for dim in FEW_DIMS:
+        x, _ = rows_of(rng, element, 9, dim)
+        q, _ = query_of(rng, element, dim)
+        number = ELEMENTS.index(element)
+        one = [kernels.score_rows(level, metric, number, as_bytes(q), as_bytes(row[None]), dim, 1)[0] for row in x]
+        for offset in (0, step, 3 * step):
+            bases = as_bytes(q, 4 * offset if element not in EDGES else offset), as_bytes(x, offset)
+            np.testing.assert_array_equal(kernels.score_rows(level, metric, number, *bases, dim, 1), one)
+            np.testing.assert_array_equal(kernels.scan_rows(level, metric, number, *bases, dim), one)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("element", ["u8", "i8"])
+def test_extreme_bytes_do_not_saturate(rng, level, metric, element):
+    dtype = np.uint8 if element == "u8" else np.int8
+    for dim in [*FEW_DIMS, 4096, 40000]:
+        extremes = np.array([[edge] * dim for edge in EDGES[element]], dtype)
+        x = np.concatenate([extremes, rows_of(rng, element, 3, dim, edges=True)[0]])
+        for q in extremes:
+            values = x.astype(np.float64)
+            for call, more in ((kernels.score_rows, (1,)), (kernels.scan_rows, ())):
+                got = call(level, metric, ELEMENTS.index(element), as_bytes(q[None]), as_bytes(x), dim, *more)
+                check_scores(got, q.astype(np.float64), values, metric, element)
+
+
+def run_tile(level, element, wide, q, x, dim, mul, add, bounds, in_place=False):
+    """Return {(row, lane): score} of a tile's hits."""
+    number = -1 if element == "bits" else ELEMENTS.index(element)
+    hits, lanes = kernels.tile(level, number, wide, as_bytes(q), as_bytes(x), dim, mul, add, bounds, 1, in_place)
+    found = {(row, lane): score for score, row, lane in hits}
+    assert len(found) == len(hits)
+    return found, lanes
+
+
+def lanes_of(level, element, wide):
+    one = np.zeros((1, 1), np.float32 if element in ("f32", "f16", "bf16") else np.uint8)
+    return run_tile(level, element, wide, one, np.zeros((1, 1), np.uint8).repeat(4, 1), 1, [1.0], [0.0], [0.0])[1]
+
+
+@pytest.mark.parametrize("wide", [True, False])
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_tiles_report_the_pairs_within_the_bound(rng, level, element, wide):
+    lanes = lanes_of(level, element, wide)
+    for dim in FEW_DIMS:
+        for n, nq in ((1, 1), (53, lanes), (200, max(lanes - 1, 1))):
+            x, values = rows_of(rng, element, n, dim, edges=n == 53)
+            q, queries = rows_of(rng, element if element in EDGES else "f32", nq, dim, edges=n == 53)
+            mul, add = np.full(n, -2, np.float32), (values**2).sum(axis=1).astype(np.float32)
+            wanted = add[:, None].astype(np.float64) - 2 * values @ queries.T
+            error = (dim + 8) * UNIT * (np.abs(add[:, None]) + 2 * np.abs(values) @ np.abs(queries).T)
+            bounds = np.quantile(wanted, 0.3, axis=0).astype(np.float32)
+            for in_place in {False, element == "f32"}:
+                found, _ = run_tile(level, element, wide, q, x, dim, mul, add, bounds, in_place)
+                for row in range(n):
+                    for lane in range(nq):
+                        score = found.get((row, lane))
+                        assert score is None or abs(score - wanted[row, lane]) <= error[row, lane]
+                        assert score is not None or wanted[row, lane] > bounds[lane] - error[row, lane]
+                        assert score is None or wanted[row, lane] <= bounds[lane] + error[row, lane]
+                assert all(row < n and lane < nq for row, lane in found)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_hamming_tiles_report_the_pairs_within_the_bound(rng, level, wide):
+    lanes = lanes_of(level, "bits", wide)
+    for width in [*range(1, 18), 24, 31, 32, 33, 40, 64, 65, 128]:
+        n, nq = (600, lanes) if width in (1, 8, 32) else (77, 5)
+        codes = rng.integers(0, 256, (n, width)).astype(np.uint8)
+        queries = rng.integers(0, 256, (min(nq, lanes), width)).astype(np.uint8)
+        codes[0], codes[1], queries[0] = 0, 255, 0
+        table = hamming(queries, codes)
+        # each lane has a bound of its own; one beyond all distances, one below all
+        bounds = np.quantile(table, 0.2, axis=1).round().astype(np.float32)
+        bounds[0] = 8 * width
+        if len(bounds) > 1:
+            bounds[1] = -1
+        found, _ = run_tile(level, "bits", wide, queries, codes, width, [], [], bounds)
+        lane, row = np.nonzero(table <= bounds[:, None])
+        assert found == {(int(r), int(q)): float(table[q, r]) for q, r in zip(lane, row, strict=True)}
+
+
+def test_hamming_rows_are_exact(rng, level):
+    for width in WIDTHS:
+        codes = rng.integers(0, 256, (37, width)).astype(np.uint8)
+        codes[0], codes[1] = 0, 255
+        for query in (codes[:1], codes[1:2], codes[5:6] ^ 129):
+            wanted = hamming(query, codes)[0]
+            for offset in (0, 1, 3):
+                q, c = as_bytes(query, offset), as_bytes(codes, offset)
+                for n in (1, 4, 37):
+                    got = kernels.score_rows(level, "hamming", 0, q, c[:n], width, 1)
+                    np.testing.assert_array_equal(got, wanted[:n])
+                    np.testing.assert_array_equal(kernels.hamming_scan(level, q, c[:n]), wanted[:n])
+
+
+def test_bounds_of_sketches_follow_their_formula(rng, level):
+    for dim in FEW_DIMS:
+        codes = rng.integers(0, 256, (13, dim)).astype(np.uint8)
+        codes[0], codes[1] = 0, 255
+        rows = rng.uniform(0.1, 2, (13, 4)).astype(np.float32)
+        levels = min(32767, (2**31 - 1) // 255 // dim)
+        query = rng.integers(-levels, levels + 1, dim)
+        query[: dim // 2] = levels
+        scale, total, norm, mul, add, norm_weight, slack = settings = [1e-3, 2.5, 3.0, -2.0, 1.5, 1.0, 0.25]
+        dot = codes.astype(np.float64) @ query
+        estimate = rows[:, 0] * scale * dot + rows[:, 1] * total
+        wanted = mul * (estimate + rows[:, 2] * norm + slack) + add + norm_weight * rows[:, 3]
+        got = kernels.sq8_lower(level, query.tolist(), as_bytes(codes), rows, settings)
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5 * (1 + np.abs(2 * estimate).max()))
+
+
+def test_select_finds_scores_within_the_bound(rng, level):
+    for n in (0, 1, 7, 8, 15, 16, 17, 33, 100, 1024):
+        scores = rng.integers(-3, 4, n).astype(np.float32)
+        scores[: n // 10] = np.nan
+        for bound in (-4, -1, 0, 3, np.inf, -np.inf):
+            got = kernels.select(level, scores.tolist(), bound)
+            np.testing.assert_array_equal(got, np.flatnonzero(scores <= bound))
+
+
+def test_every_half_widens_exactly(level):
+    every = np.arange(65536, dtype=np.uint16)
+    for kind, wanted in enumerate((every.view(np.float16).astype(np.float32), from_bf16(every))):
+        got = kernels.widen(level, kind, every.tolist())
+        np.testing.assert_array_equal(got, wanted)
+        kept = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(got[kept]), np.signbit(wanted[kept]))
+
+
+@pytest.mark.parametrize("kind", ["f16", "bf16"])
+def test_floats_narrow_to_the_nearest_even_half(rng, level, kind):
+    every = np.arange(65536, dtype=np.uint16)
+    finite = every.view(np.float16).astype(np.float32) if kind == "f16" else from_bf16(every)
+    finite = np.sort(finite[np.isfinite(finite)])
+    middles = ((finite[1:].astype(np.float64) + finite[:-1]) / 2).astype(np.float32)  # exact: ties
+    random = rng.integers(0, 2**32, 20000, dtype=np.uint32).view(np.float32)
+    with np.errstate(all="ignore"):
+        beside = np.concatenate([np.nextafter(middles, np.float32(np.inf)), np.nextafter(middles, np.float32(-np.inf))])
+        x = np.concatenate([finite, middles, beside, random[np.isfinite(random)], [np.inf, -np.inf]]).astype(np.float32)
+        wanted = x.astype(np.float16).view(np.uint16) if kind == "f16" else to_bf16(x)
+    np.testing.assert_array_equal(kernels.narrow(level, ["f16", "bf16"].index(kind), x.tolist()), wanted)
+
+
+def test_the_level_in_use_is_one_that_this_machine_has():
+    assert ak.simd.level() in ak.simd.levels()
+    assert ak.simd.levels()[0] == "scalar"

@@ -1,0 +1,69 @@
+"""Decompositions and the Hadamard transform against NumPy and SciPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from annkit._core import _math as math
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 17, 64, 100])
+def test_eigenvectors_of_symmetric_matrices(rng, n):
+    a = rng.standard_normal((n, n))
+    a = a + a.T
+    values, vectors = math.symmetric_eigen(a)
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(a)[::-1], atol=1e-10 * n)
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(n), atol=1e-10)
+    np.testing.assert_allclose(vectors.T * values @ vectors, a, atol=1e-10 * n)
+
+
+def test_only_the_lower_half_is_read(rng):
+    a = rng.standard_normal((9, 9))
+    a = a + a.T
+    values, _ = math.symmetric_eigen(np.tril(a))
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(a)[::-1], atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (40, 40), (100, 17), (1, 8)])
+def test_singular_values(rng, shape):
+    a = rng.standard_normal(shape)
+    u, singular, vt = math.svd(a)
+    r = min(shape)
+    assert (u.shape, singular.shape, vt.shape) == ((shape[0], r), (r,), (r, shape[1]))
+    np.testing.assert_allclose(singular, np.linalg.svd(a, compute_uv=False), atol=1e-11)
+    np.testing.assert_allclose(u * singular @ vt, a, atol=1e-11)
+    np.testing.assert_allclose(u.T @ u, np.eye(r), atol=1e-11)
+    np.testing.assert_allclose(vt @ vt.T, np.eye(r), atol=1e-11)
+
+
+def test_matrices_of_low_rank(rng):
+    a = rng.standard_normal((30, 2)) @ rng.standard_normal((2, 20))
+    u, singular, vt = math.svd(a)
+    assert (singular[2:] < 1e-10).all()
+    np.testing.assert_allclose(u * singular @ vt, a, atol=1e-11)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 50])
+def test_the_nearest_orthogonal_matrix_solves_procrustes(rng, n):
+    linalg = pytest.importorskip("scipy.linalg")
+    a = rng.standard_normal((n, n))
+    got = math.nearest_orthogonal(a)
+    np.testing.assert_allclose(got, linalg.orthogonal_procrustes(np.eye(n), a)[0], atol=1e-9)
+    np.testing.assert_allclose(got, linalg.polar(a)[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 8, 16, 64, 256, 1024])
+def test_hadamard_is_the_scaled_matrix_of_scipy(rng, n):
+    linalg = pytest.importorskip("scipy.linalg")
+    x = rng.standard_normal(n).astype(np.float32)
+    got = math.hadamard(x.tolist())
+    np.testing.assert_allclose(got, linalg.hadamard(n) @ x.astype(float) / np.sqrt(n), atol=1e-5 * np.sqrt(n))
+    np.testing.assert_allclose(math.hadamard(got.tolist()), x, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(got), np.linalg.norm(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 3, 6, 100])
+def test_hadamard_wants_a_power_of_two(n):
+    with pytest.raises(ValueError, match="power of two"):
+        math.hadamard([1.0] * n)
