@@ -8,7 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
-from truth import assert_nearest, assert_same, distances, from_bf16, nearest, round_to, to_bf16, tolerance_of
+from truth import assert_nearest, assert_same, distances, nearest, round_to, tolerance_of
 
 import annkit as ak
 
@@ -244,9 +244,3 @@ def test_real_data(real_data, stem):
     x, q = np.array(x[:20000]), np.array(q[:40])
     index = ak.Flat(codec=ak.Raw("u8" if x.dtype == np.uint8 else "f32")).add(x)
     assert_nearest(index.search(q, k=10), distances(q, x, "l2"), np.arange(len(x)), "l2", tolerance_of(q, x, "l2"))
-
-
-def test_bf16_rounding_is_ml_dtypes(rng):
-    ml_dtypes = pytest.importorskip("ml_dtypes")
-    x = rng.standard_normal(1000).astype(np.float32)
-    np.testing.assert_array_equal(from_bf16(to_bf16(x)), x.astype(ml_dtypes.bfloat16).astype(np.float32))

@@ -99,3 +99,9 @@ def test_the_index_keeps_a_copy(rng):
     index = ak.Flat().add(given)
     given[...] = 0
     np.testing.assert_array_equal(index.reconstruct(np.arange(20)), x)
+
+
+def test_bf16_rounding_is_ml_dtypes(rng):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    x = rng.standard_normal(1000).astype(np.float32)
+    np.testing.assert_array_equal(from_bf16(to_bf16(x)), x.astype(ml_dtypes.bfloat16).astype(np.float32))

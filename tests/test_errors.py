@@ -1,0 +1,224 @@
+"""Bad input is a typed error that says what came and what was expected, and changes nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import annkit as ak
+
+HUGE = 2**31
+ROWS = np.random.default_rng(1).integers(0, 9, (60, 6)).astype(np.float32)
+
+
+def flat():
+    return ak.Flat().add(ROWS[:40]).remove([3, 4])
+
+
+def with_value(value, row=2, column=4, dtype=np.float32):
+    """Return rows of which one value is bad."""
+    x = ROWS[:5].astype(dtype)
+    x[row, column] = value
+    return x
+
+
+def mask(n):
+    return np.ones(n, bool)
+
+
+BAD_ROWS = {
+    "dimension": (ROWS[:, :5], ValueError, r"dimension 5.*6"),
+    "NaN": (with_value(np.nan), ValueError, r"NaN.*row 2, column 4.*finite"),
+    "infinity": (with_value(-np.inf), ValueError, r"infinite.*row 2, column 4.*finite"),
+    "NaN in float16": (with_value(np.nan, dtype=np.float16), ValueError, r"row 2, column 4"),
+    "beyond float32": (with_value(1e300, dtype=np.float64), ValueError, r"row 2, column 4"),
+    "norm beyond float32": (with_value(3e19), ValueError, r"row 2.*squared norm.*quarter"),
+    "int64": (ROWS.astype(np.int64), TypeError, r"int64.*expected float32"),
+    "bool": (ROWS > 2, TypeError, r"bool.*expected float32"),
+    "complex": (ROWS.astype(np.complex64), TypeError, r"complex64.*expected float32"),
+    "strings": (np.array([["a"] * 6]), TypeError, r"U1.*expected float32"),
+    "objects": (ROWS.astype(object), TypeError, r"object.*expected float32"),
+    "three dimensions": (ROWS[None], ValueError, r"3 dimensions.*\(1, 60, 6\).*expected \(n, dim\)"),
+    "no dimension": (np.float32(3), ValueError, r"0 dimensions.*expected \(n, dim\)"),
+    "no columns": (ROWS[:, :0], ValueError, r"\(60, 0\).*at least one column"),
+    "ragged": ([[1.0, 2.0], [3.0]], TypeError, r"list.*expected an array"),
+    "None": (None, TypeError, r"expected"),
+    "a dict": ({}, TypeError, r"expected"),
+}
+BAD_IDS = {
+    "repeated": ([50, 51, 50, 52, 53], ValueError, r"id 50.*twice.*distinct"),
+    "held": ([50, 51, 7, 52, 53], ValueError, r"id 7 .*already.*replace=True"),
+    "negative": ([50, -3, 51, 52, 53], ValueError, r"id -3 is negative"),
+    "too few": ([50, 51], ValueError, r"2 ids for 5 rows"),
+    "floats": ([50.0, 51, 52, 53, 54], TypeError, r"float64.*int64"),
+    "beyond int64": (np.arange(5, dtype=np.uint64) + 2**63, ValueError, r"beyond int64"),
+    "two dimensions": (np.arange(50, 55)[None], ValueError, r"\(1, 5\).*one dimension"),
+}
+BAD_COUNTS = {
+    "zero": (0, ValueError, r"is 0, expected 1 to"),
+    "negative": (-5, ValueError, r"is -5, expected 1 to"),
+    "huge": (HUGE, ValueError, r"is 2147483648, expected 1 to 2147483647"),
+    "beyond int64": (2**70, ValueError, r"expected 1 to 2147483647"),
+    "a float": (2.0, TypeError, r"float.*integer"),
+    "a string": ("3", TypeError, r"str.*integer"),
+}
+BAD_FILTERS = {
+    "a short mask": (mask(20), ValueError, r"20 entries.*largest, \d+"),
+    "a mask of two dimensions": (mask((2, 40)), ValueError, r"\(2, 40\).*one dimension"),
+    "too many": ([mask(40)] * 3, ValueError, r"3 filters for 2 queries"),
+    "floats": (np.array([1.0, 2.0]), TypeError, r"float64.*int64"),
+    "a string": ("all", TypeError, r"filter"),
+}
+
+
+@pytest.fixture
+def unchanged():
+    """Return an index; after the test it has to answer as before and take rows as before."""
+    index = flat()
+    data, found = index.to_bytes(), index.search(ROWS, k=50)
+    yield index
+    assert index.to_bytes() == data
+    again = index.search(ROWS, k=50)
+    np.testing.assert_array_equal(again.ids, found.ids)
+    np.testing.assert_array_equal(again.distances, found.distances)
+    index.add(ROWS[40:42])
+    assert index.ids[-2:].tolist() == [40, 41]
+    assert index.search(ROWS[41], k=1).distances[0, 0] == 0
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+@pytest.mark.parametrize("call", ["add", "search", "range_search"])
+def test_rows(unchanged, call, case):
+    rows, error, message = BAD_ROWS[case]
+    more = (1.0,) if call == "range_search" else ()
+    with pytest.raises(error, match=message):
+        getattr(unchanged, call)(rows, *more)
+
+
+@pytest.mark.parametrize("case", ["NaN", "infinity", "norm beyond float32"])
+@pytest.mark.parametrize("nq", [1, 40, 3000])
+@pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
+def test_the_row_of_a_batch_is_named(case, nq, metric):
+    rows, error, _ = BAD_ROWS[case]
+    x = np.concatenate([np.repeat(ROWS[:1], nq - 1, axis=0), rows[2:3]])
+    index = ak.Flat(metric=metric).add(ROWS)
+    with pytest.raises(error, match=rf"row {nq - 1}\b"):
+        index.add(x)
+    assert len(index) == len(ROWS)
+    with pytest.raises(error):
+        index.search(x)
+
+
+@pytest.mark.parametrize("case", BAD_IDS)
+def test_ids(unchanged, case):
+    ids, error, message = BAD_IDS[case]
+    with pytest.raises(error, match=message):
+        unchanged.add(ROWS[:5], ids=ids)
+
+
+@pytest.mark.parametrize("name", ["k", "threads"])
+@pytest.mark.parametrize("case", BAD_COUNTS)
+def test_counts(unchanged, name, case):
+    count, error, message = BAD_COUNTS[case]
+    with pytest.raises(error, match=f"{name} .*{message}"):
+        unchanged.search(ROWS[:2], **{name: count})
+
+
+@pytest.mark.parametrize("case", BAD_FILTERS)
+@pytest.mark.parametrize("call", ["search", "range_search"])
+def test_filters(unchanged, call, case):
+    given, error, message = BAD_FILTERS[case]
+    more = (1.0,) if call == "range_search" else ()
+    with pytest.raises(error, match=message):
+        getattr(unchanged, call)(ROWS[:2], *more, filter=given)
+
+
+@pytest.mark.parametrize("call", ["remove", "reconstruct"])
+@pytest.mark.parametrize("ids", [[0, 99], [0, 3], [-1], [2**62], [5, 4]])
+def test_unknown_ids(unchanged, call, ids):
+    with pytest.raises(KeyError, match=rf"id {ids[-1]} is not in the index"):
+        getattr(unchanged, call)(ids)
+    with pytest.raises(TypeError, match=r"float64.*int64"):
+        getattr(unchanged, call)([0.5])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"metric": "l3"}, ValueError, r'"l3".*expected one of "l2"'),
+        ({"metric": "hamming"}, ValueError, r"hamming.*Raw.*expected Bits"),
+        ({"metric": 3}, TypeError, ""),
+        ({"codec": ak.Bits()}, ValueError, r"l2.*Bits\(\).*expected metric"),
+        ({"codec": "f32"}, TypeError, r"'f32'.*expected a codec"),
+        ({"scan": "sq4"}, ValueError, r"'sq4'.*expected None or \"sq8\""),
+        ({"scan": "sq8", "codec": ak.Raw("u8")}, ValueError, r"float codecs.*Raw\(\"u8\"\)"),
+        ({"scan": "sq8", "codec": ak.Bits(), "metric": "hamming"}, ValueError, r"float codecs.*Bits\(\)"),
+        ({"nprobe": 3}, TypeError, r""),
+    ],
+)
+def test_constructors(options, error, message):
+    with pytest.raises(error) as caught:
+        ak.Flat(**options)
+    assert caught.match(message) if message else True
+
+
+def test_codecs_take_what_they_keep():
+    with pytest.raises(ValueError, match=r'"f8".*expected one of "f32"'):
+        ak.Raw("f8")
+    for codec, wrong, came, wanted in (
+        (ak.Raw("u8"), np.int8, "int8", "uint8"),
+        (ak.Raw("i8"), np.uint8, "uint8", "int8"),
+        (ak.Raw("u8"), np.float32, "float32", "uint8"),
+    ):
+        index = ak.Flat(codec=codec)
+        with pytest.raises(TypeError, match=f"{came}.*expects {wanted}"):
+            index.add(ROWS.astype(wrong))
+        assert (len(index), index.dim) == (0, 0)
+    bits = ak.Flat(codec=ak.Bits(), metric="hamming").add(np.zeros((3, 8), np.uint8))
+    with pytest.raises(TypeError, match=r"float32.*uint8"):
+        bits.search(ROWS)
+    with pytest.raises(ValueError, match=r"72.*64"):
+        bits.search(np.zeros((1, 9), np.uint8))
+
+
+@pytest.mark.parametrize(("codec", "most"), [("f16", 65504.0), ("bf16", 3.38e38)])
+def test_values_beyond_a_half_are_named(codec, most):
+    index = ak.Flat(codec=ak.Raw(codec)).add(ROWS)
+    with pytest.raises(ValueError, match=r"row 2"):
+        index.add(with_value(most * 1.005))
+    assert len(index) == 60
+    if codec == "f16":
+        index.add(with_value(most))
+        assert index.reconstruct([62])[0, 4] == most
+
+
+def test_a_first_add_that_fails_leaves_the_dimension_open():
+    index = ak.Flat()
+    with pytest.raises(ValueError, match="NaN"):
+        index.add(with_value(np.nan))
+    assert (len(index), index.dim) == (0, 0)
+    index.add(ROWS[:, :3])
+    assert index.dim == 3
+
+
+@pytest.mark.parametrize("at", [0, 20000])
+def test_a_callback_that_raises_stops_the_add(unchanged, at):
+    def callback(done, total):
+        if done >= at:
+            raise ZeroDivisionError("from the callback")
+
+    with pytest.raises(ZeroDivisionError, match="from the callback"):
+        unchanged.add(np.zeros((20000, 6), np.float32), progress=callback)
+    with pytest.raises(TypeError, match=r"progress is 3, expected True or a callable"):
+        unchanged.add(ROWS, progress=3)
+
+
+def test_other_arguments(unchanged):
+    with pytest.raises(ValueError, match="nan"):
+        unchanged.range_search(ROWS, float("nan"))
+    with pytest.raises(TypeError):
+        unchanged.range_search(ROWS, "far")
+    with pytest.raises(TypeError):
+        unchanged.search(ROWS, ef=10)
+    with pytest.raises(ValueError, match="threads"):
+        ak.set_threads(0)

@@ -1,0 +1,150 @@
+"""Any sequence of calls: the index agrees with a model of NumPy arrays after each."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from truth import assert_same, distances, hamming, nearest
+
+import annkit as ak
+
+DIM = 3
+SEEDS = st.integers(0, 2**32 - 1)
+FORMS = st.sampled_from(["mask", "ids", "each"])
+KINDS = {
+    "f32": lambda: ak.Flat(),
+    "f16 ip": lambda: ak.Flat(codec=ak.Raw("f16"), metric="ip"),
+    "sq8": lambda: ak.Flat(scan="sq8"),
+    "u8": lambda: ak.Flat(codec=ak.Raw("u8")),
+    "bits": lambda: ak.Flat(codec=ak.Bits(), metric="hamming"),
+}
+
+
+class FlatAgreesWithArrays(RuleBasedStateMachine):
+    """Rows are small integers, so that every distance is exact and ties are many."""
+
+    @initialize(kind=st.sampled_from(sorted(KINDS)))
+    def start(self, kind):
+        self.index, self.rows, self.next_id = KINDS[kind](), {}, 0
+        self.dtype = np.uint8 if kind in ("u8", "bits") else np.float32
+        self.mapped = False
+
+    def random_rows(self, seed, n):
+        return np.random.default_rng(seed).integers(0, 4, (n, DIM)).astype(self.dtype)
+
+    def table(self, queries):
+        rows = np.array(list(self.rows.values()), self.dtype).reshape(-1, DIM)
+        metric = self.index.metric
+        return hamming(queries, rows) if metric == "hamming" else distances(queries, rows, metric).astype(np.float32)
+
+    def ids(self):
+        return np.fromiter(self.rows, np.int64)
+
+    def changes(self, call):
+        """Run a change; a mapped index refuses it."""
+        if self.mapped:
+            with pytest.raises(ValueError, match="mmap"):
+                call()
+        else:
+            call()
+        return not self.mapped
+
+    @rule(seed=SEEDS, n=st.integers(1, 60))
+    def add(self, seed, n):
+        x = self.random_rows(seed, n)
+        if self.changes(lambda: self.index.add(x)):
+            self.rows.update(zip(range(self.next_id, self.next_id + n), x, strict=True))
+            self.next_id += n
+
+    @rule(seed=SEEDS, ids=st.lists(st.integers(0, 200), min_size=1, max_size=20, unique=True), replace=st.booleans())
+    def add_with_ids(self, seed, ids, replace):
+        x = self.random_rows(seed, len(ids))
+        if not replace and set(ids) & set(self.rows):
+            with pytest.raises(ValueError, match=r"already|mmap"):
+                self.index.add(x, ids=ids)
+        elif self.changes(lambda: self.index.add(x, ids=ids, replace=replace)):
+            self.rows.update(zip(ids, x, strict=True))
+            self.next_id = max(self.next_id, max(ids) + 1)
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data())
+    def remove(self, data):
+        gone = data.draw(st.lists(st.sampled_from(sorted(self.rows)), max_size=30))
+        if self.changes(lambda: self.index.remove(np.array(gone, np.int64))):
+            for one in set(gone):
+                del self.rows[one]
+
+    @rule(known=st.integers(0, 250), unknown=st.integers(251, 10**9))
+    def remove_unknown(self, known, unknown):
+        if unknown not in self.rows:
+            with pytest.raises((KeyError, ValueError), match=r"not in the index|mmap"):
+                self.index.remove([known, unknown] if known in self.rows else [unknown])
+
+    @rule()
+    def compact(self):
+        self.changes(self.index.compact)
+
+    @rule(way=st.sampled_from(["file", "mapped", "bytes", "pickle"]))
+    def store(self, way):
+        before = self.index.to_bytes()
+        if way == "bytes":
+            self.index = ak.Index.from_bytes(before)
+        elif way == "pickle":
+            self.index = pickle.loads(pickle.dumps(self.index))
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "index.ak"
+                self.index.save(path)
+                self.index = ak.load(path, mmap=way == "mapped")
+        self.mapped = way == "mapped" and self.index.dim > 0
+        assert self.index.to_bytes() == before
+
+    @rule(seed=SEEDS, nq=st.sampled_from([1, 2, 5, 40]), k=st.integers(1, 80), threads=st.sampled_from([1, 2]))
+    def search(self, seed, nq, k, threads):
+        q = self.random_rows(seed, nq)
+        got = self.index.search(q, k=k, threads=threads)
+        assert_same(got, nearest(self.table(q), self.ids(), k, self.index.metric))
+
+    @rule(
+        seed=SEEDS, nq=st.sampled_from([1, 3, 40]), share=st.floats(0, 1), form=st.sampled_from(["mask", "ids", "each"])
+    )
+    def search_with_filter(self, seed, nq, share, form):
+        q, size = self.random_rows(seed, nq), self.next_id + 1
+        masks = np.random.default_rng(seed).random((nq, size)) < share
+        if form != "each":
+            masks[:] = masks[0]
+        given = {"mask": masks[0], "ids": np.flatnonzero(masks[0]), "each": list(masks)}[form]
+        ids = self.ids()
+        expected = nearest(self.table(q), ids, 9, self.index.metric, masks[:, ids])
+        assert_same(self.index.search(q, k=9, filter=given), expected)
+
+    @rule(seed=SEEDS, radius=st.integers(0, 12))
+    def search_within(self, seed, radius):
+        q = self.random_rows(seed, 3)
+        table = self.table(q)
+        within = table >= radius if self.index.metric == "ip" else table <= radius
+        lims, _, found = self.index.range_search(q, radius)
+        for i in range(3):
+            wanted = nearest(table[i : i + 1], self.ids(), len(self.rows) + 1, self.index.metric, within[i])[1][0]
+            np.testing.assert_array_equal(found[lims[i] : lims[i + 1]], wanted[wanted >= 0])
+
+    @invariant()
+    def rows_are_those_of_the_model(self):
+        assert len(self.index) == len(self.rows)
+        assert sorted(self.index.ids) == sorted(self.rows)
+        if self.rows:
+            ids = self.ids()
+            np.testing.assert_array_equal(self.index.reconstruct(ids), list(self.rows.values()))
+
+
+FlatAgreesWithArrays.TestCase.settings = settings(
+    max_examples=200, stateful_step_count=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+TestFlatAgreesWithArrays = FlatAgreesWithArrays.TestCase
