@@ -63,15 +63,16 @@ py::array reconstruct(const Index& index, py::handle ids) {
         run([&] { index.reconstruct(view, data); });
         return array;
     };
+    const size_t dim = run([&] { return index.dim(); });  // waits for a change, which may wait for the interpreter
     switch (index.decoded()) {
         case Dtype::u8:
-            return fill(new_array<uint8_t>(view.size(), index.dim()));
+            return fill(new_array<uint8_t>(view.size(), dim));
         case Dtype::i8:
-            return fill(new_array<int8_t>(view.size(), index.dim()));
+            return fill(new_array<int8_t>(view.size(), dim));
         case Dtype::bits:
-            return fill(new_array<uint8_t>(view.size(), index.dim() / 8));
+            return fill(new_array<uint8_t>(view.size(), dim / 8));
         default:
-            return fill(new_array<float>(view.size(), index.dim()));
+            return fill(new_array<float>(view.size(), dim));
     }
 }
 
@@ -200,8 +201,9 @@ void bind_indexes(py::module_& m) {
         .def("__copy__", [](const Index& self) { return from_bytes(to_bytes(self)); })
         .def(
             "__deepcopy__", [](const Index& self, py::handle) { return from_bytes(to_bytes(self)); }, arg("memo"))
-        .def_property_readonly("dim", [](const Index& self) { return run([&] { return self.dim(); }); },
-                               "int: the dimension (of bits: how many bits), 0 before the first rows.")
+        .def_property_readonly(
+            "dim", [](const Index& self) { return run([&] { return self.dim(); }); },
+            "int: the dimension (of bits: how many bits), 0 before the first rows.")
         .def_property_readonly(
             "metric", [](const Index& self) { return name(self.metric()); }, "str: the metric's name.")
         .def_property_readonly(

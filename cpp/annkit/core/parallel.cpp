@@ -49,15 +49,16 @@ int allowed_cpus() { return std::max(1, omp_get_num_procs()); }
 void watch_forks() {}
 #endif
 
-// Polls at most every 15 ms: taking the interpreter's lock costs, and a key press is answered within 50 ms.
+// Polls at most every 15 ms: taking the interpreter's lock costs, and a key press is answered within 50 ms. The time of
+// the last poll belongs to the monitor, as a long call may be many short runs.
 class Pace {
   public:
     explicit Pace(const Call& call, size_t total) : monitor_(call.monitor), total_(total) {}
     void step(size_t done) {
         if (monitor_ == nullptr) return;
         const auto now = std::chrono::steady_clock::now();
-        if (now - last_ < std::chrono::milliseconds(15)) return;
-        last_ = now;
+        if (now - monitor_->polled < std::chrono::milliseconds(15)) return;
+        monitor_->polled = now;
         monitor_->progress(done, total_);
         monitor_->poll();
     }
@@ -65,7 +66,6 @@ class Pace {
   private:
     Monitor* monitor_;
     size_t total_;
-    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 struct Shared {

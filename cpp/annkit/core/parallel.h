@@ -1,6 +1,7 @@
 // Parallel work: the only door to OpenMP. Exceptions cross it, small work stays serial, a forked child works alone.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 
@@ -12,6 +13,7 @@ class Monitor {
     virtual ~Monitor() = default;
     virtual void poll() = 0;  // throws to stop the work
     virtual void progress(size_t done, size_t total) = 0;
+    std::chrono::steady_clock::time_point polled = std::chrono::steady_clock::now();
 };
 
 struct Call {
