@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import annkit as ak
 import numpy as np
+
+import annkit as ak
 from annkit._core import _kernels
 
 rng = np.random.default_rng(0)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.neighbors import NearestNeighbors
+
 from annkit.bench import cli, contenders, plot, records, report, summary, truth
 from annkit.bench.contenders import Task
 from annkit.bench.needs import installed
 from annkit.bench.records import Record
 from annkit.datasets import Dataset
-from sklearn.neighbors import NearestNeighbors
 
 _EXTRAS = ("rich", "matplotlib", "psutil", "threadpoolctl", "faiss")
 pytestmark = pytest.mark.skipif(not all(map(installed, _EXTRAS)), reason="needs the bench extra")

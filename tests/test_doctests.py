@@ -8,9 +8,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import annkit as ak
 import numpy as np
 import pytest
+
+import annkit as ak
 
 README = Path(__file__).parent.parent / "README.md"
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
