@@ -66,7 +66,7 @@ def tile_rate(level: str, element: int, width: int, dim: int, wide: bool) -> flo
     one = np.zeros((1, 4 * dim if floats else width), np.uint8)
     none = [0.0 if element == BITS else float("-inf")] * 64
     mul, add = [-2.0] * n, [0.0] * n
-    lanes = int(_kernels.tile(level, element, wide, one, rows, dim, mul, add, none, 1, False)[1])
+    lanes = int(_kernels.tile(level, element, wide, one, rows, dim, mul, add, none[:1], 1, False)[1])
     queries = np.repeat(one, lanes, axis=0)
     # Packing is done once a call: the difference of two calls leaves the kernel alone.
     few, many = (
