@@ -68,11 +68,12 @@ def test_parameters_are_the_documented_ones(module: str, name: str) -> None:
 NOT_OURS = re.compile(r"\._kernels|\._math|metaclass differs|does not have \*args")
 
 
-def test_stubtest_finds_nothing_else() -> None:
+def test_stubtest_finds_nothing_else(tmp_path: Path) -> None:
     """Names and kinds, by mypy's own comparison of stubs with the module."""
     pytest.importorskip("mypy.stubtest")
     command = [sys.executable, "-m", "mypy.stubtest", "annkit._core", "--concise"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent)
+    (tmp_path / "annkit").symlink_to(PACKAGE)  # the folder it is installed in holds modules that mypy does not expect
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert "annkit._core" in done.stdout, done.stderr
     assert not [line for line in done.stdout.splitlines() if not NOT_OURS.search(line)], done.stdout
 

@@ -142,6 +142,14 @@ void bind_kernels(py::module_& m) {
         table(level).narrow[kind](in.data(), in.size(), out.data());
         return to_array(out);
     });
+    k.def("largest",
+          [](std::string_view level, std::vector<float> x) { return table(level).largest(x.data(), x.size()); });
+    k.def("to_i8", [](std::string_view level, std::vector<float> x, float scale) {
+        std::vector<int8_t> codes(x.size());
+        const float squares = table(level).to_i8(x.data(), x.size(), scale, codes.data());
+        return py::make_tuple(to_array(codes), squares);
+    });
+    k.def("filter_queries", [](std::string_view level) { return table(level).filter_queries; });
     k.def("probe", probe);
 }
 

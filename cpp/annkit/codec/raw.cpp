@@ -102,6 +102,7 @@ RowScoring Raw::scoring(Metric metric, size_t dim) const {
                  .scan = (is_l2(metric) ? k.scan_l2 : k.scan_ip)[element_],
                  .ip = k.ip[element_],
                  .tiles = k.tiles[element_],
+                 .element = element_,
                  .dim = dim,
                  .float_queries = !is_bytes(),
                  .in_place = element_ == simd::kF32 && dim * sizeof(float) % 1024 != 0};

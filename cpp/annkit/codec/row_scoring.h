@@ -18,7 +18,8 @@ struct RowScoring {
     simd::ScanRows scan;           // the same of rows that lie side by side
     simd::ScoreRows ip = nullptr;  // of the query with itself: its norm; null for bits
     simd::TilePair tiles;
-    size_t dim;  // elements, as the kernels count them (bytes of bits)
+    simd::Element element = simd::kElements;  // of the rows; none for bits
+    size_t dim;                               // elements, as the kernels count them (bytes of bits)
     bool float_queries;
     bool in_place;  // the tile takes stored rows as they lie
 

@@ -23,13 +23,13 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 }  // namespace
 
 TileBatch::TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& queries)
-    : scoring_(scoring), codes_(codes), queries_(scoring, queries) {
+    : scoring_(scoring), codes_(codes), queries_(scoring, queries), int8_(Int8Panel::pays(scoring, queries.n)) {
     for (size_t i = 0; i < queries_.size(); ++i) terms_.push_back(terms_of(queries_.norm2(i)));
     pack();
     tile_rows_ = tile_rows_for(scoring_.tiles.wide, scoring_.dim);
 }
 
-TileBatch::Terms TileBatch::terms_of(float norm2) const {
+QueryTerms TileBatch::terms_of(float norm2) const {
     if (is_l2(scoring_.metric)) return {1, norm2, std::sqrt(norm2)};
     if (scoring_.cosine()) return {inverse_norm(norm2), 1, std::sqrt(norm2)};
     return {1, 0, std::sqrt(norm2)};
@@ -42,8 +42,14 @@ void TileBatch::pack() {
     for (size_t first = 0; first < queries_.size();) {
         const size_t left = queries_.size() - first;
         const simd::Tile& tile = left <= tiles.narrow.lanes ? tiles.narrow : tiles.wide;
-        panels_.push_back({&tile == &tiles.narrow ? &scoring_.tiles.narrow : &scoring_.tiles.wide, first,
-                           std::min(left, tile.lanes), nullptr});
+        const bool narrow = &tile == &tiles.narrow;
+        panels_.push_back({&tile, first, std::min(left, tile.lanes), nullptr, nullptr, {}});
+        if (int8_) {
+            const simd::TilePair& bytes_tiles = simd::kernels().tiles[simd::kI8];
+            Panel& panel = panels_.back();
+            panel.int8_tile = narrow ? &bytes_tiles.narrow : &bytes_tiles.wide;
+            panel.int8.emplace(scoring_, *panel.int8_tile, queries_, first, panel.n);
+        }
         offsets.push_back(bytes);
         bytes += (tile.panel_bytes(scoring_.dim) + 63) / 64 * 64;
         first += panels_.back().n;
@@ -63,17 +69,19 @@ class TileScan final : public BatchScan {
         : b_(batch),
           scorer_(batch.scoring_, batch.codes_),
           lists_(batch.queries_.size(), Shortlist(empty)),
+          pauses_(batch.panels_.size()),
           hits_(2 * simd::kMinHits),
           rows_(batch.tile_rows_),
           pointers_(batch.tile_rows_),
           mul_(batch.tile_rows_),
-          add_(batch.tile_rows_) {}
+          add_(batch.tile_rows_),
+          int8_(batch.int8_ ? batch.tile_rows_ : 0) {}
 
     void scan(RowRange range, const Bitset* allowed) override {
-        const bool in_place = b_.scoring_.in_place && allowed == nullptr;
+        in_place_ = b_.scoring_.in_place && allowed == nullptr;
         for (uint32_t row = range.first; row < range.last;) {
             n_ = 0;
-            if (in_place) {
+            if (in_place_) {
                 first_ = b_.codes_.code(row);
                 const size_t n = std::min<size_t>({b_.tile_rows_, range.last - row, b_.codes_.run(row)});
                 for (; n_ < n; ++n_) rows_[n_] = row++;
@@ -81,7 +89,7 @@ class TileScan final : public BatchScan {
                 for (; row < range.last && n_ < b_.tile_rows_; ++row)
                     if (allowed == nullptr || allowed->test(row)) rows_[n_++] = row;
             }
-            if (n_ > 0) score_tile(in_place);
+            if (n_ > 0) score_tile();
         }
     }
 
@@ -90,18 +98,73 @@ class TileScan final : public BatchScan {
     }
 
   private:
+    using Panel = TileBatch::Panel;
+    // What one of the two kinds of tiles takes and gives.
+    struct Pass {
+        const simd::Tile& tile;
+        const void* panel;
+        const void* rows;
+        size_t stride;
+        const float* mul;
+        const float* add;
+        const QueryTerms* terms;
+        const float* widths;  // by how much a row's score is a lower bound; null: by rounding alone
+    };
+    // Bytes that cannot tell the rows apart are left out for a while, the longer the more often.
+    struct Pause {
+        uint32_t left = 0, length = 0;
+    };
+
     void exact(size_t query, const uint32_t* rows, size_t n, float* out) {
         scorer_.query(b_.queries_.row(query), b_.queries_.norm2(query));
         scorer_.gather(rows, n, out);
     }
 
-    void score_tile(bool in_place) {
-        describe_rows();
-        const simd::Tile* packed_for = nullptr;
-        for (const TileBatch::Panel& panel : b_.panels_) {
-            if (!in_place && packed_for != panel.tile) pack_rows(*panel.tile), packed_for = panel.tile;
-            score_panel(panel, in_place);
+    void score_tile() {
+        described_ = in_bytes_ = false;
+        packed_for_ = nullptr;
+        largest_norm_ = largest_norm();
+        for (size_t i = 0; i < b_.panels_.size(); ++i) {
+            const Panel& panel = b_.panels_[i];
+            const size_t done = panel.int8 && use_bytes(panel, pauses_[i]) ? filter_by_bytes(panel, pauses_[i]) : 0;
+            if (done < n_) score_as_stored(panel, done);
         }
+    }
+
+    // Not before there are bounds to filter by.
+    bool use_bytes(const Panel& panel, Pause& pause) const {
+        if (pause.left > 0) return pause.left--, false;
+        for (size_t lane = 0; lane < panel.n; ++lane)
+            if (lists_[panel.first + lane].bound() == kInfinity) return false;
+        return true;
+    }
+
+    // Returns the first row that it left to the other pass: where many rows hit, their exact scores cost more than a
+    // tile of floats.
+    size_t filter_by_bytes(const Panel& panel, Pause& pause) {
+        constexpr size_t kRareHits = 32;
+        constexpr uint32_t kLongest = 63;
+        if (!in_bytes_) int8_.quantize(b_.scoring_, b_.codes_, rows_.data(), n_);
+        in_bytes_ = true;
+        int8_.bound(b_.scoring_, *panel.int8);
+        const simd::Tile& tile = *panel.int8_tile;
+        const std::byte* rows = int8_.pack(tile, b_.scoring_.dim);
+        const size_t done = run({tile, panel.int8->packed.get(), rows, tile.stride(b_.scoring_.dim), int8_.mul(),
+                                 int8_.add(), panel.int8->terms.data(), int8_.widths()},
+                                panel, 0, n_ * panel.n / kRareHits + 1);
+        pause.length = done == n_ ? 0 : std::min(2 * pause.length + 1, kLongest);
+        pause.left = pause.length;
+        return done;
+    }
+
+    void score_as_stored(const Panel& panel, size_t from) {
+        if (!described_) describe_rows();
+        described_ = true;
+        if (!in_place_ && packed_for_ != panel.tile) pack_rows(*panel.tile);
+        const void* rows = in_place_ ? first_ : packed_.get();
+        const size_t stride = in_place_ ? b_.codes_.code_bytes() : panel.tile->stride(b_.scoring_.dim);
+        run({*panel.tile, panel.data, rows, stride, mul_.data(), add_.data(), &b_.terms_[panel.first], nullptr}, panel,
+            from, SIZE_MAX);
     }
 
     void pack_rows(const simd::Tile& tile) {
@@ -112,26 +175,31 @@ class TileScan final : public BatchScan {
         }
         for (size_t i = 0; i < n_; ++i) pointers_[i] = b_.codes_.code(rows_[i]);
         tile.pack_rows(pointers_.data(), n_, b_.scoring_.dim, packed_.get());
+        packed_for_ = &tile;
+    }
+
+    float norm2(size_t i) const { return *b_.codes_.columns[RowScoring::kNorms].at<float>(rows_[i]); }
+
+    float largest_norm() const {
+        if (b_.scoring_.metric == Metric::hamming) return 0;
+        float largest = 0;
+        for (size_t i = 0; i < n_; ++i) largest = std::max(largest, norm2(i));
+        return std::sqrt(largest);
     }
 
     void describe_rows() {
-        largest_norm_ = 0;
         if (b_.scoring_.metric == Metric::hamming) return;
-        const Column& norms = b_.codes_.columns[RowScoring::kNorms];
-        float largest = 0;
+        const bool l2 = is_l2(b_.scoring_.metric), cosine = b_.scoring_.cosine();
         for (size_t i = 0; i < n_; ++i) {
-            const float norm2 = *norms.at<float>(rows_[i]);
-            largest = std::max(largest, norm2);
-            mul_[i] = is_l2(b_.scoring_.metric) ? -2.0f : b_.scoring_.cosine() ? -inverse_norm(norm2) : -1.0f;
-            add_[i] = is_l2(b_.scoring_.metric) ? norm2 : 0.0f;
+            mul_[i] = l2 ? -2.0f : cosine ? -inverse_norm(norm2(i)) : -1.0f;
+            add_[i] = l2 ? norm2(i) : 0.0f;
         }
-        largest_norm_ = std::sqrt(largest);
     }
 
     // How far what the tile computes can be from the canonical score, before scaling. A sum of d products, in whatever
     // order, is off by at most d * u * |q| |x| (Higham, Accuracy and Stability of Numerical Algorithms, 3.5); twice
     // that for the two sums compared, and some more for norms and the last operations.
-    float margin_of(const TileBatch::Terms& query) const {
+    float margin_of(const QueryTerms& query) const {
         if (b_.scoring_.metric == Metric::hamming) return 0;
         constexpr float kUnit = FLT_EPSILON / 2;
         const float relative = 2 * (float(b_.scoring_.dim) + 16) * kUnit;
@@ -140,62 +208,62 @@ class TileScan final : public BatchScan {
         return relative * (query.norm + largest_norm_) * (query.norm + largest_norm_);
     }
 
-    float tile_bound(float bound, const TileBatch::Terms& query, float margin) const {
+    float tile_bound(float bound, const QueryTerms& query, float margin) const {
         if (bound == kInfinity) return kInfinity;
         if (query.scale == 0) return bound >= query.offset ? kInfinity : -kInfinity;  // a query of zeros
         return (bound - query.offset) / query.scale + margin;
     }
 
-    void score_panel(const TileBatch::Panel& panel, bool in_place) {
+    // Passes the panel over the rows from first on until it has met all of them, or too many hits; returns the first
+    // row that it has not met.
+    size_t run(const Pass& pass, const Panel& panel, size_t first, size_t most_hits) {
         float bounds[simd::kMaxLanes], margins[simd::kMaxLanes];
-        std::fill(bounds, bounds + panel.tile->lanes, std::numeric_limits<float>::quiet_NaN());
-        for (size_t lane = 0; lane < panel.n; ++lane) margins[lane] = margin_of(b_.terms_[panel.first + lane]);
-        simd::TileArgs args{panel.data,
-                            in_place ? first_ : packed_.get(),
-                            in_place ? b_.codes_.code_bytes() : panel.tile->stride(b_.scoring_.dim),
-                            b_.scoring_.dim,
-                            n_,
-                            0,
-                            mul_.data(),
-                            add_.data(),
-                            bounds,
-                            hits_.data(),
-                            hits_.size()};
+        std::fill(bounds, bounds + pass.tile.lanes, std::numeric_limits<float>::quiet_NaN());
+        for (size_t lane = 0; lane < panel.n; ++lane) margins[lane] = margin_of(pass.terms[lane]);
+        simd::TileArgs args{pass.panel, pass.rows, pass.stride, b_.scoring_.dim, n_,          first,
+                            pass.mul,   pass.add,  bounds,      hits_.data(),    hits_.size()};
         bool moved = true;
-        while (args.first < n_) {
+        for (size_t hits = 0; args.first < n_ && hits <= most_hits;) {
             for (size_t lane = 0; moved && lane < panel.n; ++lane)
-                bounds[lane] =
-                    tile_bound(lists_[panel.first + lane].bound(), b_.terms_[panel.first + lane], margins[lane]);
-            const simd::TileResult done = panel.tile->run(args);
-            for (size_t i = 0; i < done.hits; ++i) take(panel, hits_[i], margins[hits_[i].lane]);
+                bounds[lane] = tile_bound(lists_[panel.first + lane].bound(), pass.terms[lane], margins[lane]);
+            const simd::TileResult done = pass.tile.run(args);
+            for (size_t i = 0; i < done.hits; ++i) take(pass, panel.first, hits_[i], margins[hits_[i].lane]);
             moved = done.hits > 0;
+            hits += done.hits;
             args.first = done.next;
         }
+        return args.first;
     }
 
     // The hits of one call come in any order of rows.
-    void take(const TileBatch::Panel& panel, const simd::TileHit& hit, float margin) {
-        const size_t query = panel.first + hit.lane;
-        const TileBatch::Terms& terms = b_.terms_[query];
+    void take(const Pass& pass, size_t first_query, const simd::TileHit& hit, float margin) {
+        const size_t query = first_query + hit.lane;
+        const QueryTerms& terms = pass.terms[hit.lane];
         const float lower = terms.scale * (hit.score - margin) + terms.offset;
         if (!(lower <= lists_[query].limit())) return;  // it has moved since the kernel looked
-        lists_[query].push(lower, 2 * terms.scale * margin, rows_[hit.row],
+        const float width = 2 * margin + (pass.widths != nullptr ? pass.widths[hit.row] : 0.0f);
+        lists_[query].push(lower, terms.scale * width, rows_[hit.row],
                            [&](const uint32_t* rows, size_t n, float* out) { exact(query, rows, n, out); });
     }
 
     const TileBatch& b_;
     RowScorer scorer_;
     std::vector<Shortlist> lists_;
+    std::vector<Pause> pauses_;
     std::vector<simd::TileHit> hits_;
-    // The tile at hand.
+    bool in_place_ = false;
+    // The tile at hand: its rows, as they are stored or packed, and as bytes once a panel asks for them.
     size_t n_ = 0;
     const std::byte* first_ = nullptr;
     float largest_norm_ = 0;
+    bool described_ = false, in_bytes_ = false;
     std::vector<uint32_t> rows_;
     std::vector<const void*> pointers_;
     std::vector<float> mul_, add_;
     Buffer packed_;
     size_t packed_bytes_ = 0;
+    const simd::Tile* packed_for_ = nullptr;
+    Int8Rows int8_;
 };
 
 std::unique_ptr<BatchScan> TileBatch::start(const TopK& empty) const {

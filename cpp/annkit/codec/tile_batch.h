@@ -1,10 +1,12 @@
 // Batches by tiles: a tile of rows in cache meets panels of queries in registers. Tiles only filter, with an error
-// margin; the canonical scores of what is left decide.
+// margin; the canonical scores of what is left decide. Tiles of bytes may filter for those of floats.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "annkit/codec/int8_filter.h"
 #include "annkit/codec/row_scoring.h"
 #include "annkit/core/memory.h"
 
@@ -21,21 +23,20 @@ class TileBatch final : public BatchScorer {
         const simd::Tile* tile;
         size_t first, n;  // queries
         const std::byte* data;
+        const simd::Tile* int8_tile = nullptr;
+        std::optional<Int8Panel> int8;
     };
-    // score = scale * (mul * dot + add) + offset turns what the tile computes into a score.
-    struct Terms {
-        float scale, offset, norm;
-    };
-    Terms terms_of(float norm2) const;
+    QueryTerms terms_of(float norm2) const;
     void pack();
 
     RowScoring scoring_;
     const Codes& codes_;
     PreparedQueries queries_;
-    std::vector<Terms> terms_;
+    std::vector<QueryTerms> terms_;
     std::vector<Panel> panels_;
     Buffer packed_;
     size_t tile_rows_;
+    bool int8_;
 };
 
 }  // namespace annkit

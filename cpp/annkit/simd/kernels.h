@@ -98,6 +98,15 @@ struct Kernels {
 
     void (*widen[2])(const uint16_t* in, size_t n, float* out);   // f16, bf16 to f32
     void (*narrow[2])(const float* in, size_t n, uint16_t* out);  // nearest, ties to even; overflow to infinity
+
+    // float32 rows as bytes, x ~ scale * code.
+    float (*largest)(const float* x, size_t dim);  // |x|
+    // code = round(x / scale), where |x| <= 127 * scale; zeros for a scale of 0. Returns the sum of (x - scale * code)^2.
+    float (*to_i8)(const float* x, size_t dim, float scale, int8_t* codes);
+    // Batches of so many float queries gain from tiles of i8 that filter for them (their lanes are those of the float
+    // tiles); 0: none do.
+    size_t filter_queries;
+
     Probes probes;
 };
 
