@@ -142,14 +142,12 @@ void bind_kernels(py::module_& m) {
         table(level).narrow[kind](in.data(), in.size(), out.data());
         return to_array(out);
     });
-    k.def("largest",
-          [](std::string_view level, std::vector<float> x) { return table(level).largest(x.data(), x.size()); });
-    k.def("to_i8", [](std::string_view level, std::vector<float> x, float scale) {
+    k.def("to_i8", [](std::string_view level, std::vector<float> x, std::vector<float> center, float scale) {
         std::vector<int8_t> codes(x.size());
-        const float squares = table(level).to_i8(x.data(), x.size(), scale, codes.data());
-        return py::make_tuple(to_array(codes), squares);
+        I8Row row;
+        table(level).to_i8(x.data(), center.data(), x.size(), scale, codes.data(), row);
+        return py::make_tuple(to_array(codes), row.scale, row.error2, row.norm2);
     });
-    k.def("filter_queries", [](std::string_view level) { return table(level).filter_queries; });
     k.def("probe", probe);
 }
 

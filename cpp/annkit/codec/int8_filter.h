@@ -15,45 +15,73 @@ struct QueryTerms {
     float scale, offset, norm;
 };
 
-// Queries of one panel, x ~ scale * code; norm and error: the largest of the queries and of what rounding took.
+// The queries of one panel, in one scale. norm and error: the largest of the queries and of what rounding took.
 struct Int8Panel {
-    std::vector<int8_t> codes;
+    const simd::Tile* tile;
     Buffer packed;
     float scale = 0, norm = 0, error = 0;
     std::vector<QueryTerms> terms;
+};
 
-    Int8Panel(const RowScoring& scoring, const simd::Tile& tile, const PreparedQueries& queries, size_t first,
-              size_t n);
+// Rows as float32, whatever they are stored as.
+class FloatRows {
+  public:
+    FloatRows(const RowScoring& scoring, const Codes& codes);
+    const float* row(uint32_t row);  // until the next call
+
+  private:
+    simd::Element element_;
+    const Codes& codes_;
+    std::vector<float> wide_;
+};
+
+class Int8Filter {
+  public:
+    Int8Filter(const RowScoring& scoring, const Codes& codes);
     static bool pays(const RowScoring& scoring, size_t queries);
+
+    const float* center() const { return center_.data(); }
+    Int8Panel panel(const simd::Tile& tile, const PreparedQueries& queries, size_t first, size_t n) const;
+
+  private:
+    QueryTerms terms_of(float stored_norm2, float centered_norm2) const;
+
+    RowScoring scoring_;
+    std::vector<float> center_;
 };
 
 // The rows of a tile, rounded and packed.
 class Int8Rows {
   public:
-    explicit Int8Rows(size_t most) : codes_of_(most), rows_(most), mul_(most), add_(most), widths_(most) {}
+    Int8Rows(const RowScoring& scoring, const Codes& codes, size_t most);
 
-    void quantize(const RowScoring& scoring, const Codes& codes, const uint32_t* rows, size_t n);
-    // mul * dot + add is below what the panel's queries have with the row, by widths at most.
-    void bound(const RowScoring& scoring, const Int8Panel& panel);
+    void round(const float* center, const uint32_t* rows, size_t n);
+    // mul * dot + add is below the scores of the panel's queries, before scaling, by widths at most.
+    void bound(const Int8Panel& panel);
+    const std::byte* pack(const simd::Tile& tile);
 
-    const std::byte* pack(const simd::Tile& tile, size_t dim);
+    float largest_norm() const { return largest_norm_; }  // |x|, as dot has it
     const float* mul() const { return mul_.data(); }
     const float* add() const { return add_.data(); }
     const float* widths() const { return widths_.data(); }
 
   private:
     struct Row {
-        float scale, error, norm2;
+        float scale, error, norm2, length;  // length: |x|, rounded up
+        float factor;                       // what the metric multiplies dot by, without its sign
     };
+    RowScoring scoring_;
+    const Codes& codes_;
     size_t n_ = 0;
+    float largest_norm_ = 0;
+    FloatRows floats_;
     std::vector<int8_t> bytes_;
-    std::vector<float> wide_;  // a row of halves
-    std::vector<const void*> codes_of_;
+    std::vector<const void*> pointers_;
     std::vector<Row> rows_;
     std::vector<float> mul_, add_, widths_;
     Buffer packed_;
-    const simd::Tile* packed_for_ = nullptr;
     size_t packed_bytes_ = 0;
+    const simd::Tile* packed_for_ = nullptr;
 };
 
 }  // namespace annkit

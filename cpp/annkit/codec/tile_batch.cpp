@@ -23,7 +23,8 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 }  // namespace
 
 TileBatch::TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& queries)
-    : scoring_(scoring), codes_(codes), queries_(scoring, queries), int8_(Int8Panel::pays(scoring, queries.n)) {
+    : scoring_(scoring), codes_(codes), queries_(scoring, queries) {
+    if (Int8Filter::pays(scoring, queries.n)) int8_.emplace(scoring, codes);
     for (size_t i = 0; i < queries_.size(); ++i) terms_.push_back(terms_of(queries_.norm2(i)));
     pack();
     tile_rows_ = tile_rows_for(scoring_.tiles.wide, scoring_.dim);
@@ -42,13 +43,11 @@ void TileBatch::pack() {
     for (size_t first = 0; first < queries_.size();) {
         const size_t left = queries_.size() - first;
         const simd::Tile& tile = left <= tiles.narrow.lanes ? tiles.narrow : tiles.wide;
-        const bool narrow = &tile == &tiles.narrow;
-        panels_.push_back({&tile, first, std::min(left, tile.lanes), nullptr, nullptr, {}});
+        panels_.push_back({&tile, first, std::min(left, tile.lanes), nullptr, {}});
         if (int8_) {
-            const simd::TilePair& bytes_tiles = simd::kernels().tiles[simd::kI8];
-            Panel& panel = panels_.back();
-            panel.int8_tile = narrow ? &bytes_tiles.narrow : &bytes_tiles.wide;
-            panel.int8.emplace(scoring_, *panel.int8_tile, queries_, first, panel.n);
+            const simd::TilePair& of_bytes = simd::kernels().tiles[simd::kI8];
+            panels_.back().int8 = int8_->panel(&tile == &tiles.narrow ? of_bytes.narrow : of_bytes.wide, queries_,
+                                               first, panels_.back().n);
         }
         offsets.push_back(bytes);
         bytes += (tile.panel_bytes(scoring_.dim) + 63) / 64 * 64;
@@ -74,8 +73,9 @@ class TileScan final : public BatchScan {
           rows_(batch.tile_rows_),
           pointers_(batch.tile_rows_),
           mul_(batch.tile_rows_),
-          add_(batch.tile_rows_),
-          int8_(batch.int8_ ? batch.tile_rows_ : 0) {}
+          add_(batch.tile_rows_) {
+        if (batch.int8_) int8_.emplace(batch.scoring_, batch.codes_, batch.tile_rows_);
+    }
 
     void scan(RowRange range, const Bitset* allowed) override {
         in_place_ = b_.scoring_.in_place && allowed == nullptr;
@@ -108,6 +108,7 @@ class TileScan final : public BatchScan {
         const float* mul;
         const float* add;
         const QueryTerms* terms;
+        float largest_norm;   // of the rows
         const float* widths;  // by how much a row's score is a lower bound; null: by rounding alone
     };
     // Bytes that cannot tell the rows apart are left out for a while, the longer the more often.
@@ -123,7 +124,6 @@ class TileScan final : public BatchScan {
     void score_tile() {
         described_ = in_bytes_ = false;
         packed_for_ = nullptr;
-        largest_norm_ = largest_norm();
         for (size_t i = 0; i < b_.panels_.size(); ++i) {
             const Panel& panel = b_.panels_[i];
             const size_t done = panel.int8 && use_bytes(panel, pauses_[i]) ? filter_by_bytes(panel, pauses_[i]) : 0;
@@ -144,14 +144,14 @@ class TileScan final : public BatchScan {
     size_t filter_by_bytes(const Panel& panel, Pause& pause) {
         constexpr size_t kRareHits = 32;
         constexpr uint32_t kLongest = 63;
-        if (!in_bytes_) int8_.quantize(b_.scoring_, b_.codes_, rows_.data(), n_);
+        if (!in_bytes_) int8_->round(b_.int8_->center(), rows_.data(), n_);
         in_bytes_ = true;
-        int8_.bound(b_.scoring_, *panel.int8);
-        const simd::Tile& tile = *panel.int8_tile;
-        const std::byte* rows = int8_.pack(tile, b_.scoring_.dim);
-        const size_t done = run({tile, panel.int8->packed.get(), rows, tile.stride(b_.scoring_.dim), int8_.mul(),
-                                 int8_.add(), panel.int8->terms.data(), int8_.widths()},
-                                panel, 0, n_ * panel.n / kRareHits + 1);
+        int8_->bound(*panel.int8);
+        const simd::Tile& tile = *panel.int8->tile;
+        const size_t done =
+            run({tile, panel.int8->packed.get(), int8_->pack(tile), tile.stride(b_.scoring_.dim), int8_->mul(),
+                 int8_->add(), panel.int8->terms.data(), int8_->largest_norm(), int8_->widths()},
+                panel, 0, n_ * panel.n / kRareHits + 1);
         pause.length = done == n_ ? 0 : std::min(2 * pause.length + 1, kLongest);
         pause.left = pause.length;
         return done;
@@ -163,8 +163,9 @@ class TileScan final : public BatchScan {
         if (!in_place_ && packed_for_ != panel.tile) pack_rows(*panel.tile);
         const void* rows = in_place_ ? first_ : packed_.get();
         const size_t stride = in_place_ ? b_.codes_.code_bytes() : panel.tile->stride(b_.scoring_.dim);
-        run({*panel.tile, panel.data, rows, stride, mul_.data(), add_.data(), &b_.terms_[panel.first], nullptr}, panel,
-            from, SIZE_MAX);
+        run({*panel.tile, panel.data, rows, stride, mul_.data(), add_.data(), &b_.terms_[panel.first], largest_norm_,
+             nullptr},
+            panel, from, SIZE_MAX);
     }
 
     void pack_rows(const simd::Tile& tile) {
@@ -180,32 +181,28 @@ class TileScan final : public BatchScan {
 
     float norm2(size_t i) const { return *b_.codes_.columns[RowScoring::kNorms].at<float>(rows_[i]); }
 
-    float largest_norm() const {
-        if (b_.scoring_.metric == Metric::hamming) return 0;
-        float largest = 0;
-        for (size_t i = 0; i < n_; ++i) largest = std::max(largest, norm2(i));
-        return std::sqrt(largest);
-    }
-
     void describe_rows() {
         if (b_.scoring_.metric == Metric::hamming) return;
         const bool l2 = is_l2(b_.scoring_.metric), cosine = b_.scoring_.cosine();
+        float largest = 0;
         for (size_t i = 0; i < n_; ++i) {
+            largest = std::max(largest, norm2(i));
             mul_[i] = l2 ? -2.0f : cosine ? -inverse_norm(norm2(i)) : -1.0f;
             add_[i] = l2 ? norm2(i) : 0.0f;
         }
+        largest_norm_ = std::sqrt(largest);
     }
 
     // How far what the tile computes can be from the canonical score, before scaling. A sum of d products, in whatever
     // order, is off by at most d * u * |q| |x| (Higham, Accuracy and Stability of Numerical Algorithms, 3.5); twice
     // that for the two sums compared, and some more for norms and the last operations.
-    float margin_of(const QueryTerms& query) const {
+    float margin_of(const QueryTerms& query, float largest_norm) const {
         if (b_.scoring_.metric == Metric::hamming) return 0;
         constexpr float kUnit = FLT_EPSILON / 2;
         const float relative = 2 * (float(b_.scoring_.dim) + 16) * kUnit;
         if (b_.scoring_.cosine()) return relative * query.norm;
-        if (!is_l2(b_.scoring_.metric)) return relative * query.norm * largest_norm_;
-        return relative * (query.norm + largest_norm_) * (query.norm + largest_norm_);
+        if (!is_l2(b_.scoring_.metric)) return relative * query.norm * largest_norm + FLT_MIN;
+        return relative * (query.norm + largest_norm) * (query.norm + largest_norm) + FLT_MIN;
     }
 
     float tile_bound(float bound, const QueryTerms& query, float margin) const {
@@ -219,7 +216,7 @@ class TileScan final : public BatchScan {
     size_t run(const Pass& pass, const Panel& panel, size_t first, size_t most_hits) {
         float bounds[simd::kMaxLanes], margins[simd::kMaxLanes];
         std::fill(bounds, bounds + pass.tile.lanes, std::numeric_limits<float>::quiet_NaN());
-        for (size_t lane = 0; lane < panel.n; ++lane) margins[lane] = margin_of(pass.terms[lane]);
+        for (size_t lane = 0; lane < panel.n; ++lane) margins[lane] = margin_of(pass.terms[lane], pass.largest_norm);
         simd::TileArgs args{pass.panel, pass.rows, pass.stride, b_.scoring_.dim, n_,          first,
                             pass.mul,   pass.add,  bounds,      hits_.data(),    hits_.size()};
         bool moved = true;
@@ -263,7 +260,7 @@ class TileScan final : public BatchScan {
     Buffer packed_;
     size_t packed_bytes_ = 0;
     const simd::Tile* packed_for_ = nullptr;
-    Int8Rows int8_;
+    std::optional<Int8Rows> int8_;
 };
 
 std::unique_ptr<BatchScan> TileBatch::start(const TopK& empty) const {

@@ -23,7 +23,6 @@ class TileBatch final : public BatchScorer {
         const simd::Tile* tile;
         size_t first, n;  // queries
         const std::byte* data;
-        const simd::Tile* int8_tile = nullptr;
         std::optional<Int8Panel> int8;
     };
     QueryTerms terms_of(float norm2) const;
@@ -36,7 +35,7 @@ class TileBatch final : public BatchScorer {
     std::vector<Panel> panels_;
     Buffer packed_;
     size_t tile_rows_;
-    bool int8_;
+    std::optional<Int8Filter> int8_;
 };
 
 }  // namespace annkit

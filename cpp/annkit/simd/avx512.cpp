@@ -41,7 +41,7 @@ void fill_avx512(Kernels& k) {
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);
-    k.filter_queries = 32;
+    k.filter_queries = 16;
 }
 
 }  // namespace annkit::simd

@@ -1,4 +1,4 @@
-// Half floats (f16, bf16) to float32 and back, floats to bytes, and the choice of scores by a bound, with AVX2 and
+// Half floats (f16, bf16) to float32 and back, and the choice of scores by a bound, with AVX2 and
 // F16C. Bottlenecks: loads and stores (Zen 4, in cache: 14-22 G values a second); narrowing to bf16, its eight
 // operations of rounding (10 G). Selecting rare hits: loads (16-39 G scores a second).
 #pragma once
@@ -90,57 +90,6 @@ size_t select(const float* scores, size_t n, float bound, uint32_t* out) {
     return found;
 }
 
-__m256 absolute(__m256 x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
-
-// Calls f(32 floats, i) for the whole blocks of x, and for the rest, filled up with zeros.
-template <class F>
-void by_32(const float* x, size_t n, F&& f) {
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32) f(x + i, i);
-    if (i == n) return;
-    alignas(32) float last[32] = {};
-    for (size_t j = i; j < n; ++j) last[j - i] = x[j];
-    f(static_cast<const float*>(last), i);
-}
-
-float largest(const float* x, size_t dim) {
-    __m256 most[4] = {};
-    by_32(x, dim, [&](const float* part, size_t) {
-        for (size_t v = 0; v < 4; ++v) most[v] = _mm256_max_ps(most[v], absolute(_mm256_loadu_ps(part + 8 * v)));
-    });
-    alignas(32) float lanes[8];
-    _mm256_store_ps(lanes, _mm256_max_ps(_mm256_max_ps(most[0], most[1]), _mm256_max_ps(most[2], most[3])));
-    for (float lane : lanes) lanes[0] = lane > lanes[0] ? lane : lanes[0];
-    return lanes[0];
-}
-
-float to_i8(const float* x, size_t dim, float scale, int8_t* codes) {
-    const __m256 by = _mm256_set1_ps(scale), inverse = _mm256_set1_ps(scale > 0 ? 1 / scale : 0);
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    __m256 squares[4] = {};
-    by_32(x, dim, [&](const float* part, size_t at) {
-        __m256i code[4];
-        for (size_t v = 0; v < 4; ++v) {
-            const __m256 a = _mm256_loadu_ps(part + 8 * v);
-            code[v] = _mm256_cvtps_epi32(_mm256_mul_ps(a, inverse));
-            const __m256 miss = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(code[v]), by, a);
-            squares[v] = _mm256_fmadd_ps(miss, miss, squares[v]);
-        }
-        const __m256i low = _mm256_packs_epi32(code[0], code[1]), high = _mm256_packs_epi32(code[2], code[3]);
-        const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
-        if (dim - at >= 32) {
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + at), bytes);
-        } else {
-            alignas(32) int8_t last[32];
-            _mm256_store_si256(reinterpret_cast<__m256i*>(last), bytes);
-            for (size_t j = at; j < dim; ++j) codes[j] = last[j - at];
-        }
-    });
-    alignas(32) float lanes[8];
-    _mm256_store_ps(lanes, _mm256_add_ps(_mm256_add_ps(squares[0], squares[1]), _mm256_add_ps(squares[2], squares[3])));
-    return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
-}
-
 }  // namespace convert
 
 void fill_convert(Kernels& k) {
@@ -149,8 +98,6 @@ void fill_convert(Kernels& k) {
     k.narrow[0] = convert::narrow<convert::F16>;
     k.narrow[1] = convert::narrow<convert::Bf16>;
     k.select = convert::select;
-    k.largest = convert::largest;
-    k.to_i8 = convert::to_i8;
 }
 
 }  // namespace

@@ -57,21 +57,24 @@ size_t select(const float* scores, size_t n, float bound, uint32_t* out) {
     return found;
 }
 
-float largest(const float* x, size_t dim) {
-    float most = 0;
-    for (size_t i = 0; i < dim; ++i) most = __builtin_fabsf(x[i]) > most ? __builtin_fabsf(x[i]) : most;
-    return most;
-}
-
-float to_i8(const float* x, size_t dim, float scale, int8_t* codes) {
-    const float inverse = scale > 0 ? 1 / scale : 0;
-    float squares = 0;
-    for (size_t i = 0; i < dim; ++i) {
-        const float code = __builtin_rintf(x[i] * inverse), miss = x[i] - scale * code;
-        codes[i] = int8_t(code);
-        squares += miss * miss;
+void to_i8(const float* x, const float* center, size_t dim, float scale, int8_t* codes, I8Row& row) {
+    if (scale == 0) {
+        float most = 0;
+        for (size_t i = 0; i < dim; ++i) {
+            const float size = __builtin_fabsf(x[i] - center[i]);
+            most = size > most ? size : most;
+        }
+        scale = most / 127;
     }
-    return squares;
+    if (!(scale >= kLeastScale)) scale = 0;
+    const float inverse = scale > 0 ? 1 / scale : 0;
+    row = {scale, 0, 0};
+    for (size_t i = 0; i < dim; ++i) {
+        const float y = x[i] - center[i], code = __builtin_rintf(y * inverse), miss = y - scale * code;
+        codes[i] = int8_t(code);
+        row.error2 += miss * miss;
+        row.norm2 += y * y;
+    }
 }
 
 }  // namespace convert
@@ -82,7 +85,6 @@ void fill_convert(Kernels& k) {
     k.narrow[0] = convert::narrow<convert::to_f16>;
     k.narrow[1] = convert::narrow<convert::to_bf16>;
     k.select = convert::select;
-    k.largest = convert::largest;
     k.to_i8 = convert::to_i8;
 }
 

@@ -74,6 +74,12 @@ struct Sq8Query {
     float norm_weight, slack;
 };
 
+// A float row rounded to bytes: x - center ~ scale * code. Squares of what rounding took, and of x - center.
+struct I8Row {
+    float scale, error2, norm2;
+};
+inline constexpr float kLeastScale = 1e-12f;
+
 // What this machine can do at most, by plain loops: the benches put kernels beside them.
 struct Probes {
     uint64_t (*fma)(uint64_t rounds);                  // runs fused multiply-adds; returns how many float operations
@@ -99,12 +105,11 @@ struct Kernels {
     void (*widen[2])(const uint16_t* in, size_t n, float* out);   // f16, bf16 to f32
     void (*narrow[2])(const float* in, size_t n, uint16_t* out);  // nearest, ties to even; overflow to infinity
 
-    // float32 rows as bytes, x ~ scale * code.
-    float (*largest)(const float* x, size_t dim);  // |x|
-    // code = round(x / scale), where |x| <= 127 * scale; zeros for a scale of 0. Returns the sum of (x - scale * code)^2.
-    float (*to_i8)(const float* x, size_t dim, float scale, int8_t* codes);
-    // Batches of so many float queries gain from tiles of i8 that filter for them (their lanes are those of the float
-    // tiles); 0: none do.
+    // Rounds x - center to scale * code, with the scale given or, if 0, chosen: the largest entry becomes 127. Entries
+    // are at most 127 * scale; a row too small for kLeastScale gets a scale of 0 and codes of 0.
+    void (*to_i8)(const float* x, const float* center, size_t dim, float scale, int8_t* codes, I8Row& row);
+    // Batches of so many float queries gain from tiles of i8 that filter for them, at 128 dimensions; 0: none do. Then
+    // those tiles have as many lanes as the float tiles.
     size_t filter_queries;
 
     Probes probes;
