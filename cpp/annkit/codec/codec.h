@@ -43,6 +43,7 @@ class BatchScorer {
     virtual ~BatchScorer() = default;
     // empty: what each query collects into, without a hit so far.
     virtual std::unique_ptr<BatchScan> start(const TopK& empty) const = 0;
+    virtual size_t step() const = 0;  // rows that it takes at a time: ranges are best a multiple of it
 };
 
 class Codec : public Part {

@@ -18,6 +18,12 @@ size_t tile_rows_for(const simd::Tile& tile, size_t dim) {
     return std::clamp(kTileBytes / row_bytes / step * step, step, kMost / step * step);
 }
 
+// Rounded rows in the second cache; more of them than of floats, since they pay for a longer way through the panels.
+size_t int8_tile_rows(size_t dim) {
+    constexpr size_t kTileBytes = size_t(256) << 10, kStep = 48, kMost = 480;
+    return std::clamp(kTileBytes / dim / kStep * kStep, kStep, kMost);
+}
+
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 }  // namespace
@@ -27,7 +33,7 @@ TileBatch::TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& 
     if (Int8Filter::pays(scoring, queries.n)) int8_.emplace(scoring, codes);
     for (size_t i = 0; i < queries_.size(); ++i) terms_.push_back(terms_of(queries_.norm2(i)));
     pack();
-    tile_rows_ = tile_rows_for(scoring_.tiles.wide, scoring_.dim);
+    tile_rows_ = int8_ ? int8_tile_rows(scoring_.dim) : tile_rows_for(scoring_.tiles.wide, scoring_.dim);
 }
 
 QueryTerms TileBatch::terms_of(float norm2) const {

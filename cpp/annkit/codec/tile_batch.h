@@ -16,6 +16,7 @@ class TileBatch final : public BatchScorer {
   public:
     TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& queries);
     std::unique_ptr<BatchScan> start(const TopK& empty) const override;
+    size_t step() const override { return tile_rows_; }
 
   private:
     friend class TileScan;

@@ -30,11 +30,12 @@ class ScanEach final : public BatchScan {
 
 // Rows handed out at a time. Small enough to stay in the second cache for the next query of a small batch, to share
 // the work evenly, and to answer Ctrl-C in time; large enough for long streams.
-size_t rows_a_task(const Codes& codes, size_t n, size_t queries, int threads) {
+size_t rows_a_task(const Codes& codes, const BatchScorer* batch, size_t n, size_t queries, int threads) {
     constexpr size_t kTaskBytes = size_t(256) << 10;
     const size_t in_cache = std::max<size_t>(kTaskBytes / std::max<size_t>(codes.code_bytes(), 1), 64);
     const size_t streams = queries == 1 ? 4 * in_cache : in_cache;
     const size_t even = threads > 1 ? std::max<size_t>(n / (8 * size_t(threads)), 64) : n;
+    if (batch != nullptr) return (std::min(in_cache, even) + batch->step() - 1) / batch->step() * batch->step();
     return std::min({std::max<size_t>(streams, 64), std::max<size_t>(even, 1), size_t(1) << 20});
 }
 
@@ -66,7 +67,7 @@ void ExhaustiveSearch::run_block(const Rows& queries, size_t first_query, const 
         return *mine;
     };
     worker(0);  // also where there are no rows, so that queries are checked
-    const size_t step = rows_a_task(codes, n, queries.n, threads);
+    const size_t step = rows_a_task(codes, batch.get(), n, queries.n, threads);
     const Bitset* shared = allowed.size() == 1 ? allowed[0] : nullptr;
     parallel_for((n + step - 1) / step, threads, call, [&](size_t task, int thread) {
         const size_t first = task * step;
