@@ -34,7 +34,8 @@ class BatchScan {
   public:
     virtual ~BatchScan() = default;
     virtual void scan(RowRange range, const Bitset* allowed) = 0;
-    virtual TopK& result(size_t query) = 0;  // once, when nothing is left to scan
+    // Once a query, when nothing is left to scan; different queries may be asked for by several threads at once.
+    virtual TopK& result(size_t query) = 0;
 };
 
 // A batch of queries, prepared once and shared by the threads: the throughput door.

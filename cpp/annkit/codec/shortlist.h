@@ -15,6 +15,11 @@ class Shortlist {
     // Rows behind all seen so far are out if their lower bound is above bound(), any row if it is above limit().
     float bound() const { return bound_; }
     float limit() const { return limit_; }
+    // k rows with scores up to here are known elsewhere: what is above them is out.
+    void tighten(float limit) {
+        limit_ = limit < limit_ ? limit : limit_;
+        bound_ = limit < bound_ ? limit : bound_;
+    }
     // lower <= the row's score <= lower + width.
     template <class Score>
     void push(float lower, float width, uint32_t row, Score&& score) {

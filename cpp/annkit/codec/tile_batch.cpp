@@ -29,9 +29,10 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 }  // namespace
 
 TileBatch::TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& queries)
-    : scoring_(scoring), codes_(codes), queries_(scoring, queries) {
+    : scoring_(scoring), codes_(codes), queries_(scoring, queries), limits_(queries.n) {
     if (Int8Filter::pays(scoring, queries.n)) int8_.emplace(scoring, codes);
     for (size_t i = 0; i < queries_.size(); ++i) terms_.push_back(terms_of(queries_.norm2(i)));
+    for (std::atomic<float>& limit : limits_) limit.store(kInfinity, std::memory_order_relaxed);
     pack();
     tile_rows_ = int8_ ? int8_tile_rows(scoring_.dim) : tile_rows_for(scoring_.tiles.wide, scoring_.dim);
 }
@@ -100,7 +101,9 @@ class TileScan final : public BatchScan {
     }
 
     TopK& result(size_t query) override {
-        return lists_[query].finish([&](const uint32_t* rows, size_t n, float* out) { exact(query, rows, n, out); });
+        RowScorer own(b_.scoring_, b_.codes_);
+        return lists_[query].finish(
+            [&](const uint32_t* rows, size_t n, float* out) { exact(own, query, rows, n, out); });
     }
 
   private:
@@ -122,9 +125,19 @@ class TileScan final : public BatchScan {
         uint32_t left = 0, length = 0;
     };
 
-    void exact(size_t query, const uint32_t* rows, size_t n, float* out) {
-        scorer_.query(b_.queries_.row(query), b_.queries_.norm2(query));
-        scorer_.gather(rows, n, out);
+    void exact(RowScorer& scorer, size_t query, const uint32_t* rows, size_t n, float* out) const {
+        scorer.query(b_.queries_.row(query), b_.queries_.norm2(query));
+        scorer.gather(rows, n, out);
+    }
+
+    // Gives the other threads what this one knows of a query, and takes what they know.
+    void exchange(size_t query) {
+        std::atomic<float>& shared = b_.limits_[query];
+        float known = shared.load(std::memory_order_relaxed);
+        const float mine = lists_[query].limit();
+        while (mine < known && !shared.compare_exchange_weak(known, mine, std::memory_order_relaxed)) {
+        }
+        lists_[query].tighten(known);
     }
 
     void score_tile() {
@@ -227,8 +240,10 @@ class TileScan final : public BatchScan {
                             pass.mul,   pass.add,  bounds,      hits_.data(),    hits_.size()};
         bool moved = true;
         for (size_t hits = 0; args.first < n_ && hits <= most_hits;) {
-            for (size_t lane = 0; moved && lane < panel.n; ++lane)
+            for (size_t lane = 0; moved && lane < panel.n; ++lane) {
+                exchange(panel.first + lane);
                 bounds[lane] = tile_bound(lists_[panel.first + lane].bound(), pass.terms[lane], margins[lane]);
+            }
             const simd::TileResult done = pass.tile.run(args);
             for (size_t i = 0; i < done.hits; ++i) take(pass, panel.first, hits_[i], margins[hits_[i].lane]);
             moved = done.hits > 0;
@@ -246,7 +261,7 @@ class TileScan final : public BatchScan {
         if (!(lower <= lists_[query].limit())) return;  // it has moved since the kernel looked
         const float width = 2 * margin + (pass.widths != nullptr ? pass.widths[hit.row] : 0.0f);
         lists_[query].push(lower, terms.scale * width, rows_[hit.row],
-                           [&](const uint32_t* rows, size_t n, float* out) { exact(query, rows, n, out); });
+                           [&](const uint32_t* rows, size_t n, float* out) { exact(scorer_, query, rows, n, out); });
     }
 
     const TileBatch& b_;

@@ -2,6 +2,7 @@
 // margin; the canonical scores of what is left decide. Tiles of bytes may filter for those of floats.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -36,6 +37,8 @@ class TileBatch final : public BatchScorer {
     std::vector<Panel> panels_;
     Buffer packed_;
     size_t tile_rows_;
+    // For each query, a score that k rows of some thread do not exceed: no thread need look at rows above it.
+    mutable std::vector<std::atomic<float>> limits_;
     std::optional<Int8Filter> int8_;
 };
 

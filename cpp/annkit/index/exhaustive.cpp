@@ -58,6 +58,7 @@ void ExhaustiveSearch::run(const Rows& queries, const Call& call, const Take& ta
 void ExhaustiveSearch::run_block(const Rows& queries, size_t first_query, const Call& call, const Take& take) const {
     const size_t n = codes.n;
     const int threads = threads_for(call, double(queries.n) * double(n) * double(codes.code_bytes()) / 16);
+    constexpr size_t kShareFrom = 16;
     const bool each = allowed.size() > 1;
     const auto batch = each ? nullptr : codec.batch_scorer(metric, codes, queries);
     std::vector<Worker> workers{size_t(threads)};
@@ -73,10 +74,9 @@ void ExhaustiveSearch::run_block(const Rows& queries, size_t first_query, const 
         const size_t first = task * step;
         worker(thread).scan({uint32_t(first), uint32_t(std::min(first + step, n))}, shared);
     });
-    // result() scores the last candidates with the worker's own scratch: a query at a time, but threads only where the
-    // lists are long enough to be worth it and no scratch is shared.
-    parallel_for(queries.n, 1, call, [&](size_t query, int) {
-        TopK& top = worker(0).result(query);
+    // The last candidates get their exact scores here.
+    parallel_for(queries.n, queries.n >= kShareFrom ? threads : 1, call, [&](size_t query, int) {
+        TopK& top = workers[0]->result(query);
         for (size_t t = 1; t < workers.size(); ++t)
             if (workers[t]) top.merge(workers[t]->result(query));
         take(first_query + query, top.sorted());
