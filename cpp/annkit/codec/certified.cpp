@@ -171,8 +171,9 @@ std::unique_ptr<Scorer> Certified::scorer(Metric metric, const Codes& codes, siz
     return std::make_unique<CertifiedScorer>(exact_.scoring(metric, dim), codes);
 }
 
-std::unique_ptr<BatchScorer> Certified::batch_scorer(Metric metric, const Codes& codes, const Rows& queries) const {
-    return exact_.batch_scorer(metric, codes, queries);
+std::unique_ptr<BatchScorer> Certified::batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
+                                                     int threads) const {
+    return exact_.batch_scorer(metric, codes, queries, threads);
 }
 
 }  // namespace annkit

@@ -25,7 +25,8 @@ class Certified final : public Codec {
     void encode(const Rows& rows, Codes& into, size_t first, size_t row_offset) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
-    std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries) const override;
+    std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
+                                              int threads) const override;
 
     static constexpr size_t kSketch = 2, kSketchRows = 3;  // columns: dim bytes, and a simd::Sq8Row
     static constexpr size_t kMaxDim = 65536;               // 255 * 128 * dim fits the 32-bit sums of the scan

@@ -42,8 +42,8 @@ class BatchScan {
 class BatchScorer {
   public:
     virtual ~BatchScorer() = default;
-    // empty: what each query collects into, without a hit so far.
-    virtual std::unique_ptr<BatchScan> start(const TopK& empty) const = 0;
+    // empty: what each query collects into, without a hit so far; thread: of those that the batch was made for.
+    virtual std::unique_ptr<BatchScan> start(const TopK& empty, int thread) const = 0;
     virtual size_t step() const = 0;  // rows that it takes at a time: ranges are best a multiple of it
 };
 
@@ -61,7 +61,8 @@ class Codec : public Part {
     virtual void decode(const Codes& codes, size_t row, size_t dim, void* out) const = 0;
     virtual std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const = 0;
     // Null where one scorer a query is as fast.
-    virtual std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries) const = 0;
+    virtual std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
+                                                      int threads) const = 0;
 };
 
 }  // namespace annkit

@@ -113,9 +113,10 @@ std::unique_ptr<Scorer> Raw::scorer(Metric metric, const Codes& codes, size_t di
     return std::make_unique<RowScorer>(scoring(metric, dim), codes);
 }
 
-std::unique_ptr<BatchScorer> Raw::batch_scorer(Metric metric, const Codes& codes, const Rows& queries) const {
+std::unique_ptr<BatchScorer> Raw::batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
+                                               int threads) const {
     if (queries.n < kTileFrom || (is_bytes() && queries.dim > kByteTileDim)) return nullptr;
-    return std::make_unique<TileBatch>(scoring(metric, queries.dim), codes, queries);
+    return std::make_unique<TileBatch>(scoring(metric, queries.dim), codes, queries, threads);
 }
 
 }  // namespace annkit

@@ -9,10 +9,11 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 }
 
 // For small k a few dozen, so that a call of nth_element pays; for range search (no k) blocks worth a gather.
-Shortlist::Shortlist(const TopK& empty)
+Shortlist::Shortlist(const TopK& empty, size_t threads)
     : top_(empty),
       k_(empty.limit()),
       capacity_(k_ == SIZE_MAX ? 1024 : k_ + std::max<size_t>(k_, 48)),
+      part_(k_ == SIZE_MAX ? k_ : (k_ + threads - 1) / threads),
       later_loses_(empty.order().later_loses()),
       limit_(empty.bound()),
       bound_(empty.bound()) {
@@ -26,6 +27,11 @@ bool Shortlist::narrow() {
         std::nth_element(pending_.begin(), kth, pending_.end(), nearer);
         // k rows have scores up to here
         const float upper = kth->score + width_;
+        if (part_ < k_) {
+            const auto last = pending_.begin() + ptrdiff_t(part_ - 1);
+            std::nth_element(pending_.begin(), last, kth, nearer);
+            share_ = std::min(share_, std::nextafter(last->score + width_, kInfinity));
+        }
         if (width_ == 0) {  // scores are exact
             limit_ = std::min(limit_, upper);
             bound_ = std::min(bound_, later_loses_ ? std::nextafter(upper, -kInfinity) : upper);

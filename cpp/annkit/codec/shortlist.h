@@ -2,6 +2,7 @@
 // best, and asks for a canonical score only where that cannot be decided otherwise.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "annkit/core/top_k.h"
@@ -10,11 +11,13 @@ namespace annkit {
 
 class Shortlist {
   public:
-    explicit Shortlist(const TopK& empty);
+    Shortlist(const TopK& empty, size_t threads);
 
     // Rows behind all seen so far are out if their lower bound is above bound(), any row if it is above limit().
     float bound() const { return bound_; }
     float limit() const { return limit_; }
+    // So many of its rows have scores up to here that those of all threads together are at least k.
+    float share() const { return share_; }
     // k rows with scores up to here are known elsewhere: what is above them is out.
     void tighten(float limit) {
         limit_ = limit < limit_ ? limit : limit_;
@@ -55,11 +58,13 @@ class Shortlist {
         width_ = 0;
         bound_ = top_.bound() < bound_ ? top_.bound() : bound_;
         limit_ = top_.kth() < limit_ ? top_.kth() : limit_;
+        if (part_ < k_) share_ = std::min(share_, top_.nth(part_));
     }
 
     TopK top_;
-    size_t k_, capacity_;
+    size_t k_, capacity_, part_;  // part: of k, for each thread
     bool later_loses_;
+    float share_ = std::numeric_limits<float>::infinity();
     float limit_, bound_, width_ = 0;  // limit_: for rows that are pending, bound_: for rows to come
     std::vector<Hit> pending_;         // scores are lower bounds
 };

@@ -24,15 +24,24 @@ size_t int8_tile_rows(size_t dim) {
     return std::clamp(kTileBytes / dim / kStep * kStep, kStep, kMost);
 }
 
+// While there are no bounds every row is a hit: so few rows at a time.
+constexpr size_t kFirstRows = 48;
+
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 }  // namespace
 
-TileBatch::TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& queries)
-    : scoring_(scoring), codes_(codes), queries_(scoring, queries), limits_(queries.n) {
+TileBatch::TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& queries, int threads)
+    : scoring_(scoring),
+      codes_(codes),
+      queries_(scoring, queries),
+      threads_(size_t(threads)),
+      limits_(queries.n),
+      shares_(queries.n * threads_) {
     if (Int8Filter::pays(scoring, queries.n)) int8_.emplace(scoring, codes);
     for (size_t i = 0; i < queries_.size(); ++i) terms_.push_back(terms_of(queries_.norm2(i)));
-    for (std::atomic<float>& limit : limits_) limit.store(kInfinity, std::memory_order_relaxed);
+    for (auto* scores : {&limits_, &shares_})
+        for (std::atomic<float>& score : *scores) score.store(kInfinity, std::memory_order_relaxed);
     pack();
     tile_rows_ = int8_ ? int8_tile_rows(scoring_.dim) : tile_rows_for(scoring_.tiles.wide, scoring_.dim);
 }
@@ -71,10 +80,11 @@ void TileBatch::pack() {
 
 class TileScan final : public BatchScan {
   public:
-    TileScan(const TileBatch& batch, const TopK& empty)
+    TileScan(const TileBatch& batch, const TopK& empty, int thread)
         : b_(batch),
+          thread_(size_t(thread)),
           scorer_(batch.scoring_, batch.codes_),
-          lists_(batch.queries_.size(), Shortlist(empty)),
+          lists_(batch.queries_.size(), Shortlist(empty, batch.threads_)),
           pauses_(batch.panels_.size()),
           hits_(2 * simd::kMinHits),
           rows_(batch.tile_rows_),
@@ -130,14 +140,20 @@ class TileScan final : public BatchScan {
         scorer.gather(rows, n, out);
     }
 
-    // Gives the other threads what this one knows of a query, and takes what they know.
+    // Tells the other threads what this one knows of a query, and takes what they know.
     void exchange(size_t query) {
-        std::atomic<float>& shared = b_.limits_[query];
-        float known = shared.load(std::memory_order_relaxed);
-        const float mine = lists_[query].limit();
-        while (mine < known && !shared.compare_exchange_weak(known, mine, std::memory_order_relaxed)) {
+        if (b_.threads_ == 1) return;
+        Shortlist& list = lists_[query];
+        std::atomic<float>& limit = b_.limits_[query];
+        float known = limit.load(std::memory_order_relaxed);
+        while (list.limit() < known && !limit.compare_exchange_weak(known, list.limit(), std::memory_order_relaxed)) {
         }
-        lists_[query].tighten(known);
+        std::atomic<float>* shares = &b_.shares_[query * b_.threads_];
+        if (list.share() < shares[thread_].load(std::memory_order_relaxed))
+            shares[thread_].store(list.share(), std::memory_order_relaxed);
+        float all = list.share();
+        for (size_t t = 0; t < b_.threads_; ++t) all = std::max(all, shares[t].load(std::memory_order_relaxed));
+        list.tighten(std::min(known, all));
     }
 
     void score_tile() {
@@ -240,10 +256,13 @@ class TileScan final : public BatchScan {
                             pass.mul,   pass.add,  bounds,      hits_.data(),    hits_.size()};
         bool moved = true;
         for (size_t hits = 0; args.first < n_ && hits <= most_hits;) {
+            bool bounded = true;
             for (size_t lane = 0; moved && lane < panel.n; ++lane) {
                 exchange(panel.first + lane);
                 bounds[lane] = tile_bound(lists_[panel.first + lane].bound(), pass.terms[lane], margins[lane]);
+                bounded &= bounds[lane] < kInfinity;
             }
+            args.n = bounded ? n_ : std::min(args.first + kFirstRows, n_);
             const simd::TileResult done = pass.tile.run(args);
             for (size_t i = 0; i < done.hits; ++i) take(pass, panel.first, hits_[i], margins[hits_[i].lane]);
             moved = done.hits > 0;
@@ -265,6 +284,7 @@ class TileScan final : public BatchScan {
     }
 
     const TileBatch& b_;
+    size_t thread_;
     RowScorer scorer_;
     std::vector<Shortlist> lists_;
     std::vector<Pause> pauses_;
@@ -284,8 +304,8 @@ class TileScan final : public BatchScan {
     std::optional<Int8Rows> int8_;
 };
 
-std::unique_ptr<BatchScan> TileBatch::start(const TopK& empty) const {
-    return std::make_unique<TileScan>(*this, empty);
+std::unique_ptr<BatchScan> TileBatch::start(const TopK& empty, int thread) const {
+    return std::make_unique<TileScan>(*this, empty, thread);
 }
 
 }  // namespace annkit

@@ -15,8 +15,8 @@ namespace annkit {
 
 class TileBatch final : public BatchScorer {
   public:
-    TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& queries);
-    std::unique_ptr<BatchScan> start(const TopK& empty) const override;
+    TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& queries, int threads);
+    std::unique_ptr<BatchScan> start(const TopK& empty, int thread) const override;
     size_t step() const override { return tile_rows_; }
 
   private:
@@ -37,8 +37,10 @@ class TileBatch final : public BatchScorer {
     std::vector<Panel> panels_;
     Buffer packed_;
     size_t tile_rows_;
-    // For each query, a score that k rows of some thread do not exceed: no thread need look at rows above it.
-    mutable std::vector<std::atomic<float>> limits_;
+    // What the threads tell each other. For each query, a score that k rows of some thread do not exceed; and for each
+    // query and thread, one that a share of k does not exceed.
+    size_t threads_;
+    mutable std::vector<std::atomic<float>> limits_, shares_;
     std::optional<Int8Filter> int8_;
 };
 

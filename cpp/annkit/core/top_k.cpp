@@ -32,6 +32,13 @@ void TopK::merge(const TopK& other) {
         if (hit.score <= kth_) push(hit.score, hit.row);
 }
 
+float TopK::nth(size_t n) {
+    if (n > hits_.size()) return std::numeric_limits<float>::infinity();
+    const auto at = hits_.begin() + ptrdiff_t(n - 1);
+    std::nth_element(hits_.begin(), at, hits_.end(), [](const Hit& a, const Hit& b) { return a.score < b.score; });
+    return at->score;
+}
+
 std::span<const Hit> TopK::sorted() {
     shrink();
     std::sort(hits_.begin(), hits_.end(), [this](const Hit& a, const Hit& b) { return order_.before(a, b); });

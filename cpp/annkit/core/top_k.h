@@ -43,6 +43,8 @@ class TopK {
         if (hits_.size() == capacity_) shrink();
     }
     void merge(const TopK& other);  // its rows may come in any order
+    // The score of the n-th best hit so far (from 1 on); infinity before there are so many.
+    float nth(size_t n);
     // The hits, nearest first.
     std::span<const Hit> sorted();
 

@@ -60,11 +60,11 @@ void ExhaustiveSearch::run_block(const Rows& queries, size_t first_query, const 
     const int threads = threads_for(call, double(queries.n) * double(n) * double(codes.code_bytes()) / 16);
     constexpr size_t kShareFrom = 16;
     const bool each = allowed.size() > 1;
-    const auto batch = each ? nullptr : codec.batch_scorer(metric, codes, queries);
+    const auto batch = each ? nullptr : codec.batch_scorer(metric, codes, queries, threads);
     std::vector<Worker> workers{size_t(threads)};
     const auto worker = [&](int thread) -> BatchScan& {  // made by the thread that uses it
         Worker& mine = workers[size_t(thread)];
-        if (!mine) mine = batch ? batch->start(empty) : std::make_unique<ScanEach>(*this, queries, first_query);
+        if (!mine) mine = batch ? batch->start(empty, thread) : std::make_unique<ScanEach>(*this, queries, first_query);
         return *mine;
     };
     worker(0);  // also where there are no rows, so that queries are checked
