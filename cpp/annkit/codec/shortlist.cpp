@@ -8,16 +8,18 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 }
 
-// For small k a few dozen, so that a call of nth_element pays; for range search (no k) blocks worth a gather.
+// For small k a dozen more, so that a call of nth_element pays; for range search (no k) blocks worth a gather.
 Shortlist::Shortlist(const TopK& empty, size_t threads)
     : top_(empty),
       k_(empty.limit()),
-      capacity_(k_ == SIZE_MAX ? 1024 : k_ + std::max<size_t>(k_, 48)),
+      step_(k_ == SIZE_MAX ? 1024 : std::max<size_t>(k_ / 2, 16)),
+      most_(k_ == SIZE_MAX ? 0 : k_ + std::max<size_t>(k_ / 2, 24)),
+      next_(k_ == SIZE_MAX ? step_ : k_ + step_),
       part_(k_ == SIZE_MAX ? k_ : (k_ + threads - 1) / threads),
       later_loses_(empty.order().later_loses()),
       limit_(empty.bound()),
       bound_(empty.bound()) {
-    pending_.reserve(std::min<size_t>(capacity_, 128));
+    pending_.reserve(std::min<size_t>(most_ + step_, 128));
 }
 
 bool Shortlist::narrow() {
@@ -41,7 +43,8 @@ bool Shortlist::narrow() {
         }
     }
     std::erase_if(pending_, [this](const Hit& hit) { return hit.score > limit_; });
-    return k_ == SIZE_MAX || pending_.size() > (capacity_ + k_) / 2;
+    next_ = pending_.size() + step_;
+    return pending_.size() > most_;
 }
 
 void Shortlist::sort_by_row() {

@@ -28,7 +28,7 @@ class Shortlist {
     void push(float lower, float width, uint32_t row, Score&& score) {
         width_ = width > width_ ? width : width_;
         pending_.push_back({lower, row});
-        if (pending_.size() >= capacity_ && narrow()) decide(score);
+        if (pending_.size() >= next_ && narrow()) decide(score);
     }
     // score(rows, n, out) gives canonical scores.
     template <class Score>
@@ -55,6 +55,7 @@ class Shortlist {
                 if (scores[i] <= top_.kth()) top_.push(scores[i], rows[i]);
         }
         pending_.clear();
+        next_ = step_;
         width_ = 0;
         bound_ = top_.bound() < bound_ ? top_.bound() : bound_;
         limit_ = top_.kth() < limit_ ? top_.kth() : limit_;
@@ -62,7 +63,9 @@ class Shortlist {
     }
 
     TopK top_;
-    size_t k_, capacity_, part_;  // part: of k, for each thread
+    size_t k_;
+    size_t step_, most_, next_;  // narrows every so many hits, and decides where more than most are left
+    size_t part_;                // of k, for each thread
     bool later_loses_;
     float share_ = std::numeric_limits<float>::infinity();
     float limit_, bound_, width_ = 0;  // limit_: for rows that are pending, bound_: for rows to come

@@ -24,7 +24,7 @@ size_t int8_tile_rows(size_t dim) {
     return std::clamp(kTileBytes / dim / kStep * kStep, kStep, kMost);
 }
 
-// While there are no bounds every row is a hit: so few rows at a time.
+// Bounds are looked at once a run of a tile. At first they fall fast: a run takes no more rows than came before it.
 constexpr size_t kFirstRows = 48;
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -164,6 +164,7 @@ class TileScan final : public BatchScan {
             const size_t done = panel.int8 && use_bytes(panel, pauses_[i]) ? filter_by_bytes(panel, pauses_[i]) : 0;
             if (done < n_) score_as_stored(panel, done);
         }
+        seen_ += n_;
     }
 
     // Not before there are bounds to filter by.
@@ -256,13 +257,11 @@ class TileScan final : public BatchScan {
                             pass.mul,   pass.add,  bounds,      hits_.data(),    hits_.size()};
         bool moved = true;
         for (size_t hits = 0; args.first < n_ && hits <= most_hits;) {
-            bool bounded = true;
             for (size_t lane = 0; moved && lane < panel.n; ++lane) {
                 exchange(panel.first + lane);
                 bounds[lane] = tile_bound(lists_[panel.first + lane].bound(), pass.terms[lane], margins[lane]);
-                bounded &= bounds[lane] < kInfinity;
             }
-            args.n = bounded ? n_ : std::min(args.first + kFirstRows, n_);
+            args.n = std::min(args.first + std::max(seen_ + args.first, kFirstRows), n_);
             const simd::TileResult done = pass.tile.run(args);
             for (size_t i = 0; i < done.hits; ++i) take(pass, panel.first, hits_[i], margins[hits_[i].lane]);
             moved = done.hits > 0;
@@ -290,6 +289,7 @@ class TileScan final : public BatchScan {
     std::vector<Pause> pauses_;
     std::vector<simd::TileHit> hits_;
     bool in_place_ = false;
+    size_t seen_ = 0;  // rows before the tile at hand
     // The tile at hand: its rows, as they are stored or packed, and as bytes once a panel asks for them.
     size_t n_ = 0;
     const std::byte* first_ = nullptr;
