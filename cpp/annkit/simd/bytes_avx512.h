@@ -188,17 +188,25 @@ Sums multiply(Sums sum, __m512i q, __m512i row) {
     return Sums(_mm512_dpbusd_epi32(__m512i(sum), q, row));
 }
 
-// Writes what lies within the bounds. Apart from block, whose registers would otherwise go to memory.
-[[gnu::noinline]] size_t report(const TileArgs& a, size_t row, size_t vectors, size_t n, const __m512* scores,
-                                TileHit* hits) {
+// Writes what lies within the bounds. Apart from block, whose registers would otherwise go to memory. First all masks,
+// then a branch for four of them: most are empty.
+template <size_t kVectors>
+[[gnu::noinline]] size_t report(const TileArgs& a, size_t row, size_t n, const __m512* scores, TileHit* hits) {
+    alignas(8) __mmask16 masks[24];
+    __m512 bounds[kVectors];
+    for (size_t v = 0; v < kVectors; ++v) bounds[v] = _mm512_loadu_ps(a.bounds + 16 * v);
+    for (size_t i = 0; i < n * kVectors; i += 4)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < 4; ++v)
+            masks[i + v] = _mm512_cmp_ps_mask(scores[i + v], bounds[v % kVectors], _CMP_LE_OQ);
+    const auto* score = reinterpret_cast<const float*>(scores);
     size_t found = 0;
-    for (size_t i = 0; i < n * vectors; ++i) {
-        const size_t lanes = i % vectors * 16;
-        const auto* score = reinterpret_cast<const float*>(scores + i);
-        uint32_t mask = _mm512_cmp_ps_mask(scores[i], _mm512_loadu_ps(a.bounds + lanes), _CMP_LE_OQ);
-        for (; mask != 0; mask &= mask - 1) {
-            const uint32_t lane = _tzcnt_u32(mask);
-            hits[found++] = {score[lane], uint32_t(row + i / vectors), uint32_t(lanes + lane)};
+    for (size_t i = 0; i < n * kVectors; i += 4) {
+        uint64_t four;
+        __builtin_memcpy(&four, masks + i, sizeof four);
+        for (; four != 0; four &= four - 1) {
+            const size_t place = 16 * i + size_t(_tzcnt_u64(four)), lanes = 16 * kVectors;
+            hits[found++] = {score[place], uint32_t(row + place / lanes), uint32_t(place % lanes)};
         }
     }
     return found;
@@ -238,7 +246,7 @@ size_t block(const TileArgs& a, size_t row, const float* mul, const float* add, 
             any |= _mm512_cmp_ps_mask(score, _mm512_loadu_ps(a.bounds + 16 * v), _CMP_LE_OQ);
             scores[r * kVectors + v] = score;
         }
-    return any == 0 ? 0 : report(a, row, kVectors, kRows, scores, hits);
+    return any == 0 ? 0 : report<kVectors>(a, row, kRows, scores, hits);
 }
 
 template <class T, size_t kVectors>
