@@ -98,6 +98,51 @@ def test_a_sketch_changes_no_answer(rng, element, metric):
             assert_same(sketched.range_search(q, radius, **options), plain.range_search(q, radius, **options))
 
 
+def hard_rows(rng, kind, n, dim):
+    """Return rows that bytes can hardly tell apart, or whose sums of float32 lose much."""
+    x = rng.standard_normal((n, dim)).astype(np.float32)
+    if kind == "offset":
+        return x + 1000
+    if kind == "one large":
+        x[n // 2] *= 1e6
+    if kind == "norms":
+        return x * rng.lognormal(0, 3, (n, 1)).astype(np.float32)
+    if kind == "column":
+        x[:, 0] *= 1e5
+    if kind == "near":
+        return x[:1] + 1e-3 * x
+    if kind == "equal":
+        x[:] = x[0]
+    if kind == "zeros":
+        x[::2] = 0
+    return x * {"tiny": 1e-18, "huge": 1e17}.get(kind, 1)
+
+
+KINDS = ["plain", "offset", "one large", "norms", "column", "near", "equal", "zeros", "tiny", "huge"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(("element", "dim"), [("f32", 16), ("f32", 40), ("f32", 130), ("bf16", 70)])
+def test_a_large_batch_finds_what_single_queries_find(rng, kind, metric, element, dim):
+    x = hard_rows(rng, kind, 3000, dim)
+    index = ak.Flat(codec=ak.Raw(element), metric=metric).add(x)
+    q = np.concatenate([x[:70], hard_rows(rng, kind, 60, dim)])
+    q[3] = 0
+    single = [index.search(one, k=10) for one in q]
+    wanted = [np.concatenate([getattr(answer, part) for answer in single]) for part in ("distances", "ids")]
+    for threads in (1, 2):
+        assert_same(index.search(q, k=10, threads=threads), wanted)
+    radius = float(np.median(wanted[0]))
+    lims, *found = index.range_search(q, radius)
+    for i in (0, 3, 100):
+        one = index.range_search(q[i], radius)
+        assert_same([part[lims[i] : lims[i + 1]] for part in found], one[1:])
+    mask = rng.random(3000) < 0.2
+    one = index.search(q[7], k=10, filter=mask)
+    assert_same([part[7:8] for part in index.search(q, k=10, filter=mask)], one)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("element", ["f32", "bf16", "u8"])
 @pytest.mark.parametrize("nq", [1, 4, 40])

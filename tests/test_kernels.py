@@ -225,3 +225,22 @@ def test_floats_narrow_to_the_nearest_even_half(rng, level, kind):
 def test_the_level_in_use_is_one_that_this_machine_has():
     assert ak.simd.level() in ak.simd.levels()
     assert ak.simd.levels()[0] == "scalar"
+
+
+def test_rounding_to_bytes_misses_what_it_says(rng, level):
+    for dim in (*range(1, 50), 100, 128, 784):
+        x = (rng.standard_normal(dim) * 10.0 ** rng.integers(-6, 7)).astype(np.float32)
+        center = (rng.standard_normal(dim) * rng.choice([0, 1, 100])).astype(np.float32)
+        y = (x - center).astype(np.float64)
+        chosen = np.abs(y).max() / 127
+        for given in (0.0, 3 * chosen):
+            codes, scale, error2, norm2 = kernels.to_i8(level, x.tolist(), center.tolist(), given)
+            assert scale == pytest.approx(given or chosen, rel=1e-6)
+            miss = y - np.float64(np.float32(scale)) * codes
+            assert np.abs(miss).max() <= scale * (0.5 + 1e-4)
+            assert np.abs(codes).max() <= 127
+            assert error2 == pytest.approx((miss**2).sum(), rel=1e-4, abs=1e-10 * scale**2)
+            assert norm2 == pytest.approx((y**2).sum(), rel=1e-4)
+    codes, scale, *_ = kernels.to_i8(level, [1e-12] * 40, [0.0] * 40, 0.0)
+    assert scale == 0
+    assert not codes.any()

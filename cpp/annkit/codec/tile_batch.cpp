@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <numeric>
 
 #include "annkit/codec/shortlist.h"
 
@@ -95,16 +96,15 @@ class TileScan final : public BatchScan {
     }
 
     void scan(RowRange range, const Bitset* allowed) override {
-        in_place_ = b_.scoring_.in_place && allowed == nullptr;
         for (uint32_t row = range.first; row < range.last;) {
-            n_ = 0;
-            if (in_place_) {
-                first_ = b_.codes_.code(row);
-                const size_t n = std::min<size_t>({b_.tile_rows_, range.last - row, b_.codes_.run(row)});
-                for (; n_ < n; ++n_) rows_[n_] = row++;
+            first_ = allowed == nullptr ? b_.codes_.code(row) : nullptr;
+            if (first_ != nullptr) {
+                n_ = std::min<size_t>({b_.tile_rows_, range.last - row, b_.codes_.run(row)});
+                std::iota(rows_.begin(), rows_.begin() + ptrdiff_t(n_), row);
+                row += uint32_t(n_);
             } else {
-                for (; row < range.last && n_ < b_.tile_rows_; ++row)
-                    if (allowed == nullptr || allowed->test(row)) rows_[n_++] = row;
+                for (n_ = 0; row < range.last && n_ < b_.tile_rows_; ++row)
+                    if (allowed->test(row)) rows_[n_++] = row;
             }
             if (n_ > 0) score_tile();
         }
@@ -142,7 +142,6 @@ class TileScan final : public BatchScan {
 
     // Tells the other threads what this one knows of a query, and takes what they know.
     void exchange(size_t query) {
-        if (b_.threads_ == 1) return;
         Shortlist& list = lists_[query];
         std::atomic<float>& limit = b_.limits_[query];
         float known = limit.load(std::memory_order_relaxed);
@@ -159,6 +158,9 @@ class TileScan final : public BatchScan {
     void score_tile() {
         described_ = in_bytes_ = false;
         packed_for_ = nullptr;
+        // Bounds fall ever more slowly.
+        exchange_ = b_.threads_ > 1 && seen_ >= next_exchange_;
+        if (exchange_) next_exchange_ = seen_ + seen_ / 16;
         for (size_t i = 0; i < b_.panels_.size(); ++i) {
             const Panel& panel = b_.panels_[i];
             const size_t done = panel.int8 && use_bytes(panel, pauses_[i]) ? filter_by_bytes(panel, pauses_[i]) : 0;
@@ -196,9 +198,10 @@ class TileScan final : public BatchScan {
     void score_as_stored(const Panel& panel, size_t from) {
         if (!described_) describe_rows();
         described_ = true;
-        if (!in_place_ && packed_for_ != panel.tile) pack_rows(*panel.tile);
-        const void* rows = in_place_ ? first_ : packed_.get();
-        const size_t stride = in_place_ ? b_.codes_.code_bytes() : panel.tile->stride(b_.scoring_.dim);
+        const bool in_place = first_ != nullptr && b_.scoring_.in_place;
+        if (!in_place && packed_for_ != panel.tile) pack_rows(*panel.tile);
+        const void* rows = in_place ? first_ : packed_.get();
+        const size_t stride = in_place ? b_.codes_.code_bytes() : panel.tile->stride(b_.scoring_.dim);
         run({*panel.tile, panel.data, rows, stride, mul_.data(), add_.data(), &b_.terms_[panel.first], largest_norm_,
              nullptr},
             panel, from, SIZE_MAX);
@@ -210,7 +213,9 @@ class TileScan final : public BatchScan {
             packed_bytes_ = std::max(bytes, tile.rows_bytes(b_.scoring_.dim, b_.tile_rows_));
             packed_ = allocate(packed_bytes_);
         }
-        for (size_t i = 0; i < n_; ++i) pointers_[i] = b_.codes_.code(rows_[i]);
+        const size_t apart = b_.codes_.code_bytes();
+        for (size_t i = 0; i < n_; ++i)
+            pointers_[i] = first_ != nullptr ? first_ + i * apart : b_.codes_.code(rows_[i]);
         tile.pack_rows(pointers_.data(), n_, b_.scoring_.dim, packed_.get());
         packed_for_ = &tile;
     }
@@ -258,7 +263,7 @@ class TileScan final : public BatchScan {
         bool moved = true;
         for (size_t hits = 0; args.first < n_ && hits <= most_hits;) {
             for (size_t lane = 0; moved && lane < panel.n; ++lane) {
-                exchange(panel.first + lane);
+                if (exchange_) exchange(panel.first + lane);
                 bounds[lane] = tile_bound(lists_[panel.first + lane].bound(), pass.terms[lane], margins[lane]);
             }
             args.n = std::min(args.first + std::max(seen_ + args.first, kFirstRows), n_);
@@ -288,11 +293,12 @@ class TileScan final : public BatchScan {
     std::vector<Shortlist> lists_;
     std::vector<Pause> pauses_;
     std::vector<simd::TileHit> hits_;
-    bool in_place_ = false;
     size_t seen_ = 0;  // rows before the tile at hand
+    size_t next_exchange_ = 0;
+    bool exchange_ = false;
     // The tile at hand: its rows, as they are stored or packed, and as bytes once a panel asks for them.
     size_t n_ = 0;
-    const std::byte* first_ = nullptr;
+    const std::byte* first_ = nullptr;  // of rows that lie side by side; else null
     float largest_norm_ = 0;
     bool described_ = false, in_bytes_ = false;
     std::vector<uint32_t> rows_;
