@@ -157,8 +157,9 @@ def test_filters_leave_only_what_they_name(rng, element, metric, nq):
         assert_nearest(index.search(q, k=9, filter=shared), table, ids, metric, tolerance, one[ids])
     as_lists = [mask if i % 2 else np.flatnonzero(mask) for i, mask in enumerate(masks)]
     assert_nearest(index.search(q, k=9, filter=as_lists), table, ids, metric, tolerance, masks[:, ids])
-    none = index.search(q, k=2, filter=np.array([], np.int64))
-    assert (none.ids == -1).all()
+    for nothing in (np.array([], np.int64), [], ()):
+        assert (index.search(q, k=2, filter=nothing).ids == -1).all()
+    assert_same(index.search(q, k=9, filter=list(one)), index.search(q, k=9, filter=one))
 
 
 @pytest.mark.parametrize("metric", METRICS)

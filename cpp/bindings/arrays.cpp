@@ -103,10 +103,13 @@ int threads_from(py::handle given) { return given.is_none() ? 0 : int(count_from
 
 Filters::Filters(py::handle given, size_t queries) {
     if (given.is_none()) return;
-    const bool several = py::isinstance<py::list>(given) || py::isinstance<py::tuple>(given);
-    const bool of_ids = several && py::len(given) > 0 && PyIndex_Check(py::object(given[py::int_(0)]).ptr()) &&
-                        !py::isinstance<py::array>(py::object(given[py::int_(0)]));
-    if (!several || of_ids) {
+    const bool listed = py::isinstance<py::list>(given) || py::isinstance<py::tuple>(given);
+    // A list of numbers or truth values is one filter, also where it is empty; any other has one a query.
+    const auto is_one = [](const py::object& first) {
+        return !py::isinstance<py::array>(first) &&
+               (PyIndex_Check(first.ptr()) || py::isinstance(first, py::dtype("?").attr("type")));
+    };
+    if (!listed || py::len(given) == 0 || is_one(given[py::int_(0)])) {
         add(given);
         return;
     }
