@@ -47,8 +47,4 @@ bool Shortlist::narrow() {
     return pending_.size() > most_;
 }
 
-void Shortlist::sort_by_row() {
-    std::sort(pending_.begin(), pending_.end(), [](const Hit& a, const Hit& b) { return a.row < b.row; });
-}
-
 }  // namespace annkit

@@ -39,12 +39,10 @@ class Shortlist {
     }
 
   private:
-    void sort_by_row();
     bool narrow();  // drops what is out; true if too many are left undecided
     template <class Score>
     void decide(Score&& score) {
         constexpr size_t kBlock = 64;
-        sort_by_row();
         uint32_t rows[kBlock];
         float scores[kBlock];
         for (size_t first = 0; first < pending_.size(); first += kBlock) {
@@ -55,7 +53,7 @@ class Shortlist {
                 if (scores[i] <= top_.kth()) top_.push(scores[i], rows[i]);
         }
         pending_.clear();
-        next_ = step_;
+        next_ = most_ + step_;  // bounds are sharp now: what comes will hardly be told apart without scores
         width_ = 0;
         bound_ = top_.bound() < bound_ ? top_.bound() : bound_;
         limit_ = top_.kth() < limit_ ? top_.kth() : limit_;
