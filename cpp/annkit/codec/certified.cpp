@@ -81,11 +81,20 @@ void CertifiedScorer::quantize(const float* q, float norm2) {
 // of the norms and of the canonical score itself (as in TileBatch).
 float CertifiedScorer::slack(uint32_t row, size_t n) const {
     const auto* rows = codes_.columns[Certified::kSketchRows].at<simd::Sq8Row>(row);
-    float norm2 = 0, scale = 0;
-    for (size_t i = 0; i < n; ++i) {
-        norm2 = std::max(norm2, rows[i].norm2);
-        scale = std::max(scale, rows[i].scale);
-    }
+    // All four fields of four rows at a time, as the compiler turns them into vectors: one chain of maxima is slower
+    // than memory.
+    constexpr size_t kAtOnce = 4;
+    simd::Sq8Row most[kAtOnce] = {};
+    const auto raise = [](simd::Sq8Row& a, const simd::Sq8Row& b) {
+        a = {std::max(a.scale, b.scale), std::max(a.offset, b.offset), std::max(a.error, b.error),
+             std::max(a.norm2, b.norm2)};
+    };
+    size_t i = 0;
+    for (; i + kAtOnce <= n; i += kAtOnce)
+        for (size_t j = 0; j < kAtOnce; ++j) raise(most[j], rows[i + j]);
+    for (; i < n; ++i) raise(most[0], rows[i]);
+    for (size_t j = 1; j < kAtOnce; ++j) raise(most[0], most[j]);
+    const float norm2 = most[0].norm2, scale = most[0].scale;
     const float x = scoring_.cosine() ? 1.0f : std::sqrt(norm2) * kUp;
     const float reach = is_l2(scoring_.metric) ? (query_norm_ + x) * (query_norm_ + x) : query_norm_ * x;
     const float rounding = 2 * (float(scoring_.dim) + 24) * kUnit;
