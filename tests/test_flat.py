@@ -115,10 +115,13 @@ def hard_rows(rng, kind, n, dim):
         x[:] = x[0]
     if kind == "zeros":
         x[::2] = 0
+    if kind == "largest":  # norms that an index still takes, rows on two opposite sides
+        x[:, 0] += np.where(np.arange(n) % 70 == 0, -20, 20)
+        return x * np.float32(9e18 / np.linalg.norm(x, axis=1).max())
     return x * {"tiny": 1e-18, "huge": 1e17}.get(kind, 1)
 
 
-KINDS = ["plain", "offset", "one large", "norms", "column", "near", "equal", "zeros", "tiny", "huge"]
+KINDS = ["plain", "offset", "one large", "norms", "column", "near", "equal", "zeros", "tiny", "huge", "largest"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

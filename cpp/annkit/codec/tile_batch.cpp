@@ -182,8 +182,11 @@ class TileScan final : public BatchScan {
     size_t filter_by_bytes(const Panel& panel, Pause& pause) {
         constexpr size_t kRareHits = 32;
         constexpr uint32_t kLongest = 63;
+        constexpr float kLargestNorm =
+            4e18f;  // of query and row together: beyond, squares of what is moved may overflow
         if (!in_bytes_) int8_->round(b_.int8_->center(), rows_.data(), n_);
         in_bytes_ = true;
+        if (!(panel.int8->norm + int8_->largest_norm() <= kLargestNorm)) return 0;
         int8_->bound(*panel.int8);
         const simd::Tile& tile = *panel.int8->tile;
         const size_t done =
