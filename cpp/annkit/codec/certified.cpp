@@ -140,14 +140,14 @@ std::unique_ptr<Codec> Certified::load(const Reader& in) {
     return std::make_unique<Certified>(Raw(exact.text("type", 8)), in.integer("cosine", 0, 1) != 0);
 }
 
-Codes Certified::make_codes(size_t dim) const {
+Codes Certified::make_codes(size_t dim, const CodeUse& use) const {
     check(dim <= kMaxDim, "scan=\"sq8\" takes at most ", kMaxDim, " dimensions, got ", dim);
-    const Codes plain = exact_.make_codes(dim);
+    const Codes plain = exact_.make_codes(dim, use);
     return Codes(plain.code_bytes(), {plain.columns[RowScoring::kNorms].row_bytes(), dim, sizeof(simd::Sq8Row)});
 }
 
-void Certified::encode(const Rows& rows, Codes& into, size_t first, size_t row_offset) const {
-    exact_.encode(rows, into, first, row_offset);
+void Certified::encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const {
+    exact_.encode(rows, centroid, into, first, row_offset);
     std::vector<float> row(rows.dim);
     for (size_t i = first; i < first + rows.n; ++i) {
         exact_.decode(into, i, rows.dim, row.data());

@@ -21,8 +21,8 @@ class Certified final : public Codec {
     std::string_view expects() const override { return exact_.expects(); }
     Dtype decoded() const override { return exact_.decoded(); }
     bool supports(Metric metric) const override { return exact_.supports(metric); }
-    Codes make_codes(size_t dim) const override;
-    void encode(const Rows& rows, Codes& into, size_t first, size_t row_offset) const override;
+    Codes make_codes(size_t dim, const CodeUse&) const override;
+    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "annkit/codec/codes.h"
+#include "annkit/codec/tile_queries.h"
 #include "annkit/core/bitset.h"
 #include "annkit/core/metric.h"
 #include "annkit/core/part.h"
@@ -47,6 +48,12 @@ class BatchScorer {
     virtual size_t step() const = 0;  // rows that it takes at a time: ranges are best a multiple of it
 };
 
+// What codes are made for: which side columns they need depends on it.
+struct CodeUse {
+    Metric metric = Metric::l2;
+    bool residual = false;  // codes of row - centroid, in the lists of IVF
+};
+
 class Codec : public Part {
   public:
     virtual std::unique_ptr<Codec> clone() const = 0;
@@ -55,14 +62,23 @@ class Codec : public Part {
     virtual std::string_view expects() const = 0;  // the accepted dtypes, for messages
     virtual Dtype decoded() const = 0;             // what decode gives
     virtual bool supports(Metric metric) const = 0;
-    virtual Codes make_codes(size_t dim) const = 0;
+    virtual bool is_fitted() const { return true; }  // also true of those that learn nothing
+    virtual size_t fitted_dim() const { return 0; }  // 0: any
+    virtual bool takes_residuals() const { return false; }
+    // Codecs that approximate know l2 and ip alone: an index makes cosine the l2 of normalised rows.
+    virtual Codes make_codes(size_t dim, const CodeUse& use) const = 0;
     // Codes rows into the places from first on, which are reserved. row_offset: where rows start in the caller's array.
-    virtual void encode(const Rows& rows, Codes& into, size_t first, size_t row_offset) const = 0;
+    // centroid: as in Partition; only where the codes are for residuals.
+    virtual void encode(const Rows& rows, const float* centroid, Codes& into, size_t first,
+                        size_t row_offset) const = 0;
+    // Gives back the row, or row - centroid where the codes are for residuals.
     virtual void decode(const Codes& codes, size_t row, size_t dim, void* out) const = 0;
-    virtual std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const = 0;
+    // Queries for the tiles; null from codecs that are only searched as a whole (Bits, Certified).
+    virtual std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries) const;
+    virtual std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const;
     // Null where one scorer a query is as fast.
     virtual std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
-                                                      int threads) const = 0;
+                                                      int threads) const;
 };
 
 }  // namespace annkit

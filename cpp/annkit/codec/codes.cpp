@@ -6,12 +6,14 @@
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
+#include "annkit/simd/kernels.h"
 
 namespace annkit {
 
-Codes::Codes(size_t code_bytes, const std::vector<size_t>& side_bytes) {
-    const size_t slab_rows = Column::slab_rows_for(code_bytes);
-    columns.emplace_back(code_bytes, slab_rows);
+Codes::Codes(size_t code_bytes, const std::vector<size_t>& side_bytes, bool in_blocks)
+    : block(in_blocks ? simd::kBlockRows : 1) {
+    const size_t slab_rows = std::max(Column::slab_rows_for(code_bytes), block);
+    columns.emplace_back(code_bytes * block, slab_rows / block);
     for (size_t bytes : side_bytes) columns.emplace_back(bytes, slab_rows);
 }
 
@@ -21,42 +23,89 @@ size_t Codes::allocated() const {
     return total;
 }
 
+// Two positions of a code share a byte of it, and 32 bytes of a block: see Kernels::nibble_codes.
+void Codes::put(size_t row, const std::byte* code) {
+    if (block == 1) {
+        std::memcpy(columns[0].row(row), code, code_bytes());
+        return;
+    }
+    auto* to = reinterpret_cast<uint8_t*>(columns[0].row(row / block)) + row % 16;
+    const unsigned shift = row % block < 16 ? 0 : 4;
+    for (size_t i = 0; i < code_bytes(); ++i, to += 32) {
+        const auto both = uint8_t(code[i]);
+        to[0] = uint8_t((to[0] & (0xf0 >> shift)) | (both & 15) << shift);
+        to[16] = uint8_t((to[16] & (0xf0 >> shift)) | (both >> 4) << shift);
+    }
+}
+
+void Codes::get(size_t row, std::byte* code) const {
+    if (block == 1) {
+        std::memcpy(code, columns[0].row(row), code_bytes());
+        return;
+    }
+    const auto* from = reinterpret_cast<const uint8_t*>(block_of(row)) + row % 16;
+    const unsigned shift = row % block < 16 ? 0 : 4;
+    for (size_t i = 0; i < code_bytes(); ++i, from += 32)
+        code[i] = std::byte(((from[0] >> shift) & 15) | ((from[16] >> shift) & 15) << 4);
+}
+
+// Rows of a block that are not there yet are zeros: put changes single nibbles, and files do not depend on the past.
 void Codes::reserve(size_t rows) {
-    for (Column& column : columns) column.reserve(rows);
+    const size_t before = entries(0, n);
+    for (size_t c = 0; c < columns.size(); ++c) columns[c].reserve(entries(c, rows));
+    for (size_t i = before; block > 1 && i < entries(0, rows); ++i)
+        std::memset(columns[0].row(i), 0, columns[0].row_bytes());
 }
 
 void Codes::keep(const std::vector<uint32_t>& rows) {
-    for (Column& column : columns)
+    for (size_t c = block > 1; c < columns.size(); ++c)
         for (size_t i = 0; i < rows.size(); ++i)
-            if (rows[i] != i) std::memcpy(column.row(i), column.row(rows[i]), column.row_bytes());
+            if (rows[i] != i) std::memcpy(columns[c].row(i), columns[c].row(rows[i]), columns[c].row_bytes());
+    if (block > 1) keep_blocks(rows);
     n = rows.size();
     release_spare();
 }
 
+// Nibble by nibble, then zeros behind the last row.
+void Codes::keep_blocks(const std::vector<uint32_t>& rows) {
+    const auto shift = [this](size_t row) { return row % block < 16 ? 0u : 4u; };
+    const auto place = [this](size_t row) { return reinterpret_cast<uint8_t*>(columns[0].row(row / block)) + row % 16; };
+    const size_t positions = 2 * code_bytes(), rest = rows.size() % block == 0 ? 0 : block - rows.size() % block;
+    for (size_t i = 0; i < rows.size() + rest; ++i) {
+        uint8_t* to = place(i);
+        const uint8_t* from = i < rows.size() ? place(rows[i]) : nullptr;
+        for (size_t p = 0; p < positions; ++p) {
+            const unsigned nibble = from != nullptr ? from[16 * p] >> shift(rows[i]) & 15u : 0u;
+            to[16 * p] = uint8_t((to[16 * p] & (0xf0u >> shift(i))) | nibble << shift(i));
+        }
+    }
+}
+
 void Codes::release_spare() {
-    for (Column& column : columns) column.release_beyond(n);
+    for (size_t c = 0; c < columns.size(); ++c) columns[c].release_beyond(entries(c, n));
 }
 
 void Codes::save(Writer& out) const {
     for (size_t c = 0; c < columns.size(); ++c)
-        out.bytes(concat("column", c), SectionType::u8, columns[c].row_bytes(), columns[c].pieces(n));
+        out.bytes(concat("column", c), SectionType::u8, columns[c].row_bytes(), columns[c].pieces(entries(c, n)));
 }
 
 void Codes::load(const Reader& in, size_t rows) {
     for (size_t c = 0; c < columns.size(); ++c) {
         const std::string name = concat("column", c);
         Column& column = columns[c];
-        check<FormatError>(in.rows(name) == rows, in.file(), ": section ", name, " has ", in.rows(name),
-                           " rows, expected ", rows);
+        const size_t count = entries(c, rows);
+        check<FormatError>(in.rows(name) == count, in.file(), ": section ", name, " has ", in.rows(name),
+                           " rows, expected ", count);
         if (in.is_mapped()) {
-            const auto bytes = in.array<uint8_t>(name, rows, column.row_bytes());
+            const auto bytes = in.array<uint8_t>(name, count, column.row_bytes());
             column = Column::view(column.row_bytes(), column.slab_rows(), std::as_bytes(bytes), in.storage());
             continue;
         }
-        column.reserve(rows);
+        column.reserve(count);
         Reader::Pieces pieces;
-        for (size_t i = 0; i < rows; i += column.run(i))
-            pieces.push_back({column.row(i), std::min(column.run(i), rows - i) * column.row_bytes()});
+        for (size_t i = 0; i < count; i += column.run(i))
+            pieces.push_back({column.row(i), std::min(column.run(i), count - i) * column.row_bytes()});
         in.read_into(name, SectionType::u8, column.row_bytes(), pieces);
     }
     n = rows;

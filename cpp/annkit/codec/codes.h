@@ -1,4 +1,5 @@
-// What a codec makes of rows: a code each, and columns beside it for what scoring needs (norms, scales).
+// What a codec makes of rows: a code each, and columns beside it for what scoring needs (norms, scales). Codes of 4 bits
+// may lie in blocks of 32 rows, as the nibble kernels take them.
 #pragma once
 
 #include <cstddef>
@@ -12,17 +13,25 @@ class Reader;
 class Writer;
 
 struct Codes {
-    // side_bytes: the entry size of each side column.
-    Codes(size_t code_bytes, const std::vector<size_t>& side_bytes);
+    // side_bytes: the entry size of each side column. In blocks, a code is code_bytes of nibbles, two positions a byte,
+    // the first in the low half.
+    Codes(size_t code_bytes, const std::vector<size_t>& side_bytes, bool in_blocks = false);
     explicit Codes(Column only) { columns.push_back(std::move(only)); }
 
-    std::vector<Column> columns;  // [0] the codes, then the side columns
+    std::vector<Column> columns;  // [0] the codes (or blocks of them), then the side columns
+    size_t block = 1;             // rows that an entry of columns[0] holds: 1 or simd::kBlockRows
     size_t n = 0;
 
-    const std::byte* code(size_t row) const { return columns[0].row(row); }
-    size_t code_bytes() const { return columns[0].row_bytes(); }
-    size_t run(size_t row) const { return columns[0].run(row); }
+    const std::byte* code(size_t row) const { return columns[0].row(row); }  // unless they lie in blocks
+    const std::byte* block_of(size_t row) const { return columns[0].row(row / block); }
+    size_t code_bytes() const { return columns[0].row_bytes() / block; }
+    size_t run(size_t row) const { return columns[0].run(row / block) * block - row % block; }
     size_t allocated() const;
+    bool is_view() const { return columns[0].is_view(); }
+
+    // One row's code as code_bytes() bytes, wherever its nibbles lie.
+    void put(size_t row, const std::byte* code);
+    void get(size_t row, std::byte* code) const;
 
     void reserve(size_t rows);
     void keep(const std::vector<uint32_t>& rows);  // row i becomes what rows[i] was; rows rise. Never throws.
@@ -30,6 +39,10 @@ struct Codes {
 
     void save(Writer& out) const;
     void load(const Reader& in, size_t rows);  // into codes that are empty; mapped where the file is
+
+  private:
+    void keep_blocks(const std::vector<uint32_t>& rows);
+    size_t entries(size_t column, size_t rows) const { return column == 0 ? (rows + block - 1) / block : rows; }
 };
 
 }  // namespace annkit

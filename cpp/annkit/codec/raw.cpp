@@ -47,9 +47,9 @@ Dtype Raw::decoded() const {
     return element_ == simd::kU8 ? Dtype::u8 : element_ == simd::kI8 ? Dtype::i8 : Dtype::f32;
 }
 
-Codes Raw::make_codes(size_t dim) const { return Codes(dim * kBytes[element_], {sizeof(float)}); }
+Codes Raw::make_codes(size_t dim, const CodeUse&) const { return Codes(dim * kBytes[element_], {sizeof(float)}); }
 
-void Raw::encode(const Rows& rows, Codes& into, size_t first, size_t row_offset) const {
+void Raw::encode(const Rows& rows, const float*, Codes& into, size_t first, size_t row_offset) const {
     if (!is_bytes()) return encode_floats(rows, into, first, row_offset);
     for (size_t i = 0; i < rows.n; ++i) {
         auto* code = into.columns[0].at<uint8_t>(first + i);

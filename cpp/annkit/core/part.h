@@ -1,6 +1,7 @@
 // Part: anything that is fitted, copied and stored.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "annkit/core/parallel.h"
@@ -10,11 +11,17 @@ namespace annkit {
 
 class Writer;
 
+// How a part learns: the same rows and seed give the same part, for any number of threads.
+struct Fit {
+    uint64_t seed = 0;
+    Call call;
+};
+
 class Part {
   public:
     virtual ~Part() = default;
     virtual std::string_view kind() const = 0;
-    virtual void fit(const Rows&, const Call&) {}  // parts that learn nothing have nothing to do
+    virtual void fit(const Rows&, const Fit&) {}  // parts that learn nothing have nothing to do
     virtual void save(Writer&) const = 0;
 };
 

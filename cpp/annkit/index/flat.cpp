@@ -56,9 +56,11 @@ Dtype Flat::query_type(Dtype given) const {
 void Flat::encode(const Rows& rows, Codes& into, const Call& call) const {
     constexpr size_t kBlock = 256;
     const double work = double(rows.n) * double(rows.dim);
-    parallel_for((rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
-        const size_t first = task * kBlock;
-        codec_->encode(rows.slice(first, std::min(kBlock, rows.n - first)), into, into.n + first, first);
+    const size_t before = into.n % kBlock;  // tasks end where blocks of codes do, as two threads may not share one
+    parallel_for((before + rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
+        const size_t first = std::max(task * kBlock, before) - before;
+        const size_t last = std::min((task + 1) * kBlock - before, rows.n);
+        codec_->encode(rows.slice(first, last - first), nullptr, into, into.n + first, first);
     });
     if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
 }
@@ -69,7 +71,7 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
     check(dim_ == 0 || rows.dim == dim_, "the array has dimension ", rows.dim, ", the index has ", dim_);
     const std::vector<uint32_t> replaced = members_.check_new(ids, rows.n, replace);
     std::optional<Codes> fresh;
-    if (!codes_) fresh.emplace(codec_->make_codes(rows.dim));
+    if (!codes_) fresh.emplace(codec_->make_codes(rows.dim, {metric_}));
     Codes& codes = codes_ ? *codes_ : *fresh;
     try {
         codes.reserve(codes.n + rows.n);
@@ -203,7 +205,7 @@ std::unique_ptr<Index> Flat::load(const Reader& in) {
     const size_t n = index->members_.rows();
     check<FormatError>(index->dim_ > 0 || n == 0, in.file(), ": ", n, " rows of dimension 0");
     if (index->dim_ == 0) return index;
-    index->codes_.emplace(codec->make_codes(index->dim_));
+    index->codes_.emplace(codec->make_codes(index->dim_, {index->metric_}));
     index->codes_->load(in, n);
     return index;
 }

@@ -41,6 +41,12 @@ struct TileArgs {
     const float* bounds;  // one a lane, NaN for a lane without a query: it reports nothing
     TileHit* hits;
     size_t capacity;  // of hits; at least kMinHits
+    // Tiles of codes (see Kernels) only: score = mul[row] * (scales[lane] * dot + offsets[lane]) + add[row]
+    // + errors[lane] * err[row]. err may be null: then without the last term.
+    const float* scales = nullptr;
+    const float* offsets = nullptr;
+    const float* errors = nullptr;
+    const float* err = nullptr;
 };
 struct TileResult {
     size_t next;  // first row not yet done; n when finished. The caller drains the hits, tightens bounds and goes on.
@@ -48,6 +54,7 @@ struct TileResult {
 };
 inline constexpr size_t kMinHits = 2048;
 inline constexpr size_t kMaxLanes = 64;
+inline constexpr size_t kBlockRows = 32;  // codes interleaved in a block
 
 struct Tile {
     size_t lanes;
@@ -98,6 +105,16 @@ struct Kernels {
     TilePair hamming_tiles;
 
     void (*sq8_lower)(const Sq8Query&, const uint8_t* codes, const Sq8Row* rows, size_t dim, size_t n, float* out);
+
+    // Tiles of codes, which lie as they are stored (pack_rows is null, rows_bytes and stride are not used).
+    // byte_codes: rows of u8, padded with zeros to a multiple of 4 bytes, args.stride apart; queries (pack_queries) are
+    // dim int8 each; dot = sum of code * query, exact in int32. dim counts elements.
+    // nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim positions as queries (dim
+    // even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact below 2^16. A block is dim / 2
+    // times 32 bytes, two positions each; of those, byte i of the first (second) 16 holds the first (second) position's
+    // codes of rows i (low nibble) and i + 16 (high). args.first is a multiple of kBlockRows; a last block may hold
+    // fewer rows. mul and add may both be null there, meaning 1 and 0.
+    TilePair byte_codes, nibble_codes;
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);

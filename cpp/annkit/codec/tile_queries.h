@@ -1,0 +1,61 @@
+// What a codec of compact codes gives a search: queries made ready for its tiles, how a tile's numbers become bounds of
+// scores, and canonical scores. The search itself (codec/tile_search) is the same for all of them, in Flat and in lists.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "annkit/codec/codes.h"
+#include "annkit/simd/kernels.h"
+
+namespace annkit {
+
+// All of Flat, or one list of IVF.
+struct Partition {
+    const Codes* codes = nullptr;
+    const float* centroid = nullptr;  // codes are those of row - centroid; null: of the row itself
+    const Column* rows = nullptr;     // uint32_t a position: which row lies there; null: the position is the row
+};
+
+// How a tile's value v = mul[row] * (scale * dot + offset) + add[row] + error * err[row] becomes a score:
+//     base + v - rounding * |add[row]| <= score <= base + v - 2 * error * err[row] + width + rounding * |add[row]|
+// with error <= 0, err >= 0. Valid for one query and one partition.
+struct LaneTerms {
+    float base = 0, scale = 1, offset = 0, error = 0, width = 0, rounding = 0;
+};
+
+// Rows [first, first + n) of a partition as a tile takes them.
+struct TileRows {
+    const void* data;
+    size_t stride;  // bytes; unused by blocks
+    const float* mul;
+    const float* add;
+    const float* err;  // or null
+};
+
+// A thread's memory for rows that have to be unpacked before a tile takes them.
+struct TileScratch {
+    std::vector<std::byte> bytes;
+    std::vector<float> mul, add;
+};
+
+// A batch of queries, made ready once; the threads share it and it does not change.
+class TileQueries {
+  public:
+    virtual ~TileQueries() = default;
+    virtual size_t size() const = 0;
+    virtual const simd::TilePair& tiles() const = 0;
+    virtual size_t tile_dim() const = 0;                    // as the tile counts it
+    virtual const void* panel_row(size_t query) const = 0;  // what the tile's pack_queries takes
+    // coarse: for partitions with a centroid c, the canonical score of the query and c: |q - c|^2 for l2, -q.c for ip.
+    virtual LaneTerms terms(size_t query, const Partition& partition, float coarse) const = 0;
+    // first is a multiple of codes.block; the rows lie in one run (Codes::run). The result lives until the next call
+    // with the same scratch.
+    virtual TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const = 0;
+    // Canonical scores of the rows at these positions: the same for a row whatever else is asked for.
+    virtual void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
+                       float* out) const = 0;
+};
+
+}  // namespace annkit
