@@ -3,7 +3,9 @@
 #include "annkit/codec/bits.h"
 #include "annkit/codec/certified.h"
 #include "annkit/codec/raw.h"
+#include "annkit/codec/scalar.h"
 #include "annkit/index/flat.h"
+#include "annkit/index/ivf.h"
 #include "annkit/registry.h"
 
 namespace annkit {
@@ -12,7 +14,9 @@ void register_parts() {
     Registry<Codec>::add("raw", Raw::load);
     Registry<Codec>::add("bits", Bits::load);
     Registry<Codec>::add("certified", Certified::load);
+    Registry<Codec>::add("scalar", Scalar::load);
     Registry<Index>::add("flat", Flat::load);
+    Registry<Index>::add("ivf", Ivf::load);
 }
 
 }  // namespace annkit

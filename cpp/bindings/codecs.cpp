@@ -2,6 +2,7 @@
 
 #include "annkit/codec/bits.h"
 #include "annkit/codec/raw.h"
+#include "annkit/codec/scalar.h"
 #include "module.h"
 
 namespace annkit::bindings {
@@ -29,6 +30,31 @@ Flat(codec=Raw("f16"), metric="cosine"))doc")
         .def("__hash__", [](const Raw& a) { return py::hash(py::str(a.repr())); })
         .def("__reduce__",
              [](py::object self) { return py::make_tuple(py::type::of(self), py::make_tuple(self.attr("type"))); });
+
+    py::class_<Scalar, Codec>(m, "SQ", R"doc(Scalar quantization: each dimension in 8, 6 or 4 bits between its smallest and largest value.
+
+Codes are scored in integers, and candidates by the decoded row.
+
+Parameters
+----------
+bits : {8, 6, 4}, default 8
+uniform : bool, default False
+    One range for all dimensions.
+outliers : float, default 0
+    The share of values at either end that the range leaves out; they are moved to the border. 0 keeps all.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).random((1000, 32), dtype=np.float32)
+>>> index = ak.Flat(codec=ak.SQ(8)).fit(x).add(x)
+>>> bool(abs(index.reconstruct([7]) - x[7]).max() < 1 / 255)
+True)doc")
+        .def(py::init<size_t, bool, double>(), py::arg("bits") = 8, py::kw_only(), py::arg("uniform") = false,
+             py::arg("outliers") = 0.0)
+        .def_property_readonly("bits", &Scalar::bits, "int: bits a dimension.")
+        .def_property_readonly("uniform", &Scalar::uniform, "bool: whether one range serves all dimensions.")
+        .def_property_readonly("outliers", &Scalar::outliers, "float: the share that the range leaves out at either end.");
 
     py::class_<Bits, Codec>(m, "Bits", R"doc(Packed binary codes, eight bits to a byte, compared by Hamming distance.
 

@@ -35,16 +35,76 @@ array([[1, 0]])
 >>> distances.round(2)
 array([[0.01, 0.81]], dtype=float32))doc";
 
+inline constexpr char kIvf[] =
+    R"doc(Inverted lists: rows in lists around the centroids of k-means; a query looks at the lists nearest to it.
+
+Queries of a batch are grouped by the lists they visit, so that a list is read once for many of them.
+
+Parameters
+----------
+lists : int
+    How many centroids; some 1 to 4 times the root of the number of rows.
+codec : Codec, optional
+    How rows are kept in the lists: ``Raw("f32")`` (the default), "f16" or "bf16", ``SQ``, ``PQ``, ``RaBitQ``.
+residual : bool, optional
+    Code what is left of a row beyond its centroid. By default as the codec is best used: not for ``Raw`` and ``SQ(8)``.
+metric : {"l2", "euclidean", "ip", "cosine"}, default "l2"
+    With "cosine" rows are scaled to length one, and that is what ``reconstruct`` gives.
+
+Notes
+-----
+``fit`` learns the centroids (and what the codec learns) before the first ``add``. Settings of ``search`` and
+``range_search``: ``nprobe``, how many lists a query visits (by default lists / 64, from 8 to 64), and ``spread``, which
+leaves out lists whose centroid is more than so many times as far as the nearest one (Chen et al., SPANN, NeurIPS 2021,
+section 3.3). A query sees only rows in the lists it visits; with every list, results are exact for the codes kept.
+
+Searches may run beside each other from any thread. ``fit``, ``add``, ``remove`` and ``compact`` wait until no search
+runs, and searches wait for them.
+
+References
+----------
+Jegou, Douze, Schmid: Product quantization for nearest neighbor search. TPAMI 33 (2011), section IV.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).random((2000, 16), dtype=np.float32)
+>>> index = ak.IVF(lists=20, codec=ak.SQ(8)).fit(x).add(x)
+>>> index.search(x[:3], k=1, nprobe=4).ids.ravel()
+array([0, 1, 2]))doc";
+
 inline constexpr char kFit[] =
     R"doc(Learn what the parts of the index learn from data; nothing for codecs that learn nothing.
 
 Parameters
 ----------
 x : array_like of shape (n, dim)
+seed : int, default 0
+    The same rows and seed give the same index, for any number of threads.
+progress : bool or callable, optional
+threads : int, optional
 
 Returns
 -------
-self)doc";
+self
+
+Raises
+------
+ValueError
+    Fewer rows than there is to learn, NaN or infinite values, or an index that holds rows already.)doc";
+
+inline constexpr char kMemory[] = R"doc(Say where the bytes are.
+
+Returns
+-------
+dict of str to int
+    Bytes of the codes, of the factors beside them, of ids and so on; they add up to ``nbytes``.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> ak.Flat(codec=ak.Raw("f16")).add(np.zeros((1000, 8), np.float32)).memory()
+{'codes': 16000, 'factors': 4000, 'ids': 0})doc";
 
 inline constexpr char kAdd[] = R"doc(Add rows.
 
@@ -81,6 +141,8 @@ k : int, default 10
 filter : array_like or list of them, optional
     Only these rows are found: an array of ids, or a boolean mask read as ``mask[id]``; a list gives one a query.
 threads : int, optional
+**settings
+    What the parts of the index know: ``nprobe`` and ``spread`` of ``IVF``, ``k_factor`` of ``Refine``.
 
 Returns
 -------
@@ -93,7 +155,7 @@ Raises
 ValueError
     Wrong dimension or shape, NaN or infinite values, k < 1, or a filter mask shorter than the largest id.
 TypeError
-    A dtype that the codec does not take.
+    A dtype that the codec does not take, or a setting that the index does not know.
 
 Examples
 --------
@@ -112,6 +174,8 @@ radius : float
 filter : array_like or list of them, optional
     As in ``search``.
 threads : int, optional
+**settings
+    As in ``search``.
 
 Returns
 -------

@@ -5,6 +5,7 @@
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 #include "annkit/index/flat.h"
+#include "annkit/index/ivf.h"
 #include "arrays.h"
 #include "documents.h"
 #include "module.h"
@@ -34,25 +35,60 @@ py::object add(py::object self, py::handle x, py::handle ids, bool replace, py::
     return self;
 }
 
-py::object search(const Index& index, py::handle queries, py::handle k_given, py::handle filter, py::handle threads) {
+// What a search was told by keywords; a TypeError where the index knows no such setting.
+Settings settings_from(const Index& index, const py::kwargs& given) {
+    Settings settings;
+    for (const auto& [key, value] : given) {
+        const auto name = py::cast<std::string>(key);
+        if (!index.takes(name))
+            fail<TypeError>("search of ", index.repr(), " got an unexpected setting \"", name, "\"");
+        if (name == "nprobe") {
+            settings.nprobe = count_from(value, name);
+            continue;
+        }
+        const double number = PyFloat_AsDouble(value.ptr());
+        if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+        check(std::isfinite(number) && number >= 1, name, " is ", number, ", expected a number from 1 on");
+        (name == "spread" ? settings.spread : settings.k_factor) = number;
+    }
+    return settings;
+}
+
+py::object search(const Index& index, py::handle queries, py::handle k_given, py::handle filter, py::handle threads,
+                  const py::kwargs& given) {
     const Input input = input_for(index, queries, "the query");
     const size_t k = count_from(k_given, "k");
     const Filters filters(filter, input.rows.n);
     PythonMonitor monitor;
-    const Call call{threads_from(threads), &monitor};
+    const Request request{filters.all(), settings_from(index, given), {threads_from(threads), &monitor}};
     SearchArrays out(index.metric(), input.rows.n, k);
-    run([&] { index.search(input.rows, k, filters.all(), call, out.answer); });
+    run([&] { index.search(input.rows, k, request, out.answer); });
     return out.result();
 }
 
-py::object range_search(const Index& index, py::handle queries, float radius, py::handle filter, py::handle threads) {
+py::object range_search(const Index& index, py::handle queries, float radius, py::handle filter, py::handle threads,
+                        const py::kwargs& given) {
     const Input input = input_for(index, queries, "the query");
     check(!std::isnan(radius), "radius is nan, expected a number");
     const Filters filters(filter, input.rows.n);
     PythonMonitor monitor;
-    const Call call{threads_from(threads), &monitor};
-    return range_result(index.metric(),
-                        run([&] { return index.range_search(input.rows, radius, filters.all(), call); }));
+    const Request request{filters.all(), settings_from(index, given), {threads_from(threads), &monitor}};
+    return range_result(index.metric(), run([&] { return index.range_search(input.rows, radius, request); }));
+}
+
+py::object fit(py::object self, py::handle x, uint64_t seed, py::handle progress, py::handle threads) {
+    auto& index = self.cast<Index&>();
+    const Input input = input_for(index, x, "the array");
+    PythonMonitor monitor(progress, input.rows.n);
+    const Fit how{seed, {threads_from(threads), &monitor}};
+    run([&] { index.fit(input.rows, how); });
+    return self;
+}
+
+py::dict memory(const Index& index) {
+    py::dict out;
+    for (const MemoryEntry& entry : run([&] { return index.memory(); })) out[py::str(entry.name)] = entry.bytes;
+    return out;
 }
 
 py::array reconstruct(const Index& index, py::handle ids) {
@@ -136,13 +172,25 @@ std::unique_ptr<Index> load(py::object source, bool mmap) {
     return run([&] { return Registry<Index>::open(path, mmap, &monitor); });
 }
 
-std::unique_ptr<Flat> make_flat(py::object codec, std::string_view metric_name, py::object scan) {
-    const Metric metric = metric_from(metric_name);
+const Codec& codec_from(const py::object& codec) {
     static const Raw plain("f32");
-    check<TypeError>(codec.is_none() || py::isinstance<Codec>(codec), "codec is ",
-                     py::cast<std::string>(py::repr(codec)),
-                     ", expected a codec such as annkit.Raw(\"f32\") or annkit.Bits()");
-    const Codec& given = codec.is_none() ? plain : codec.cast<const Codec&>();
+    if (codec.is_none()) return plain;
+    if (!py::isinstance<Codec>(codec))
+        fail<TypeError>("codec is ", py::cast<std::string>(py::repr(codec)),
+                        ", expected a codec such as annkit.Raw(\"f32\") or annkit.SQ(8)");
+    return codec.cast<const Codec&>();
+}
+
+std::unique_ptr<Ivf> make_ivf(py::handle lists, const py::object& codec, py::object residual,
+                              std::string_view metric_name) {
+    std::optional<bool> of_residuals;
+    if (!residual.is_none()) of_residuals = residual.cast<bool>();
+    return std::make_unique<Ivf>(count_from(lists, "lists"), codec_from(codec), metric_from(metric_name), of_residuals);
+}
+
+std::unique_ptr<Flat> make_flat(const py::object& codec, std::string_view metric_name, py::object scan) {
+    const Metric metric = metric_from(metric_name);
+    const Codec& given = codec_from(codec);
     if (scan.is_none()) return std::make_unique<Flat>(given, metric);
     check(py::isinstance<py::str>(scan) && py::cast<std::string>(scan) == "sq8", "scan is ",
           py::cast<std::string>(py::repr(scan)), ", expected None or \"sq8\"");
@@ -157,19 +205,15 @@ void bind_indexes(py::module_& m) {
     using py::arg;
     const auto none = py::none();
     py::class_<Index>(m, "Index", "What every index can do. See the subclasses.")
-        .def(
-            "fit",
-            [](py::object self, py::handle x) {
-                input_for(self.cast<const Index&>(), x, "the array");
-                return self;
-            },
-            arg("x"), documents::kFit)
+        .def("fit", fit, arg("x"), py::kw_only(), arg("seed") = 0, arg("progress") = none, arg("threads") = none,
+             documents::kFit)
         .def("add", add, arg("x"), arg("ids") = none, py::kw_only(), arg("replace") = false, arg("progress") = none,
              arg("threads") = none, documents::kAdd)
         .def("search", search, arg("queries"), arg("k") = 10, py::kw_only(), arg("filter") = none,
              arg("threads") = none, documents::kSearch)
         .def("range_search", range_search, arg("queries"), arg("radius"), py::kw_only(), arg("filter") = none,
              arg("threads") = none, documents::kRangeSearch)
+        .def("memory", memory, documents::kMemory)
         .def(
             "remove",
             [](py::object self, py::handle ids) {
@@ -211,10 +255,18 @@ void bind_indexes(py::module_& m) {
             "ndarray of int64: the ids of all rows, in the order they are stored.")
         .def_property_readonly(
             "nbytes", [](const Index& self) { return run([&] { return self.nbytes(); }); },
-            "int: the bytes that codes, norms and ids take.");
+            "int: the bytes that codes, norms and ids take; ``memory()`` says where they are.")
+        .def_property_readonly(
+            "is_fitted", [](const Index& self) { return run([&] { return self.is_fitted(); }); },
+            "bool: whether rows can be added; True where there is nothing to learn.");
 
     py::class_<Flat, Index>(m, "Flat", documents::kFlat)
         .def(py::init(&make_flat), py::kw_only(), arg("codec") = none, arg("metric") = "l2", arg("scan") = none);
+
+    py::class_<Ivf, Index>(m, "IVF", documents::kIvf)
+        .def(py::init(&make_ivf), py::kw_only(), arg("lists"), arg("codec") = none, arg("residual") = none,
+             arg("metric") = "l2")
+        .def_property_readonly("lists", &Ivf::lists, "int: how many lists there are.");
 
     m.def("load", load, arg("file"), py::kw_only(), arg("mmap") = false, documents::kLoad);
 }

@@ -1,6 +1,8 @@
 """Nearest neighbour search and hashing at the speed the hardware allows."""
 
 from annkit._core import (
+    IVF,
+    SQ,
     Bits,
     Codec,
     Flat,
@@ -18,6 +20,8 @@ from annkit._core import (
 from annkit._results import RangeResult, SearchResult
 
 __all__ = [
+    "IVF",
+    "SQ",
     "Bits",
     "Codec",
     "Flat",

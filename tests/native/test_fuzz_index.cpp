@@ -113,7 +113,7 @@ bool takes(const Bytes& bytes) {
     int32_t counts[10];
     int64_t ids[10];
     const bool bits = index->metric() == Metric::hamming;
-    index->search(rows, 10, {}, {}, {distances, bits ? counts : nullptr, ids});
+    index->search(rows, 10, {{}, {}, {}}, {distances, bits ? counts : nullptr, ids});
     return true;
 }
 

@@ -24,7 +24,7 @@ int main() {
             for (size_t at = t; !done; at = (at + 7) % kRows) {
                 float distance[1];
                 int64_t id[1];
-                index.search(Rows::of(&rows[at * kDim], 1, kDim), 1, {}, {.threads = 1}, {distance, nullptr, id});
+                index.search(Rows::of(&rows[at * kDim], 1, kDim), 1, {{}, {}, {.threads = 1}}, {distance, nullptr, id});
                 wrong += id[0] != int64_t(at) || distance[0] != 0;
                 ++searches;
             }

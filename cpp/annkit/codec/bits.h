@@ -20,6 +20,7 @@ class Bits final : public Codec {
     bool accepts(Dtype input) const override { return input == Dtype::bits; }
     std::string_view expects() const override { return "uint8 with eight bits to a byte"; }
     Dtype decoded() const override { return Dtype::bits; }
+    bool in_lists() const override { return false; }
     bool supports(Metric metric) const override { return metric == Metric::hamming; }
     Codes make_codes(size_t dim, const CodeUse&) const override { return Codes(dim / 8, {}); }
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;

@@ -20,6 +20,8 @@ class Certified final : public Codec {
     bool accepts(Dtype input) const override { return exact_.accepts(input); }
     std::string_view expects() const override { return exact_.expects(); }
     Dtype decoded() const override { return exact_.decoded(); }
+    bool scores_cosine() const override { return true; }
+    bool in_lists() const override { return false; }
     bool supports(Metric metric) const override { return exact_.supports(metric); }
     Codes make_codes(size_t dim, const CodeUse&) const override;
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;

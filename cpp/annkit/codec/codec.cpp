@@ -1,9 +1,18 @@
 #include "annkit/codec/codec.h"
 
+#include "annkit/codec/partition_batch.h"
+
 namespace annkit {
 
 std::unique_ptr<TileQueries> Codec::tile_queries(const CodeUse&, const Rows&) const { return nullptr; }
-std::unique_ptr<Scorer> Codec::scorer(Metric, const Codes&, size_t) const { return nullptr; }
-std::unique_ptr<BatchScorer> Codec::batch_scorer(Metric, const Codes&, const Rows&, int) const { return nullptr; }
+
+std::unique_ptr<Scorer> Codec::scorer(Metric metric, const Codes& codes, size_t) const {
+    return std::make_unique<PartitionScorer>(*this, metric, codes);
+}
+
+std::unique_ptr<BatchScorer> Codec::batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
+                                                 int threads) const {
+    return std::make_unique<PartitionBatch>(tile_queries({metric}, queries), codes, threads);
+}
 
 }  // namespace annkit

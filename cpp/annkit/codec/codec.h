@@ -15,10 +15,6 @@
 
 namespace annkit {
 
-struct RowRange {
-    uint32_t first, last;
-};
-
 // One query against stored rows. One a thread: it owns its scratch.
 class Scorer {
   public:
@@ -62,10 +58,13 @@ class Codec : public Part {
     virtual std::string_view expects() const = 0;  // the accepted dtypes, for messages
     virtual Dtype decoded() const = 0;             // what decode gives
     virtual bool supports(Metric metric) const = 0;
+    virtual bool scores_cosine() const { return false; }  // others get unit rows and the metric ip instead
+    virtual bool learns() const { return false; }
     virtual bool is_fitted() const { return true; }  // also true of those that learn nothing
     virtual size_t fitted_dim() const { return 0; }  // 0: any
+    virtual bool in_lists() const { return true; }  // false: it gives no TileQueries
     virtual bool takes_residuals() const { return false; }
-    // Codecs that approximate know l2 and ip alone: an index makes cosine the l2 of normalised rows.
+    virtual bool prefers_residuals() const { return takes_residuals(); }
     virtual Codes make_codes(size_t dim, const CodeUse& use) const = 0;
     // Codes rows into the places from first on, which are reserved. row_offset: where rows start in the caller's array.
     // centroid: as in Partition; only where the codes are for residuals.

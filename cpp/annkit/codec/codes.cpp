@@ -66,22 +66,23 @@ void Codes::keep(const std::vector<uint32_t>& rows) {
     release_spare();
 }
 
-// Nibble by nibble, then zeros behind the last row.
 void Codes::keep_blocks(const std::vector<uint32_t>& rows) {
     const auto shift = [this](size_t row) { return row % block < 16 ? 0u : 4u; };
     const auto place = [this](size_t row) { return reinterpret_cast<uint8_t*>(columns[0].row(row / block)) + row % 16; };
-    const size_t positions = 2 * code_bytes(), rest = rows.size() % block == 0 ? 0 : block - rows.size() % block;
-    for (size_t i = 0; i < rows.size() + rest; ++i) {
+    const size_t positions = 2 * code_bytes();
+    for (size_t i = 0; i < rows.size(); ++i) {
         uint8_t* to = place(i);
-        const uint8_t* from = i < rows.size() ? place(rows[i]) : nullptr;
+        const uint8_t* from = place(rows[i]);
         for (size_t p = 0; p < positions; ++p) {
-            const unsigned nibble = from != nullptr ? from[16 * p] >> shift(rows[i]) & 15u : 0u;
+            const unsigned nibble = from[16 * p] >> shift(rows[i]) & 15u;
             to[16 * p] = uint8_t((to[16 * p] & (0xf0u >> shift(i))) | nibble << shift(i));
         }
     }
 }
 
 void Codes::release_spare() {
+    const std::vector<std::byte> zeros(block > 1 ? code_bytes() : 0);
+    for (size_t row = n; block > 1 && row % block != 0 && !is_view(); ++row) put(row, zeros.data());
     for (size_t c = 0; c < columns.size(); ++c) columns[c].release_beyond(entries(c, n));
 }
 

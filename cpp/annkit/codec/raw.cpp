@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "annkit/codec/raw_queries.h"
 #include "annkit/codec/tile_batch.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
@@ -107,6 +108,10 @@ RowScoring Raw::scoring(Metric metric, size_t dim) const {
                  .float_queries = !is_bytes(),
                  .in_place = element_ == simd::kF32 && dim * sizeof(float) % 1024 != 0};
     return s;
+}
+
+std::unique_ptr<TileQueries> Raw::tile_queries(const CodeUse& use, const Rows& queries) const {
+    return std::make_unique<RawQueries>(scoring(use.metric, queries.dim), queries);
 }
 
 std::unique_ptr<Scorer> Raw::scorer(Metric metric, const Codes& codes, size_t dim) const {

@@ -24,10 +24,13 @@ class Raw final : public Codec {
     bool accepts(Dtype input) const override;
     std::string_view expects() const override;
     Dtype decoded() const override;
+    bool scores_cosine() const override { return true; }
     bool supports(Metric metric) const override { return metric != Metric::hamming; }
     Codes make_codes(size_t dim, const CodeUse&) const override;
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
+    bool in_lists() const override { return !is_bytes(); }
+    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                               int threads) const override;

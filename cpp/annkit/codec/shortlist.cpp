@@ -24,15 +24,15 @@ Shortlist::Shortlist(const TopK& empty, size_t threads)
 
 bool Shortlist::narrow() {
     if (pending_.size() > k_) {
-        const auto nearer = [](const Hit& a, const Hit& b) { return a.score < b.score; };
+        const auto nearer = [](const Candidate& a, const Candidate& b) { return a.lower < b.lower; };
         const auto kth = pending_.begin() + ptrdiff_t(k_ - 1);
         std::nth_element(pending_.begin(), kth, pending_.end(), nearer);
         // k rows have scores up to here
-        const float upper = kth->score + width_;
+        const float upper = kth->lower + width_;
         if (part_ < k_) {
             const auto last = pending_.begin() + ptrdiff_t(part_ - 1);
             std::nth_element(pending_.begin(), last, kth, nearer);
-            share_ = std::min(share_, std::nextafter(last->score + width_, kInfinity));
+            share_ = std::min(share_, std::nextafter(last->lower + width_, kInfinity));
         }
         if (width_ == 0) {  // scores are exact
             limit_ = std::min(limit_, upper);
@@ -42,7 +42,7 @@ bool Shortlist::narrow() {
             bound_ = std::min(bound_, limit_);
         }
     }
-    std::erase_if(pending_, [this](const Hit& hit) { return hit.score > limit_; });
+    std::erase_if(pending_, [this](const Candidate& candidate) { return candidate.lower > limit_; });
     next_ = pending_.size() + step_;
     return pending_.size() > most_;
 }

@@ -23,14 +23,20 @@ class Shortlist {
         limit_ = limit < limit_ ? limit : limit_;
         bound_ = limit < bound_ ? limit : bound_;
     }
-    // lower <= the row's score <= lower + width.
+    // lower <= the row's score <= lower + width. place: whatever score needs to find the row.
     template <class Score>
-    void push(float lower, float width, uint32_t row, Score&& score) {
+    void push(float lower, float width, uint32_t row, uint32_t place, Score&& score) {
         width_ = width > width_ ? width : width_;
-        pending_.push_back({lower, row});
+        pending_.push_back({lower, row, place});
         if (pending_.size() >= next_ && narrow()) decide(score);
     }
-    // score(rows, n, out) gives canonical scores.
+    // A canonical score.
+    void push_exact(float score, uint32_t row) {
+        if (!(score <= top_.kth() && score <= limit_)) return;
+        top_.push(score, row);
+        take_bounds();
+    }
+    // score(rows, places, n, out) gives canonical scores, and may replace what stood for rows by their numbers.
     template <class Score>
     TopK& finish(Score&& score) {
         narrow();
@@ -43,21 +49,24 @@ class Shortlist {
     template <class Score>
     void decide(Score&& score) {
         constexpr size_t kBlock = 64;
-        uint32_t rows[kBlock];
+        uint32_t rows[kBlock], places[kBlock];
         float scores[kBlock];
         for (size_t first = 0; first < pending_.size(); first += kBlock) {
             const size_t n = pending_.size() - first < kBlock ? pending_.size() - first : kBlock;
-            for (size_t i = 0; i < n; ++i) rows[i] = pending_[first + i].row;
-            score(rows, n, scores);
+            for (size_t i = 0; i < n; ++i) rows[i] = pending_[first + i].row, places[i] = pending_[first + i].place;
+            score(rows, places, n, scores);
             for (size_t i = 0; i < n; ++i)
                 if (scores[i] <= top_.kth()) top_.push(scores[i], rows[i]);
         }
         pending_.clear();
         next_ = most_ + step_;  // bounds are sharp now: what comes will hardly be told apart without scores
         width_ = 0;
+        take_bounds();
+        if (part_ < k_) share_ = std::min(share_, top_.nth(part_));
+    }
+    void take_bounds() {
         bound_ = top_.bound() < bound_ ? top_.bound() : bound_;
         limit_ = top_.kth() < limit_ ? top_.kth() : limit_;
-        if (part_ < k_) share_ = std::min(share_, top_.nth(part_));
     }
 
     TopK top_;
@@ -67,7 +76,11 @@ class Shortlist {
     bool later_loses_;
     float share_ = std::numeric_limits<float>::infinity();
     float limit_, bound_, width_ = 0;  // limit_: for rows that are pending, bound_: for rows to come
-    std::vector<Hit> pending_;         // scores are lower bounds
+    struct Candidate {
+        float lower;
+        uint32_t row, place;
+    };
+    std::vector<Candidate> pending_;
 };
 
 }  // namespace annkit

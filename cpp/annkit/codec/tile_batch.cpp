@@ -113,7 +113,7 @@ class TileScan final : public BatchScan {
     TopK& result(size_t query) override {
         RowScorer own(b_.scoring_, b_.codes_);
         return lists_[query].finish(
-            [&](const uint32_t* rows, size_t n, float* out) { exact(own, query, rows, n, out); });
+            [&](const uint32_t* rows, const uint32_t*, size_t n, float* out) { exact(own, query, rows, n, out); });
     }
 
   private:
@@ -286,8 +286,10 @@ class TileScan final : public BatchScan {
         const float lower = terms.scale * (hit.score - margin) + terms.offset;
         if (!(lower <= lists_[query].limit())) return;  // it has moved since the kernel looked
         const float width = 2 * margin + (pass.widths != nullptr ? pass.widths[hit.row] : 0.0f);
-        lists_[query].push(lower, terms.scale * width, rows_[hit.row],
-                           [&](const uint32_t* rows, size_t n, float* out) { exact(scorer_, query, rows, n, out); });
+        lists_[query].push(lower, terms.scale * width, rows_[hit.row], 0,
+                           [&](const uint32_t* rows, const uint32_t*, size_t n, float* out) {
+                               exact(scorer_, query, rows, n, out);
+                           });
     }
 
     const TileBatch& b_;

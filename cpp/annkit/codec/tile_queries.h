@@ -7,19 +7,25 @@
 #include <vector>
 
 #include "annkit/codec/codes.h"
+#include "annkit/core/memory.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
+
+struct RowRange {
+    uint32_t first, last;
+};
 
 // All of Flat, or one list of IVF.
 struct Partition {
     const Codes* codes = nullptr;
     const float* centroid = nullptr;  // codes are those of row - centroid; null: of the row itself
+    float centroid_norm = 0;
     const Column* rows = nullptr;     // uint32_t a position: which row lies there; null: the position is the row
 };
 
 // How a tile's value v = mul[row] * (scale * dot + offset) + add[row] + error * err[row] becomes a score:
-//     base + v - rounding * |add[row]| <= score <= base + v - 2 * error * err[row] + width + rounding * |add[row]|
+//     base + v - rounding * |size[row]| <= score <= base + v - 2 * error * err[row] + width + rounding * |size[row]|
 // with error <= 0, err >= 0. Valid for one query and one partition.
 struct LaneTerms {
     float base = 0, scale = 1, offset = 0, error = 0, width = 0, rounding = 0;
@@ -31,13 +37,21 @@ struct TileRows {
     size_t stride;  // bytes; unused by blocks
     const float* mul;
     const float* add;
-    const float* err;  // or null
+    const float* err;   // or null
+    const float* size;  // what LaneTerms::rounding multiplies; or null, where that is 0
 };
 
 // A thread's memory for rows that have to be unpacked before a tile takes them.
-struct TileScratch {
-    std::vector<std::byte> bytes;
-    std::vector<float> mul, add;
+class TileScratch {
+  public:
+    std::byte* bytes() { return data_.get(); }
+    void reserve(size_t bytes) {
+        if (bytes > size_) data_ = allocate(bytes), size_ = bytes;
+    }
+
+  private:
+    Buffer data_;
+    size_t size_ = 0;
 };
 
 // A batch of queries, made ready once; the threads share it and it does not change.
@@ -45,7 +59,7 @@ class TileQueries {
   public:
     virtual ~TileQueries() = default;
     virtual size_t size() const = 0;
-    virtual const simd::TilePair& tiles() const = 0;
+    virtual const simd::TilePair& tiles() const = 0;  // without a run: no tile, every row gets its score
     virtual size_t tile_dim() const = 0;                    // as the tile counts it
     virtual const void* panel_row(size_t query) const = 0;  // what the tile's pack_queries takes
     // coarse: for partitions with a centroid c, the canonical score of the query and c: |q - c|^2 for l2, -q.c for ip.

@@ -16,6 +16,23 @@ class Monitor {
     std::chrono::steady_clock::time_point polled = std::chrono::steady_clock::now();
 };
 
+// A part of a long call: its progress fills the stretch from one share of the whole to another.
+class Phase final : public Monitor {
+  public:
+    Phase(Monitor* whole, double from, double to) : whole_(whole), from_(from), to_(to) {}
+    void poll() override { whole_->poll(); }
+    void progress(size_t done, size_t total) override {
+        constexpr double kParts = 1e6;
+        const double share = total == 0 ? 0 : double(done) / double(total);
+        whole_->progress(size_t(kParts * (from_ + (to_ - from_) * share)), size_t(kParts));
+    }
+    Monitor* monitor() { return whole_ != nullptr ? this : nullptr; }
+
+  private:
+    Monitor* whole_;
+    double from_, to_;
+};
+
 struct Call {
     int threads = 0;  // 0: the default
     Monitor* monitor = nullptr;

@@ -7,7 +7,9 @@
 #include "annkit/core/reader.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
+#include "annkit/index/answers.h"
 #include "annkit/index/exhaustive.h"
+#include "annkit/index/unit_rows.h"
 
 namespace annkit {
 namespace {
@@ -19,7 +21,8 @@ constexpr size_t kDeadShare = 4;
 
 }  // namespace
 
-Flat::Flat(const Codec& codec, Metric metric) : codec_(codec.clone()), metric_(metric) {
+Flat::Flat(const Codec& codec, Metric metric)
+    : codec_(codec.clone()), metric_(metric), unit_(metric == Metric::cosine && !codec.scores_cosine()) {
     check(codec_->supports(metric), "metric \"", name(metric), "\" does not go with codec ", codec_->repr(),
           metric == Metric::hamming ? ", expected Bits()" : ", expected metric \"hamming\"");
 }
@@ -37,13 +40,17 @@ size_t Flat::dim() const {
     std::shared_lock lock(mutex_);
     return dim_;
 }
-size_t Flat::nbytes() const {
+std::vector<MemoryEntry> Flat::memory() const {
     std::shared_lock lock(mutex_);
-    size_t mapped = 0;
-    if (codes_)
-        for (const Column& column : codes_->columns)
-            if (column.is_view()) mapped += codes_->n * column.row_bytes();
-    return (codes_ ? codes_->allocated() : 0) + mapped + members_.nbytes();
+    std::vector<MemoryEntry> entries;
+    if (codes_) {
+        entries.push_back({"codes", codes_->columns[0].allocated()});
+        size_t sides = 0;
+        for (size_t c = 1; c < codes_->columns.size(); ++c) sides += codes_->columns[c].allocated();
+        entries.push_back({"factors", sides});
+    }
+    entries.push_back({"ids", members_.nbytes()});
+    return entries;
 }
 
 Dtype Flat::query_type(Dtype given) const {
@@ -60,24 +67,47 @@ void Flat::encode(const Rows& rows, Codes& into, const Call& call) const {
     parallel_for((before + rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
         const size_t first = std::max(task * kBlock, before) - before;
         const size_t last = std::min((task + 1) * kBlock - before, rows.n);
-        codec_->encode(rows.slice(first, last - first), nullptr, into, into.n + first, first);
+        const InnerRows inner(rows.slice(first, last - first), unit_, "the array", first);
+        codec_->encode(inner.rows(), nullptr, into, into.n + first, first);
     });
     if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
 }
 
-void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
+void Flat::check_ready() const {
+    if (!codec_->is_fitted()) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
+}
+
+void Flat::fit(const Rows& rows, const Fit& fit) {
     std::unique_lock lock(mutex_);
+    check(dim_ == 0 || members_.rows() == 0 || !codec_->learns(), "the index holds ", members_.size(),
+          " rows, fit wants an empty one");
+    if (!codec_->learns()) return;
+    auto codec = codec_->clone();
+    const InnerRows inner(rows, unit_, "the array");
+    codec->fit(inner.rows(), fit);
+    codes_.reset();
+    dim_ = rows.dim;
+    codec_ = std::move(codec);
+}
+
+void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call, const std::function<void()>& last) {
+    std::unique_lock lock(mutex_);
+    check_ready();
     check(rows.dim > 0 && rows.dim <= kMaxDim, "the array has ", rows.dim, " columns, expected 1 to ", kMaxDim);
     check(dim_ == 0 || rows.dim == dim_, "the array has dimension ", rows.dim, ", the index has ", dim_);
     const std::vector<uint32_t> replaced = members_.check_new(ids, rows.n, replace);
     std::optional<Codes> fresh;
-    if (!codes_) fresh.emplace(codec_->make_codes(rows.dim, {metric_}));
+    if (!codes_) fresh.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
     Codes& codes = codes_ ? *codes_ : *fresh;
+    const size_t before = members_.rows();
+    const int64_t largest = members_.ids().largest();
     try {
         codes.reserve(codes.n + rows.n);
         encode(rows, codes, call);
         members_.append(ids, rows.n);
+        last();
     } catch (...) {
+        if (members_.rows() > before) members_.take_back(before, largest);
         codes.release_spare();
         throw;
     }
@@ -87,71 +117,86 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
     remove_rows(replaced);
 }
 
-void Flat::check_queries(const Rows& queries, const std::vector<Filter>& filters) const {
-    check(dim_ == 0 || queries.dim == dim_, "the query has dimension ", queries.dim, ", the index has ", dim_);
-    check(filters.size() <= 1 || filters.size() == queries.n, "got ", filters.size(), " filters for ", queries.n,
-          " queries, expected one filter, or one a query");
+void Flat::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
+    const FilterSets filters(request.filters, members_);
+    const InnerRows inner(queries, unit_, "the query");
+    ExhaustiveSearch{*codec_, inner_metric(), *codes_, dim_, empty, filters.sets()}.run(inner.rows(), request.call, take);
 }
 
-void Flat::run(const Rows& queries, const TopK& empty, const std::vector<Filter>& filters, const Call& call,
-               const std::function<void(size_t, std::span<const Hit>)>& take) const {
-    std::vector<Bitset> sets;
-    sets.reserve(filters.size());
-    std::vector<const Bitset*> allowed;
-    for (const Filter& filter : filters) {
-        sets.push_back(members_.allowed(filter));
-        allowed.push_back(&sets.back());
-    }
-    if (filters.empty() && members_.alive() != nullptr) allowed.push_back(members_.alive());
-    ExhaustiveSearch{*codec_, metric_, *codes_, dim_, empty, std::move(allowed)}.run(queries, call, take);
-}
-
-void Flat::search(const Rows& queries, size_t k, const std::vector<Filter>& filters, const Call& call,
-                  const Answer& out) const {
+void Flat::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
     std::shared_lock lock(mutex_);
-    check_queries(queries, filters);
+    check_ready();
+    check_queries(queries, dim_, request.filters);
     const auto write = [&](size_t query, std::span<const Hit> hits) {
-        const size_t at = query * k;
-        for (size_t i = 0; i < k; ++i) {
-            const bool found = i < hits.size();
-            out.ids[at + i] = found ? members_.id(hits[i].row) : -1;
-            if (out.counts)
-                out.counts[at + i] = found ? int32_t(hits[i].score) : INT32_MAX;
-            else
-                out.distances[at + i] = found ? distance_of(metric_, hits[i].score) : padding_of(metric_);
-        }
+        write_answer(out, query, k, hits, members_, metric_, unit_);
     };
     if (members_.size() == 0) {
         for (size_t query = 0; query < queries.n; ++query) write(query, {});
         return;
     }
-    run(queries, TopK(std::min(k, members_.size()), tie_order()), filters, call, write);
+    run(queries, TopK(std::min(k, members_.size()), tie_order()), request, write);
 }
 
-RangeAnswer Flat::range_search(const Rows& queries, float radius, const std::vector<Filter>& filters,
-                               const Call& call) const {
+RangeAnswer Flat::range_search(const Rows& queries, float radius, const Request& request) const {
     std::shared_lock lock(mutex_);
-    check_queries(queries, filters);
+    check_ready();
+    check_queries(queries, dim_, request.filters);
     std::vector<std::vector<Hit>> found(queries.n);
+    const float within = unit_ ? unit_score_within(radius) : score_within(metric_, radius);
     if (members_.size() > 0)
-        run(queries, TopK::within(score_within(metric_, radius), tie_order()), filters, call,
+        run(queries, TopK::within(within, tie_order()), request,
             [&](size_t query, std::span<const Hit> hits) { found[query].assign(hits.begin(), hits.end()); });
-    RangeAnswer answer;
-    answer.lims.push_back(0);
-    for (const auto& hits : found) answer.lims.push_back(answer.lims.back() + int64_t(hits.size()));
-    answer.distances.reserve(size_t(answer.lims.back()));
-    answer.ids.reserve(size_t(answer.lims.back()));
-    for (const auto& hits : found)
-        for (const Hit& hit : hits) {
-            answer.distances.push_back(distance_of(metric_, hit.score));
-            answer.ids.push_back(members_.id(hit.row));
+    return range_answer(found, members_, metric_, unit_);
+}
+
+void Flat::rescore(Scorer& scorer, std::span<const int64_t> ids, TopK& top) const {
+    std::vector<uint32_t> rows;
+    rows.reserve(ids.size());
+    for (int64_t id : ids)
+        if (const auto row = id < 0 ? std::nullopt : members_.find(id)) rows.push_back(*row);
+    std::vector<float> scores(rows.size());
+    scorer.gather(rows.data(), rows.size(), scores.data());
+    for (size_t i = 0; i < rows.size(); ++i)
+        if (scores[i] <= top.kth()) top.push(scores[i], rows[i]);
+}
+
+void Flat::rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, const Call& call,
+                   const Answer& out) const {
+    constexpr size_t kQueriesATask = 8;
+    std::shared_lock lock(mutex_);
+    const size_t each = ids.size() / queries.n;
+    const InnerRows inner(queries, unit_, "the query");
+    const int threads = threads_for(call, double(ids.size()) * double(queries.dim));
+    parallel_for((queries.n + kQueriesATask - 1) / kQueriesATask, threads, call, [&](size_t task, int) {
+        const auto scorer = codes_ ? codec_->scorer(inner_metric(), *codes_, dim_) : nullptr;
+        for (size_t i = task * kQueriesATask; i < std::min(queries.n, (task + 1) * kQueriesATask); ++i) {
+            TopK top(k, tie_order());
+            if (scorer) {
+                scorer->query(inner.rows().slice(i, 1));
+                rescore(*scorer, ids.subspan(i * each, each), top);
+            }
+            write_answer(out, i, k, top.sorted(), members_, metric_, unit_);
         }
-    return answer;
+    });
+}
+
+void Flat::rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const {
+    std::shared_lock lock(mutex_);
+    if (!codes_ || ids.empty()) return;
+    const InnerRows inner(query, unit_, "the query");
+    const auto scorer = codec_->scorer(inner_metric(), *codes_, dim_);
+    scorer->query(inner.rows());
+    TopK top = TopK::within(unit_ ? unit_score_within(radius) : score_within(metric_, radius), tie_order());
+    rescore(*scorer, ids, top);
+    for (const Hit& hit : top.sorted()) {
+        answer.distances.push_back(unit_ ? unit_distance(hit.score) : distance_of(metric_, hit.score));
+        answer.ids.push_back(members_.id(hit.row));
+    }
 }
 
 void Flat::remove(std::span<const int64_t> ids) {
     std::unique_lock lock(mutex_);
-    check(!codes_ || !codes_->columns[0].is_view(),
+    check(!codes_ || !codes_->is_view(),
           "the index is mapped read-only; load it with mmap=False to change it");
     remove_rows(members_.rows_of(ids));
 }
@@ -163,7 +208,7 @@ void Flat::remove_rows(std::span<const uint32_t> rows) {
 
 void Flat::compact() {
     std::unique_lock lock(mutex_);
-    check(!codes_ || !codes_->columns[0].is_view(),
+    check(!codes_ || !codes_->is_view(),
           "the index is mapped read-only; load it with mmap=False to change it");
     if (members_.removed() > 0) compact_rows();
 }
@@ -189,6 +234,12 @@ std::vector<int64_t> Flat::ids() const {
     return all;
 }
 
+Index::Held Flat::hold() const {
+    Held held;
+    held.emplace_back(mutex_);
+    return held;
+}
+
 void Flat::save(Writer& out) const {
     out.value("metric", name(metric_));
     out.value("dim", int64_t(dim_));
@@ -205,7 +256,13 @@ std::unique_ptr<Index> Flat::load(const Reader& in) {
     const size_t n = index->members_.rows();
     check<FormatError>(index->dim_ > 0 || n == 0, in.file(), ": ", n, " rows of dimension 0");
     if (index->dim_ == 0) return index;
-    index->codes_.emplace(codec->make_codes(index->dim_, {index->metric_}));
+    if (!codec->is_fitted()) {
+        check<FormatError>(n == 0, in.file(), ": ", n, " rows of a codec that has not been fitted");
+        return index;
+    }
+    check<FormatError>(codec->fitted_dim() == 0 || codec->fitted_dim() == index->dim_, in.file(),
+                       ": a codec of dimension ", codec->fitted_dim(), " in an index of ", index->dim_);
+    index->codes_.emplace(codec->make_codes(index->dim_, {index->inner_metric()}));
     index->codes_->load(in, n);
     return index;
 }

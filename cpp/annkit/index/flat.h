@@ -21,26 +21,37 @@ class Flat final : public Index {
 
     size_t size() const override;
     size_t dim() const override;
-    size_t nbytes() const override;
+    std::vector<MemoryEntry> memory() const override;
+    bool is_fitted() const override { return codec_->is_fitted(); }
+    void fit(const Rows& rows, const Fit& fit) override;
     Metric metric() const override { return metric_; }
     Dtype query_type(Dtype given) const override;
     Dtype decoded() const override { return codec_->decoded(); }
 
-    void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
-    void search(const Rows& queries, size_t k, const std::vector<Filter>& filters, const Call& call,
-                const Answer& out) const override;
-    RangeAnswer range_search(const Rows& queries, float radius, const std::vector<Filter>& filters,
-                             const Call& call) const override;
+    void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override {
+        add(rows, ids, replace, call, [] {});
+    }
+    // last: what has to succeed too, once all else has that may fail.
+    void add(const Rows& rows, const Ids& ids, bool replace, const Call& call, const std::function<void()>& last);
+    // The k best by their own scores of a number of ids a query; -1 and ids that are not here are passed over.
+    void rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, const Call& call, const Answer& out) const;
+    // Of one query, all of the ids within the radius, nearest first, behind what answer holds.
+    void rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const;
+    const Codec& codec() const { return *codec_; }
+    void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
+    RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
     void remove(std::span<const int64_t> ids) override;
     void compact() override;
     void reconstruct(std::span<const int64_t> ids, void* out) const override;
     std::vector<int64_t> ids() const override;
-    std::shared_lock<FairMutex> hold() const override { return std::shared_lock(mutex_); }
+    Held hold() const override;
 
   private:
-    void check_queries(const Rows& queries, const std::vector<Filter>& filters) const;
-    void run(const Rows& queries, const TopK& empty, const std::vector<Filter>& filters, const Call& call,
-             const std::function<void(size_t, std::span<const Hit>)>& take) const;
+    using Take = std::function<void(size_t, std::span<const Hit>)>;
+    void check_ready() const;
+    void rescore(Scorer& scorer, std::span<const int64_t> ids, TopK& top) const;
+    Metric inner_metric() const { return unit_ ? Metric::ip : metric_; }
+    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const;
     void encode(const Rows& rows, Codes& into, const Call& call) const;
     void remove_rows(std::span<const uint32_t> rows);
     void compact_rows();
@@ -48,6 +59,7 @@ class Flat final : public Index {
 
     std::unique_ptr<Codec> codec_;
     Metric metric_;
+    bool unit_;  // rows are scaled to length one and compared by inner product
     size_t dim_ = 0;
     std::optional<Codes> codes_;  // from the first rows on, when the dimension is known
     Members members_;

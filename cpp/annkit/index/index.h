@@ -25,22 +25,41 @@ struct RangeAnswer {  // hits of query i lie from lims[i] to lims[i + 1]
     std::vector<int64_t> ids;
 };
 
+// What a search may be told besides k; 0: the default. A wrapper hands on what its parts know.
+struct Settings {
+    size_t nprobe = 0;     // lists that a query visits, of IVF
+    double spread = 0;     // lists farther than this many times the nearest one's distance are left out, of IVF
+    double k_factor = 0;   // candidates a hit, of Refine
+};
+
+struct Request {
+    const std::vector<Filter>& filters;  // none, one for all queries, or one a query
+    Settings settings;
+    Call call;
+};
+
+struct MemoryEntry {
+    std::string name;
+    size_t bytes;
+};
+
 class Index : public Part {
   public:
+    virtual bool is_fitted() const = 0;  // also true where there is nothing to learn
+    virtual bool takes(std::string_view setting) const { return setting.empty(); }
     virtual size_t size() const = 0;
     virtual size_t dim() const = 0;  // 0 before the first rows
-    virtual size_t nbytes() const = 0;
+    virtual std::vector<MemoryEntry> memory() const = 0;  // where the bytes are
+    size_t nbytes() const;
     virtual Metric metric() const = 0;
     virtual std::string repr() const = 0;  // the Python constructor call
     virtual Dtype query_type(
         Dtype given) const = 0;  // bits where uint8 means packed bits; TypeError where it never fits
 
     virtual void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) = 0;
-    // filters: none, one for all queries, or one a query. k > 0; fewer than k hits are padded.
-    virtual void search(const Rows& queries, size_t k, const std::vector<Filter>& filters, const Call& call,
-                        const Answer& out) const = 0;
-    virtual RangeAnswer range_search(const Rows& queries, float radius, const std::vector<Filter>& filters,
-                                     const Call& call) const = 0;
+    // k > 0; fewer than k hits are padded.
+    virtual void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const = 0;
+    virtual RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const = 0;
     virtual void remove(std::span<const int64_t> ids) = 0;
     virtual void compact() = 0;
     virtual Dtype decoded() const = 0;
@@ -48,7 +67,9 @@ class Index : public Part {
                              void* out) const = 0;  // rows of dim() elements, in decoded()
     virtual std::vector<int64_t> ids() const = 0;   // in the order of rows
     // save() refers to the index's memory: changes wait as long as this is held.
-    virtual std::shared_lock<FairMutex> hold() const = 0;
+    using Held = std::vector<std::shared_lock<FairMutex>>;
+    virtual Held hold() const = 0;
+    std::unique_ptr<Index> clone() const;  // by what save() writes
 };
 
 }  // namespace annkit

@@ -46,6 +46,16 @@ void Members::append(const Ids& ids, size_t n) {
     }
 }
 
+void Members::take_back(size_t rows, int64_t largest) {
+    table_.truncate(rows, largest);
+    if (removed_ > 0) alive_.resize(rows, true);
+}
+
+std::optional<uint32_t> Members::find(int64_t id) const {
+    const auto row = table_.find(id);
+    return row && is_alive(*row) ? row : std::nullopt;
+}
+
 std::vector<uint32_t> Members::rows_of(std::span<const int64_t> ids) const {
     std::vector<uint32_t> rows;
     rows.reserve(ids.size());

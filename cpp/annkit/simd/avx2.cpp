@@ -1,6 +1,7 @@
 // AVX2 with FMA and F16C: 16 registers of 8 floats.
 #include <immintrin.h>
 
+#include "annkit/simd/affine_avx2.h"
 #include "annkit/simd/bytes_avx2.h"
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
@@ -53,6 +54,7 @@ struct F32x8 {
 void fill_avx2(Kernels& k) {
     fill_float_rows<F32x8>(k);
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
+    fill_affine(k);
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);

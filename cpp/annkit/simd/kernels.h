@@ -54,6 +54,7 @@ struct TileResult {
 };
 inline constexpr size_t kMinHits = 2048;
 inline constexpr size_t kMaxLanes = 64;
+inline constexpr size_t kMostTileRows = 4096;  // of codes, in one call
 inline constexpr size_t kBlockRows = 32;  // codes interleaved in a block
 
 struct Tile {
@@ -67,6 +68,7 @@ struct Tile {
 };
 struct TilePair {
     Tile wide, narrow;  // narrow: for what is left of a batch (lanes of narrow <= lanes of wide)
+    Tile single{};      // for one query or few; of tiles of codes only (no lanes: narrow does it)
 };
 
 // Lower bounds of the scores of rows kept as 8-bit codes x ~ offset + scale * code, |x - decoded| <= error.
@@ -105,6 +107,10 @@ struct Kernels {
     TilePair hamming_tiles;
 
     void (*sq8_lower)(const Sq8Query&, const uint8_t* codes, const Sq8Row* rows, size_t dim, size_t n, float* out);
+
+    // Scalar quantization: out = low + step * code; and code = (x - low) * inverse, rounded and clamped to [0, most].
+    void (*decode_u8)(const uint8_t* codes, const float* low, const float* step, size_t dim, float* out);
+    void (*encode_u8)(const float* x, const float* low, const float* inverse, float most, size_t dim, uint8_t* codes);
 
     // Tiles of codes, which lie as they are stored (pack_rows is null, rows_bytes and stride are not used).
     // byte_codes: rows of u8, padded with zeros to a multiple of 4 bytes, args.stride apart; queries (pack_queries) are

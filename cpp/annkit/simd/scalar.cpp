@@ -1,4 +1,5 @@
 // Plain C++, for any machine: what every level starts from, and what the tests compare the others with.
+#include "annkit/simd/affine_scalar.h"
 #include "annkit/simd/bytes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
@@ -62,6 +63,7 @@ struct F32x4 {  // four floats that the compiler keeps in a register of the plat
 void fill_scalar(Kernels& k) {
     fill_float_rows<F32x4>(k);
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
+    fill_affine(k);
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);

@@ -1,0 +1,30 @@
+// Queries against float rows in the lists of IVF. (Flat over raw rows has its own, TileBatch.)
+#pragma once
+
+#include <vector>
+
+#include "annkit/codec/row_scoring.h"
+
+namespace annkit {
+
+class RawQueries final : public TileQueries {
+  public:
+    RawQueries(const RowScoring& scoring, const Rows& queries);
+
+    size_t size() const override { return queries_.size(); }
+    const simd::TilePair& tiles() const override { return scoring_.tiles; }
+    size_t tile_dim() const override { return scoring_.dim; }
+    const void* panel_row(size_t query) const override { return queries_.row(query); }
+    LaneTerms terms(size_t query, const Partition& partition, float coarse) const override;
+    TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
+    void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
+               float* out) const override;
+
+  private:
+    RowScoring scoring_;
+    bool l2_;
+    PreparedQueries queries_;
+    std::vector<float> factors_, nothing_;
+};
+
+}  // namespace annkit

@@ -1,0 +1,216 @@
+#include "annkit/codec/scalar.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "annkit/codec/scalar_queries.h"
+#include "annkit/core/errors.h"
+#include "annkit/core/reader.h"
+#include "annkit/core/writer.h"
+
+namespace annkit {
+namespace {
+
+size_t padded(size_t dim) { return (dim + 3) / 4 * 4; }
+
+}  // namespace
+
+Scalar::Scalar(size_t bits, bool uniform, double outliers) : bits_(bits), uniform_(uniform), outliers_(outliers) {
+    check(bits == 8 || bits == 6 || bits == 4, "SQ has ", bits, " bits, expected 8, 6 or 4");
+    check(outliers >= 0 && outliers < 0.5, "SQ has a share of outliers of ", outliers, ", expected 0 to below 0.5");
+}
+
+std::string Scalar::repr() const {
+    std::string text = concat("SQ(bits=", bits_);
+    if (uniform_) text += ", uniform=True";
+    if (outliers_ > 0) {
+        char share[32];
+        std::snprintf(share, sizeof share, "%.12g", outliers_);
+        text += concat(", outliers=", share);
+    }
+    return text + ")";
+}
+
+// Ranges of a dimension come from all rows that are given; those of a share of outliers want them sorted, a dimension at
+// a time.
+void Scalar::fit(const Rows& rows, const Fit& fit) {
+    check(rows.n > 0, "SQ learns ranges from rows, got none");
+    const size_t dim = rows.dim, n = rows.n;
+    constexpr size_t kBlock = 256;
+    std::vector<float> low(dim, std::numeric_limits<float>::infinity()), high(dim, -low[0]), sorted;
+    std::vector<double> sum(dim);
+    const auto skip = size_t(outliers_ * double(n));
+    if (skip > 0) sorted.resize(n * dim);
+    for (size_t first = 0; first < n; first += kBlock) {
+        const FloatBlock block(rows.slice(first, std::min(kBlock, n - first)), "the array", first);
+        for (size_t i = 0; i < block.size(); ++i)
+            for (size_t j = 0; j < dim; ++j) {
+                const float x = block.row(i)[j];
+                low[j] = std::min(low[j], x);
+                high[j] = std::max(high[j], x);
+                sum[j] += x;
+                if (skip > 0) sorted[j * n + first + i] = x;
+            }
+        if (fit.call.monitor && first % 65536 == 0) fit.call.monitor->poll();
+    }
+    if (skip > 0)
+        parallel_for(dim, threads_for(fit.call, double(sorted.size()) * 10), fit.call, [&](size_t j, int) {
+            const auto begin = sorted.begin() + ptrdiff_t(j * n), end = begin + ptrdiff_t(n);
+            std::nth_element(begin, begin + ptrdiff_t(skip), end);
+            low[j] = begin[ptrdiff_t(skip)];
+            std::nth_element(begin, end - 1 - ptrdiff_t(skip), end);
+            high[j] = *(end - 1 - ptrdiff_t(skip));
+        });
+    if (uniform_) {
+        std::fill(low.begin(), low.end(), *std::min_element(low.begin(), low.end()));
+        std::fill(high.begin(), high.end(), *std::max_element(high.begin(), high.end()));
+    }
+    set_range(std::move(low), std::move(high));
+    center_.resize(dim);
+    for (size_t j = 0; j < dim; ++j) center_[j] = float(sum[j] / double(n));
+}
+
+// A dimension that is constant has a step of 0 and codes of 0.
+void Scalar::set_range(std::vector<float> low, std::vector<float> high) {
+    low_ = std::move(low);
+    step_.resize(low_.size());
+    inverse_.resize(low_.size());
+    for (size_t j = 0; j < low_.size(); ++j) {
+        step_[j] = high[j] / most() - low_[j] / most();
+        inverse_[j] = step_[j] > 0 ? 1 / step_[j] : 0.0f;
+        if (!std::isfinite(inverse_[j])) step_[j] = inverse_[j] = 0;
+    }
+}
+
+size_t Scalar::code_bytes() const {
+    const size_t dim = low_.size();
+    return bits_ == 8 ? padded(dim) : (dim * bits_ + 7) / 8;
+}
+
+Codes Scalar::make_codes(size_t, const CodeUse& use) const {
+    std::vector<size_t> sides(use.metric == Metric::ip ? 1 : 2, sizeof(float));
+    return Codes(code_bytes(), sides);
+}
+
+void Scalar::pack(const uint8_t* wide, std::byte* code) const {
+    const size_t dim = low_.size();
+    std::memset(code, 0, code_bytes());
+    if (bits_ == 8) {
+        std::memcpy(code, wide, dim);
+        return;
+    }
+    for (size_t j = 0; j < dim; ++j) {
+        const size_t bit = j * bits_;
+        const unsigned value = unsigned(wide[j]) << bit % 8;
+        code[bit / 8] |= std::byte(value);
+        if (value > 255) code[bit / 8 + 1] |= std::byte(value >> 8);
+    }
+}
+
+void Scalar::unpack(const std::byte* code, uint8_t* wide) const {
+    const size_t dim = low_.size();
+    const auto* from = reinterpret_cast<const uint8_t*>(code);
+    size_t j = 0;
+    if (bits_ == 4)
+        for (; j + 2 <= dim; j += 2, ++from) wide[j] = *from & 15, wide[j + 1] = *from >> 4;
+    if (bits_ == 6)
+        for (; j + 4 <= dim; j += 4, from += 3) {
+            const unsigned four = from[0] | unsigned(from[1]) << 8 | unsigned(from[2]) << 16;
+            for (size_t i = 0; i < 4; ++i) wide[j + i] = four >> 6 * i & 63;
+        }
+    for (unsigned bit = 0; j < dim && bits_ < 8; ++j, bit += unsigned(bits_)) {
+        const unsigned low = from[bit / 8], high = bit % 8 + bits_ > 8 ? from[bit / 8 + 1] : 0u;
+        wide[j] = uint8_t((low | high << 8) >> bit % 8 & ((1u << bits_) - 1));
+    }
+    if (bits_ == 8) std::memcpy(wide, from, dim), j = dim;
+    std::fill(wide + j, wide + padded(dim), uint8_t(0));
+}
+
+void Scalar::encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const {
+    const size_t dim = low_.size();
+    const simd::Kernels& k = simd::kernels();
+    const FloatBlock block(rows, "the array", row_offset);
+    std::vector<float> residual(dim), decoded(dim);
+    std::vector<uint8_t> wide(padded(dim));
+    for (size_t i = 0; i < rows.n; ++i) {
+        const float* x = block.row(i);
+        if (centroid != nullptr) {
+            std::transform(x, x + dim, centroid, residual.data(), std::minus<>());
+            x = residual.data();
+        }
+        k.encode_u8(x, low_.data(), inverse_.data(), most(), dim, wide.data());
+        pack(wide.data(), into.columns[0].row(first + i));
+        k.decode_u8(wide.data(), low_.data(), step_.data(), dim, decoded.data());
+        *into.columns[kReach].at<float>(first + i) = reach(wide.data());
+        if (into.columns.size() > kAdd)
+            *into.columns[kAdd].at<float>(first + i) = square(decoded.data(), centroid);
+    }
+}
+
+// Rounded up.
+float Scalar::reach(const uint8_t* wide) const {
+    const int all = (1 << bits_) - 1;
+    int64_t sum = 0;  // of squares of twice the distance to the middle
+    for (size_t j = 0; j < low_.size(); ++j) {
+        const int twice = 2 * int(wide[j]) - all;
+        sum += step_[j] > 0 ? twice * twice : 0;
+    }
+    return std::sqrt(float(sum)) / 2 * (1 + 4 * std::numeric_limits<float>::epsilon());
+}
+
+// |x - center|^2, or |x|^2 - |c|^2 of a residual's row x.
+float Scalar::square(const float* decoded, const float* centroid) const {
+    float sums[8] = {};
+    const size_t dim = low_.size();
+    const auto add = [&](size_t j) {
+        const float r = decoded[j], shifted = centroid != nullptr ? r + 2 * centroid[j] : r - center_[j];
+        sums[j % 8] += centroid != nullptr ? r * shifted : shifted * shifted;
+    };
+    for (size_t j = 0; j < dim; ++j) add(j);
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+void Scalar::decode(const Codes& codes, size_t row, size_t dim, void* out) const {
+    std::vector<uint8_t> wide(padded(dim));
+    unpack(codes.code(row), wide.data());
+    simd::kernels().decode_u8(wide.data(), low_.data(), step_.data(), dim, static_cast<float*>(out));
+}
+
+std::unique_ptr<TileQueries> Scalar::tile_queries(const CodeUse& use, const Rows& queries) const {
+    return std::make_unique<ScalarQueries>(*this, use, queries);
+}
+
+void Scalar::save(Writer& out) const {
+    out.value("bits", int64_t(bits_));
+    out.value("uniform", int64_t(uniform_));
+    out.value("outliers", outliers_);
+    out.array("low", low_);
+    out.array("step", step_);
+    out.array("center", center_);
+}
+
+std::unique_ptr<Codec> Scalar::load(const Reader& in) {
+    const double outliers = in.real("outliers");
+    const auto bits = size_t(in.integer("bits", 4, 8));
+    check<FormatError>(bits != 5 && bits != 7 && outliers >= 0 && outliers < 0.5, in.file(), ": SQ with ", bits,
+                       " bits and a share of outliers of ", outliers);
+    auto codec = std::make_unique<Scalar>(bits, in.integer("uniform", 0, 1) != 0, outliers);
+    const uint64_t dim = in.rows("low");
+    const auto read = [&](std::string_view name, std::vector<float>& into) {
+        const auto values = in.array<float>(name, dim);
+        for (float x : values) check<FormatError>(std::isfinite(x), in.file(), ": section ", name, " has ", x);
+        into.assign(values.begin(), values.end());
+    };
+    read("low", codec->low_);
+    read("step", codec->step_);
+    read("center", codec->center_);
+    for (float step : codec->step_) {
+        const float inverse = step > 0 ? 1 / step : 0.0f;
+        check<FormatError>(step >= 0 && std::isfinite(inverse), in.file(), ": SQ has a step of ", step);
+        codec->inverse_.push_back(inverse);
+    }
+    return codec;
+}
+
+}  // namespace annkit

@@ -1,0 +1,62 @@
+// SQ: each dimension in 8, 6 or 4 bits between a lowest and a highest value that are learned.
+#pragma once
+
+#include <vector>
+
+#include "annkit/codec/codec.h"
+
+namespace annkit {
+
+class Reader;
+
+class Scalar final : public Codec {
+  public:
+    // uniform: one range for all dimensions. outliers: the share of values below and above the range (0: min and max).
+    Scalar(size_t bits, bool uniform, double outliers);
+    static std::unique_ptr<Codec> load(const Reader& in);
+
+    std::string_view kind() const override { return "scalar"; }
+    void save(Writer& out) const override;
+    std::unique_ptr<Codec> clone() const override { return std::make_unique<Scalar>(*this); }
+    std::string repr() const override;
+    size_t bits() const { return bits_; }
+    bool uniform() const { return uniform_; }
+    double outliers() const { return outliers_; }
+
+    bool accepts(Dtype input) const override { return input != Dtype::bits; }
+    std::string_view expects() const override { return "float32, float64, float16, bfloat16, uint8 or int8"; }
+    Dtype decoded() const override { return Dtype::f32; }
+    bool supports(Metric metric) const override { return metric != Metric::hamming; }
+    bool learns() const override { return true; }
+    bool is_fitted() const override { return !low_.empty(); }
+    size_t fitted_dim() const override { return low_.size(); }
+    bool takes_residuals() const override { return true; }
+    bool prefers_residuals() const override { return bits_ < 8; }  // 8 bits tell rows apart as they are
+    void fit(const Rows& rows, const Fit& fit) override;
+    Codes make_codes(size_t dim, const CodeUse& use) const override;
+    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
+    void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
+    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries) const override;
+
+    // Side columns. Of a code u, whose row or residual is low + step * u: the norm of u - (2^bits - 1) / 2, and what the
+    // metric adds to the dot product.
+    static constexpr size_t kReach = 1, kAdd = 2;
+
+  private:
+    friend class ScalarQueries;
+    size_t code_bytes() const;
+    float most() const { return float((1u << bits_) - 1); }
+    void set_range(std::vector<float> low, std::vector<float> high);
+    float reach(const uint8_t* wide) const;
+    float square(const float* decoded, const float* centroid) const;
+    void pack(const uint8_t* wide, std::byte* code) const;
+    void unpack(const std::byte* code, uint8_t* wide) const;  // padded with zeros to a multiple of 4
+
+    size_t bits_;
+    bool uniform_;
+    double outliers_;
+    std::vector<float> low_, step_, inverse_;
+    std::vector<float> center_;  // the middle of the range, or the mean: what rows are taken from where they are not residuals
+};
+
+}  // namespace annkit

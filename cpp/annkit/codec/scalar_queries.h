@@ -1,0 +1,40 @@
+// Queries against codes of SQ: the query times the steps, in 8 bits, meets the codes in integers.
+#pragma once
+
+#include <vector>
+
+#include "annkit/codec/scalar.h"
+
+namespace annkit {
+
+class ScalarQueries final : public TileQueries {
+  public:
+    ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows& queries);
+
+    size_t size() const override { return queries_.size(); }
+    const simd::TilePair& tiles() const override { return simd::kernels().byte_codes; }
+    size_t tile_dim() const override { return codec_.low_.size(); }
+    const void* panel_row(size_t query) const override { return &codes_[query * tile_dim()]; }
+    LaneTerms terms(size_t query, const Partition& partition, float coarse) const override;
+    TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
+    void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
+               float* out) const override;
+
+  private:
+    struct Query {
+        float scale, offset, error;  // as in LaneTerms, before the metric's factor
+        float low;                   // its product with the lowest values
+        float norm2, norm;           // of the query, from center where the codes are of rows
+    };
+    Query round(const float* query, int8_t* codes) const;
+
+    const Scalar& codec_;
+    bool l2_, residual_;
+    FloatBlock queries_;
+    std::vector<Query> rounded_;
+    std::vector<int8_t> codes_;
+    std::vector<float> factors_, nothing_;  // of as many rows as a tile takes
+    float largest_norm_;          // that a decoded row, from center, or residual can have
+};
+
+}  // namespace annkit

@@ -1,0 +1,164 @@
+#include "annkit/codec/tile_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace annkit {
+namespace {
+
+// While a query has no bound, every row is a hit: so few at first.
+constexpr size_t kFirstRows = 64;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+const simd::Tile& tile_for(const simd::TilePair& tiles, size_t queries) {
+    if (queries <= tiles.single.lanes) return tiles.single;
+    return queries <= tiles.narrow.lanes ? tiles.narrow : tiles.wide;
+}
+
+// The largest |size|, for the margin of rounding.
+float largest(const float* add, size_t n) {
+    float most[4] = {};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (size_t j = 0; j < 4; ++j) most[j] = std::max(most[j], std::abs(add[i + j]));
+    for (; i < n; ++i) most[0] = std::max(most[0], std::abs(add[i]));
+    return std::max(std::max(most[0], most[1]), std::max(most[2], most[3]));
+}
+
+}  // namespace
+
+TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits, Allowed allowed, const TopK& empty,
+                       size_t threads)
+    : queries_(queries),
+      visits_(visits),
+      allowed_(allowed),
+      empty_(empty),
+      threads_(threads),
+      lists_(queries.size()),
+      hits_(simd::kMinHits) {}
+
+size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const {
+    const simd::TilePair& tiles = queries_.tiles();
+    const bool tiled = tiles.wide.run != nullptr;
+    panel.tile = tiled ? &tile_for(tiles, queries.size()) : nullptr;
+    panel.n = std::min(queries.size(), tiled ? panel.tile->lanes : simd::kMaxLanes);
+    const Partition& partition = *visits_[visits[0]].partition;
+    const void* rows[simd::kMaxLanes];
+    for (size_t i = 0; i < panel.n; ++i) {
+        panel.queries[i] = queries[i];
+        panel.visits[i] = visits[i];
+        if (!tiled) continue;
+        rows[i] = queries_.panel_row(queries[i]);
+        const LaneTerms terms = queries_.terms(queries[i], partition, visits_[visits[i]].coarse);
+        panel.terms[i] = terms;
+        panel.scales[i] = terms.scale;
+        panel.offsets[i] = terms.offset;
+        panel.errors[i] = terms.error;
+    }
+    if (!tiled) return panel.n;
+    for (size_t i = panel.n; i < panel.tile->lanes; ++i) panel.scales[i] = panel.offsets[i] = panel.errors[i] = 0;
+    const size_t bytes = panel.tile->panel_bytes(queries_.tile_dim());
+    if (bytes > panel.bytes) panel.data = allocate(bytes), panel.bytes = bytes;
+    panel.tile->pack_queries(rows, panel.n, queries_.tile_dim(), panel.data.get());
+    return panel.n;
+}
+
+void TileSearch::scan(const TilePanel& panel, RowRange range) {
+    const Partition& partition = *visits_[panel.visits[0]].partition;
+    for (size_t i = 0; i < panel.n; ++i) list(panel.queries[i]);
+    for (size_t first = range.first; first < range.last;) {
+        const size_t n = std::min<size_t>({simd::kMostTileRows, range.last - first, partition.codes->run(first)});
+        if (panel.tile != nullptr)
+            scan_rows(panel, partition, first, n);
+        else
+            score_rows(panel, partition, first, n);
+        first += n;
+    }
+}
+
+void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
+    const TileRows rows = queries_.rows(partition, first, n, scratch_);
+    const float most = rows.size != nullptr ? largest(rows.size, n) : 0.0f;
+    float bounds[simd::kMaxLanes], margins[simd::kMaxLanes];
+    std::fill(bounds, bounds + panel.tile->lanes, std::numeric_limits<float>::quiet_NaN());
+    for (size_t i = 0; i < panel.n; ++i) margins[i] = panel.terms[i].rounding * most;
+    simd::TileArgs args{panel.data.get(), rows.data, rows.stride, queries_.tile_dim(), n, 0, rows.mul, rows.add,
+                        bounds, hits_.data(), hits_.size(), panel.scales, panel.offsets, panel.errors, rows.err};
+    const size_t block = partition.codes->block;
+    bool moved = true;
+    while (args.first < n) {
+        bool bounded = true;
+        for (size_t i = 0; moved && i < panel.n; ++i) {
+            const float bound = list(panel.queries[i]).bound();
+            bounded = bounded && bound < kInfinity;
+            bounds[i] = bound < kInfinity ? bound - panel.terms[i].base + margins[i] : kInfinity;
+        }
+        const size_t step = bounded ? n : (std::max(args.first, kFirstRows) + block - 1) / block * block;
+        args.n = std::min(args.first + step, n);
+        const simd::TileResult done = panel.tile->run(args);
+        for (size_t i = 0; i < done.hits; ++i)
+            take(panel, partition, first, hits_[i], margins[hits_[i].lane], rows.err);
+        moved = done.hits > 0;
+        args.first = done.next;
+    }
+}
+
+void TileSearch::take(const TilePanel& panel, const Partition& partition, size_t first, const simd::TileHit& hit,
+                      float margin, const float* err) {
+    const LaneTerms& terms = panel.terms[hit.lane];
+    const uint32_t query = panel.queries[hit.lane];
+    const auto position = uint32_t(first + hit.row);
+    const float lower = terms.base + hit.score - margin;
+    Shortlist& list = *lists_[query];
+    if (!(lower <= list.limit())) return;  // it has moved since the tile looked
+    if (const Bitset* allowed = allowed_.of(query)) {
+        const uint32_t row = partition.rows != nullptr ? *partition.rows->at<uint32_t>(position) : position;
+        if (!allowed->test(row)) return;
+    }
+    const float width = terms.width + 2 * margin - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
+    list.push(lower, width, position, panel.visits[hit.lane],
+              [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
+}
+
+// Positions become rows.
+void TileSearch::score(size_t query, uint32_t* rows, const uint32_t* visits, size_t n, float* out) const {
+    for (size_t i = 0; i < n;) {
+        size_t same = 1;
+        while (i + same < n && visits[i + same] == visits[i]) ++same;
+        const Visit& visit = visits_[visits[i]];
+        queries_.score(query, *visit.partition, visit.coarse, rows + i, same, out + i);
+        if (const Column* numbers = visit.partition->rows)
+            for (size_t j = i; j < i + same; ++j) rows[j] = *numbers->at<uint32_t>(rows[j]);
+        i += same;
+    }
+}
+
+void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
+    constexpr size_t kBlock = 256;
+    uint32_t positions[kBlock];
+    float scores[kBlock];
+    for (size_t lane = 0; lane < panel.n; ++lane) {
+        const Bitset* allowed = allowed_.of(panel.queries[lane]);
+        Shortlist& list = *lists_[panel.queries[lane]];
+        for (size_t at = first; at < first + n;) {
+            size_t found = 0;
+            for (; found < kBlock && at < first + n; ++at) {
+                const uint32_t row = partition.rows != nullptr ? *partition.rows->at<uint32_t>(at) : uint32_t(at);
+                if (allowed == nullptr || allowed->test(row)) positions[found++] = uint32_t(at);
+            }
+            queries_.score(panel.queries[lane], partition, visits_[panel.visits[lane]].coarse, positions, found, scores);
+            for (size_t i = 0; i < found; ++i)
+                if (scores[i] <= list.bound())
+                    list.push_exact(scores[i], partition.rows != nullptr ? *partition.rows->at<uint32_t>(positions[i])
+                                                                         : positions[i]);
+        }
+    }
+}
+
+TopK& TileSearch::result(size_t query) {
+    return list(query).finish(
+        [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
+}
+
+}  // namespace annkit

@@ -1,0 +1,84 @@
+// The search of compact codes: panels of queries pass over the rows of a partition by tiles, which only filter; what they
+// report goes to the query's shortlist, and canonical scores decide. One a thread, for Flat and for lists alike.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "annkit/codec/shortlist.h"
+#include "annkit/codec/tile_queries.h"
+#include "annkit/core/bitset.h"
+#include "annkit/core/memory.h"
+
+namespace annkit {
+
+// A query's visit to a partition.
+struct Visit {
+    const Partition* partition;
+    float coarse;  // as in TileQueries::terms
+};
+
+// Queries packed for a tile, for one partition.
+struct TilePanel {
+    const simd::Tile* tile = nullptr;  // null: the codec has no tile, and every row gets its score
+    size_t n = 0;
+    uint32_t queries[simd::kMaxLanes], visits[simd::kMaxLanes];
+    LaneTerms terms[simd::kMaxLanes];
+    float scales[simd::kMaxLanes], offsets[simd::kMaxLanes], errors[simd::kMaxLanes];
+    Buffer data;
+    size_t bytes = 0;  // of data
+};
+
+// Which rows a search may find.
+struct Allowed {
+    std::span<const Bitset* const> sets;  // none for all, one for all queries, or one a query
+    const Bitset* of(size_t query) const { return sets.empty() ? nullptr : sets[sets.size() == 1 ? 0 : query]; }
+};
+
+class TileSearch {
+  public:
+    // visits: what the numbers in add() mean. All of it must outlive the search.
+    TileSearch(const TileQueries& queries, std::span<const Visit> visits, Allowed allowed, const TopK& empty,
+               size_t threads);
+
+    // Packs up to as many of the (query, visit) pairs as a panel takes; they visit the same partition. Returns how many.
+    size_t pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const;
+    // range.first is a multiple of the codes' block.
+    void scan(const TilePanel& panel, RowRange range);
+
+    // For all queries from now on; null: all rows.
+    void allow(const Bitset* set) {
+        only_ = set;
+        allowed_.sets = set != nullptr ? std::span<const Bitset* const>(&only_, 1) : std::span<const Bitset* const>();
+    }
+
+    void tighten(size_t query, float limit) { list(query).tighten(limit); }
+    float limit(size_t query) const { return lists_[query] ? lists_[query]->limit() : kNone; }
+    bool met(size_t query) const { return lists_[query].has_value(); }
+    TopK& result(size_t query);  // of different queries by several threads at once, if need be
+
+  private:
+    static constexpr float kNone = std::numeric_limits<float>::infinity();
+    Shortlist& list(size_t query) {
+        if (!lists_[query]) lists_[query].emplace(empty_, threads_);
+        return *lists_[query];
+    }
+    void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
+    void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
+    void take(const TilePanel& panel, const Partition& partition, size_t first, const simd::TileHit& hit, float margin,
+              const float* err);
+    void score(size_t query, uint32_t* rows, const uint32_t* visits, size_t n, float* out) const;
+
+    const TileQueries& queries_;
+    std::span<const Visit> visits_;
+    Allowed allowed_;
+    const Bitset* only_ = nullptr;
+    TopK empty_;
+    size_t threads_;
+    std::vector<std::optional<Shortlist>> lists_;
+    std::vector<simd::TileHit> hits_;
+    TileScratch scratch_;
+};
+
+}  // namespace annkit

@@ -1,0 +1,22 @@
+#include "annkit/index/index.h"
+
+#include "annkit/core/reader.h"
+#include "annkit/core/registry.h"
+#include "annkit/core/writer.h"
+
+namespace annkit {
+
+size_t Index::nbytes() const {
+    size_t total = 0;
+    for (const MemoryEntry& entry : memory()) total += entry.bytes;
+    return total;
+}
+
+std::unique_ptr<Index> Index::clone() const {
+    const Held held = hold();
+    Writer out(kind());
+    save(out);
+    return Registry<Index>::load_file(Reader::from_bytes(out.to_bytes()));
+}
+
+}  // namespace annkit

@@ -1,0 +1,289 @@
+#include "annkit/index/ivf.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+
+#include "annkit/codec/raw.h"
+#include "annkit/core/errors.h"
+#include "annkit/core/random.h"
+#include "annkit/core/reader.h"
+#include "annkit/core/registry.h"
+#include "annkit/core/writer.h"
+#include "annkit/index/answers.h"
+#include "annkit/index/ivf_search.h"
+#include "annkit/index/unit_rows.h"
+
+namespace annkit {
+namespace {
+
+constexpr size_t kMaxDim = size_t(1) << 24, kMaxLists = size_t(1) << 24;
+// Compaction when more than a quarter of the rows is dead: a removal then costs a few moved rows on average.
+constexpr size_t kDeadShare = 4;
+// The codec learns from so many residuals.
+constexpr size_t kCodecRows = 65536;
+constexpr size_t kRounds = 10;
+
+size_t default_nprobe(size_t lists) { return std::clamp<size_t>(lists / 64, 8, 64); }
+
+}  // namespace
+
+Ivf::Ivf(size_t lists, const Codec& codec, Metric metric, std::optional<bool> residual)
+    : n_lists_(lists),
+      codec_(codec.clone()),
+      metric_(metric),
+      use_{metric == Metric::cosine ? Metric::ip : metric, residual.value_or(codec.prefers_residuals())} {
+    check(lists >= 1 && lists <= kMaxLists, "IVF has ", lists, " lists, expected 1 to ", kMaxLists);
+    check(metric != Metric::hamming && codec.supports(metric), "metric \"", name(metric), "\" does not go with IVF over ",
+          codec.repr());
+    check(codec.in_lists(), "IVF does not take the codec ", codec.repr());
+    check(!use_.residual || codec.takes_residuals(), "residual=True does not go with ", codec.repr(),
+          ", which keeps rows as they are");
+}
+
+std::string Ivf::repr() const {
+    std::string text = concat("IVF(lists=", n_lists_, ", codec=", codec_->repr());
+    if (use_.residual != codec_->prefers_residuals()) text += use_.residual ? ", residual=True" : ", residual=False";
+    return text + concat(", metric=\"", name(metric_), "\")");
+}
+
+size_t Ivf::size() const {
+    std::shared_lock lock(mutex_);
+    return members_.size();
+}
+size_t Ivf::dim() const {
+    std::shared_lock lock(mutex_);
+    return dim_;
+}
+
+std::vector<MemoryEntry> Ivf::memory() const {
+    std::shared_lock lock(mutex_);
+    std::vector<MemoryEntry> entries;
+    if (lists_) lists_->memory(entries);
+    size_t coarse = centroids_.capacity() * sizeof(float);
+    if (nearest_) coarse += nearest_->nbytes();
+    if (coarse_) coarse += coarse_->nbytes();
+    entries.push_back({"centroids", coarse});
+    entries.push_back({"ids", members_.nbytes()});
+    return entries;
+}
+
+Dtype Ivf::query_type(Dtype given) const {
+    if (!codec_->accepts(given))
+        fail<TypeError>("the array has dtype ", annkit::name(given), ", ", repr(), " expects ", codec_->expects());
+    return given;
+}
+
+void Ivf::check_ready() const {
+    if (!lists_) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
+}
+
+void Ivf::set_up(size_t dim, std::vector<float> centroids) {
+    dim_ = dim;
+    centroids_ = std::move(centroids);
+    nearest_.emplace(std::span<const float>(centroids_), dim, unit());
+    coarse_.emplace(Raw("f32"), use_.metric == Metric::ip ? Metric::ip : Metric::l2);
+    coarse_->add(Rows::of(centroids_.data(), n_lists_, dim), {}, false, {});
+    lists_.emplace(*codec_, dim, use_, centroids_);
+}
+
+void Ivf::fit(const Rows& rows, const Fit& fit) {
+    std::unique_lock lock(mutex_);
+    check(members_.rows() == 0, "the index holds ", members_.size(), " rows, fit wants an empty one");
+    check(rows.dim > 0 && rows.dim <= kMaxDim, "the array has ", rows.dim, " columns, expected 1 to ", kMaxDim);
+    check(rows.n >= n_lists_, "IVF with ", n_lists_, " lists learns from at least as many rows, got ", rows.n);
+    Phase first(fit.call.monitor, 0, 0.8), rest(fit.call.monitor, 0.8, 1);
+    KMeansOptions options;
+    options.k = n_lists_;
+    options.rounds = kRounds;
+    options.spherical = unit();
+    const InnerRows inner(rows, unit(), "the array");
+    KMeansResult trained = kmeans(inner.rows(), options, {fit.seed, {fit.call.threads, first.monitor()}});
+    // What is learned takes the place of what was only when all of it is there.
+    std::unique_ptr<Codec> codec = codec_->clone();
+    const Fit last{fit.seed + 1, {fit.call.threads, rest.monitor()}};
+    const std::vector<float> sample = codec_sample(inner.rows(), trained.centroids, last);
+    codec->fit(Rows::of(sample.data(), sample.size() / rows.dim, rows.dim), last);
+    lists_.reset();
+    codec_ = std::move(codec);
+    set_up(rows.dim, std::move(trained.centroids));
+}
+
+// Rows, or what is left of them beyond their centroid.
+std::vector<float> Ivf::codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const {
+    if (!codec_->learns()) return {};
+    const size_t n = std::min(rows.n, kCodecRows);
+    std::vector<uint32_t> chosen(rows.n);
+    for (uint32_t i = 0; i < rows.n; ++i) chosen[i] = i;
+    Random random(fit.seed);
+    for (size_t i = 0; i < n && n < rows.n; ++i) std::swap(chosen[i], chosen[i + random.below(rows.n - i)]);
+    std::vector<float> sample(n * rows.dim);
+    for (size_t i = 0; i < n; ++i) {
+        const FloatBlock one(rows.slice(chosen[i], 1), "the array", chosen[i]);
+        std::memcpy(&sample[i * rows.dim], one.row(0), rows.dim * sizeof(float));
+    }
+    if (!use_.residual) return sample;
+    std::vector<uint32_t> nearest(n);
+    Nearest(centroids, rows.dim, unit()).find(Rows::of(sample.data(), n, rows.dim), nearest.data(), nullptr, fit.call);
+    for (size_t i = 0; i < n; ++i)
+        for (size_t j = 0; j < rows.dim; ++j) sample[i * rows.dim + j] -= centroids[nearest[i] * rows.dim + j];
+    return sample;
+}
+
+void Ivf::assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call) const {
+    constexpr size_t kBlock = 65536;
+    list_of.resize(rows.n);
+    for (size_t first = 0; first < rows.n; first += kBlock) {
+        const size_t n = std::min(kBlock, rows.n - first);
+        Phase phase(call.monitor, double(first) / double(rows.n), double(first + n) / double(rows.n));
+        const InnerRows inner(rows.slice(first, n), unit(), "the array", first);
+        nearest_->find(inner.rows(), &list_of[first], nullptr, {call.threads, phase.monitor()});
+    }
+}
+
+void Ivf::check_writable() const {
+    check(!lists_ || !lists_->is_view(), "the index is mapped read-only; load it with mmap=False to change it");
+}
+
+void Ivf::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
+    std::unique_lock lock(mutex_);
+    check_ready();
+    check_writable();
+    check(rows.dim == dim_, "the array has dimension ", rows.dim, ", the index has ", dim_);
+    const std::vector<uint32_t> replaced = members_.check_new(ids, rows.n, replace);
+    if (rows.n == 0) return;
+    Phase first(call.monitor, 0, 0.6), rest(call.monitor, 0.6, 1);
+    std::vector<uint32_t> list_of;
+    assign(rows, list_of, {call.threads, first.monitor()});
+    try {
+        lists_->encode(rows, list_of, uint32_t(members_.rows()), unit(), {call.threads, rest.monitor()});
+        if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
+        members_.append(ids, rows.n);
+    } catch (...) {
+        lists_->drop();
+        throw;
+    }
+    lists_->commit();
+    members_.remove(replaced);
+    if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
+}
+
+void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
+    const FilterSets filters(request.filters, members_);
+    const InnerRows inner(queries, unit(), "the query");
+    const size_t nprobe = request.settings.nprobe > 0 ? request.settings.nprobe : default_nprobe(n_lists_);
+    ListSearch{*codec_, use_, *coarse_, *lists_, empty, {filters.sets()}, std::min(nprobe, n_lists_),
+               request.settings.spread}
+        .run(inner.rows(), request.call, take);
+}
+
+void Ivf::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
+    std::shared_lock lock(mutex_);
+    check_ready();
+    check_queries(queries, dim_, request.filters);
+    check(request.settings.spread == 0 || metric_ != Metric::ip,
+          "spread compares distances, which metric \"ip\" does not have");
+    const auto write = [&](size_t query, std::span<const Hit> hits) {
+        write_answer(out, query, k, hits, members_, metric_, unit());
+    };
+    if (members_.size() == 0) {
+        for (size_t query = 0; query < queries.n; ++query) write(query, {});
+        return;
+    }
+    run(queries, TopK(std::min(k, members_.size()), tie_order()), request, write);
+}
+
+RangeAnswer Ivf::range_search(const Rows& queries, float radius, const Request& request) const {
+    std::shared_lock lock(mutex_);
+    check_ready();
+    check_queries(queries, dim_, request.filters);
+    std::vector<std::vector<Hit>> found(queries.n);
+    const float within = unit() ? unit_score_within(radius) : score_within(metric_, radius);
+    if (members_.size() > 0)
+        run(queries, TopK::within(within, tie_order()), request,
+            [&](size_t query, std::span<const Hit> hits) { found[query].assign(hits.begin(), hits.end()); });
+    return range_answer(found, members_, metric_, unit());
+}
+
+void Ivf::remove(std::span<const int64_t> ids) {
+    std::unique_lock lock(mutex_);
+    check_writable();
+    members_.remove(members_.rows_of(ids));
+    if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
+}
+
+void Ivf::compact() {
+    std::unique_lock lock(mutex_);
+    check_writable();
+    if (members_.removed() > 0) compact_rows();
+}
+
+void Ivf::compact_rows() {
+    const std::vector<uint32_t> live = members_.live_rows();
+    lists_->keep(live);
+    members_.keep(live);
+}
+
+void Ivf::reconstruct(std::span<const int64_t> ids, void* out) const {
+    std::shared_lock lock(mutex_);
+    const std::vector<uint32_t> rows = members_.rows_of(ids);
+    const std::vector<Lists::Place> places = lists_ ? lists_->places(rows) : std::vector<Lists::Place>();
+    auto* to = static_cast<std::byte*>(out);
+    const size_t bytes = dim_ * element_size(codec_->decoded());
+    for (size_t i = 0; i < rows.size(); ++i, to += bytes) {
+        const Partition& partition = lists_->partitions()[places[i].list];
+        codec_->decode(*partition.codes, places[i].position, dim_, to);
+        if (partition.centroid == nullptr) continue;
+        auto* x = reinterpret_cast<float*>(to);
+        for (size_t j = 0; j < dim_; ++j) x[j] += partition.centroid[j];
+    }
+}
+
+std::vector<int64_t> Ivf::ids() const {
+    std::shared_lock lock(mutex_);
+    std::vector<int64_t> all;
+    for (uint32_t row : members_.live_rows()) all.push_back(members_.id(row));
+    return all;
+}
+
+Index::Held Ivf::hold() const {
+    Held held;
+    held.emplace_back(mutex_);
+    return held;
+}
+
+void Ivf::save(Writer& out) const {
+    out.value("metric", name(metric_));
+    out.value("lists", int64_t(n_lists_));
+    out.value("residual", int64_t(use_.residual));
+    out.value("dim", int64_t(dim_));
+    out.part("codec", *codec_);
+    members_.save(out);
+    if (!lists_) return;
+    out.array("centroids", centroids_, dim_);
+    lists_->save(out);
+}
+
+std::unique_ptr<Index> Ivf::load(const Reader& in) {
+    const auto codec = Registry<Codec>::load(in.child("codec"));
+    const auto lists = size_t(in.integer("lists", 1, int64_t(kMaxLists)));
+    auto index = std::make_unique<Ivf>(lists, *codec, metric_from(in.text("metric", 16)),
+                                       in.integer("residual", 0, 1) != 0);
+    const auto dim = size_t(in.integer("dim", 0, kMaxDim));
+    Members::load(in, index->members_);
+    const size_t n = index->members_.rows();
+    check<FormatError>(dim > 0 || n == 0, in.file(), ": ", n, " rows of dimension 0");
+    if (dim == 0) return index;
+    check<FormatError>(codec->is_fitted() && (codec->fitted_dim() == 0 || codec->fitted_dim() == dim), in.file(),
+                       ": the codec does not fit rows of dimension ", dim);
+    const auto centroids = in.array<float>("centroids", lists, dim);
+    for (float x : centroids)
+        check<FormatError>(double(x) * x * double(dim) <= double(std::numeric_limits<float>::max()) / 4, in.file(),
+                           ": a centroid has the value ", double(x));
+    index->set_up(dim, {centroids.begin(), centroids.end()});
+    index->lists_->load(in, n);
+    return index;
+}
+
+}  // namespace annkit

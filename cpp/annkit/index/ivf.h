@@ -1,0 +1,70 @@
+// IVF: rows in lists, each around a centroid of k-means; a query looks at the lists nearest to it (Jegou, Douze, Schmid
+// 2011, section IV). Any codec, of rows or of what is left of them beyond their centroid.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "annkit/index/flat.h"
+#include "annkit/index/lists.h"
+#include "annkit/math/kmeans.h"
+
+namespace annkit {
+
+class Ivf final : public Index {
+  public:
+    // residual: none for the codec's own way.
+    Ivf(size_t lists, const Codec& codec, Metric metric, std::optional<bool> residual);
+    static std::unique_ptr<Index> load(const Reader& in);
+
+    std::string_view kind() const override { return "ivf"; }
+    void save(Writer& out) const override;
+    std::string repr() const override;
+    size_t lists() const { return n_lists_; }
+    bool residual() const { return use_.residual; }
+
+    bool is_fitted() const override { return lists_.has_value(); }
+    bool takes(std::string_view setting) const override { return setting == "nprobe" || setting == "spread"; }
+    void fit(const Rows& rows, const Fit& fit) override;
+    size_t size() const override;
+    size_t dim() const override;
+    std::vector<MemoryEntry> memory() const override;
+    Metric metric() const override { return metric_; }
+    Dtype query_type(Dtype given) const override;
+    Dtype decoded() const override { return codec_->decoded(); }
+
+    void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
+    void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
+    RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
+    void remove(std::span<const int64_t> ids) override;
+    void compact() override;
+    void reconstruct(std::span<const int64_t> ids, void* out) const override;
+    std::vector<int64_t> ids() const override;
+    Held hold() const override;
+
+  private:
+    using Take = std::function<void(size_t, std::span<const Hit>)>;
+    bool unit() const { return metric_ == Metric::cosine; }
+    void set_up(size_t dim, std::vector<float> centroids);
+    void check_ready() const;
+    std::vector<float> codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const;
+    void assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call) const;
+    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const;
+    void check_writable() const;
+    void compact_rows();
+    TieOrder tie_order() const { return {members_.ids().order().ids, false}; }
+
+    size_t n_lists_;
+    std::unique_ptr<Codec> codec_;
+    Metric metric_;
+    CodeUse use_;
+    size_t dim_ = 0;
+    std::vector<float> centroids_;
+    std::optional<Nearest> nearest_;    // where rows go
+    std::optional<Flat> coarse_;        // which lists a query visits
+    std::optional<Lists> lists_;        // once fitted
+    Members members_;
+    mutable FairMutex mutex_;
+};
+
+}  // namespace annkit

@@ -1,0 +1,115 @@
+#include "annkit/index/ivf_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace annkit {
+namespace {
+
+constexpr uint32_t kNoList = UINT32_MAX;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+}  // namespace
+
+struct ListSearch::Batch {
+    size_t n, nprobe;
+    std::unique_ptr<TileQueries> queries;
+    std::vector<uint32_t> list_of;  // of each query's visits, nearest first; kNoList where there is none
+    std::vector<Visit> visits;
+    std::vector<const Bitset*> allowed;
+    std::vector<float> limits;  // for each query a score that k rows found so far do not exceed
+    std::vector<std::unique_ptr<TileSearch>> workers;
+};
+
+void ListSearch::run(const Rows& queries, const Call& call, const Take& take) const {
+    constexpr size_t kQueries = 4096, kVisits = size_t(1) << 20;
+    const size_t block = std::clamp<size_t>(kVisits / nprobe, 64, kQueries);
+    for (size_t first = 0; first < queries.n; first += block)
+        run_block(queries.slice(first, std::min(block, queries.n - first)), first, call, take);
+}
+
+void ListSearch::find_lists(const Rows& queries, const Call& call, Batch& batch) const {
+    const size_t n = queries.n * nprobe;
+    std::vector<float> distances(n);
+    std::vector<int64_t> ids(n);
+    const std::vector<Filter> none;
+    coarse.search(queries, nprobe, {none, {}, call}, {distances.data(), nullptr, ids.data()});
+    batch.list_of.resize(n);
+    batch.visits.resize(n);
+    for (size_t i = 0; i < n; ++i) {
+        const float first = distances[i / nprobe * nprobe];
+        // Distances are squared; unit rows and centroids have 2 - 2 q.c.
+        const bool ip = use.metric == Metric::ip;
+        const double near = ip ? 2 - 2 * double(first) : first, here = ip ? 2 - 2 * double(distances[i]) : distances[i];
+        const bool left_out = spread > 0 && here > near * spread * spread;
+        batch.list_of[i] = left_out ? kNoList : uint32_t(ids[i]);
+        batch.visits[i] = {&lists.partitions()[size_t(ids[i])], ip ? 0.0f - distances[i] : distances[i]};
+    }
+}
+
+// All visits of these ranks, list by list.
+void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const Call& call) const {
+    std::vector<uint32_t> starts(lists.size() + 1);
+    const auto each = [&](auto&& body) {
+        for (size_t query = 0; query < batch.n; ++query)
+            for (size_t rank = first_rank; rank < last_rank; ++rank) {
+                const auto visit = uint32_t(query * nprobe + rank);
+                if (batch.list_of[visit] != kNoList) body(uint32_t(query), visit, batch.list_of[visit]);
+            }
+    };
+    each([&](uint32_t, uint32_t, uint32_t list) { ++starts[list + 1]; });
+    std::vector<uint32_t> busy;
+    double work = 0;
+    for (uint32_t list = 0; list < lists.size(); ++list) {
+        if (starts[list + 1] > 0 && lists.length(list) > 0) busy.push_back(list);
+        work += double(starts[list + 1]) * double(lists.length(list));
+        starts[list + 1] += starts[list];
+    }
+    std::vector<uint32_t> queries(starts.back()), visits(starts.back()), next(starts.begin(), starts.end() - 1);
+    each([&](uint32_t query, uint32_t visit, uint32_t list) {
+        queries[next[list]] = query;
+        visits[next[list]++] = visit;
+    });
+    const double bytes = double(lists.partitions()[0].codes->code_bytes());
+    const int threads = threads_for({int(batch.workers.size()), nullptr}, work * (bytes + 16) / 16);
+    parallel_for(busy.size(), threads, call, [&](size_t task, int thread) {
+        auto& worker = batch.workers[size_t(thread)];
+        if (!worker)
+            worker = std::make_unique<TileSearch>(*batch.queries, batch.visits, Allowed{batch.allowed}, empty,
+                                                  batch.workers.size());
+        const uint32_t list = busy[task];
+        const RowRange all{0, uint32_t(lists.length(list))};
+        TilePanel panel;
+        for (size_t at = starts[list]; at < starts[list + 1]; at += panel.n) {
+            const size_t count = starts[list + 1] - at;
+            worker->pack(std::span(queries).subspan(at, count), std::span(visits).subspan(at, count), panel);
+            for (size_t i = 0; i < panel.n; ++i) worker->tighten(panel.queries[i], batch.limits[panel.queries[i]]);
+            worker->scan(panel, all);
+        }
+    });
+}
+
+void ListSearch::run_block(const Rows& block, size_t first_query, const Call& call, const Take& take) const {
+    Batch batch{block.n, nprobe, codec.tile_queries(use, block), {}, {}, {}, {}, {}};
+    find_lists(block, call, batch);
+    batch.limits.assign(block.n, kInfinity);
+    for (size_t i = 0; i < block.n && allowed.sets.size() > 1; ++i) batch.allowed.push_back(allowed.of(first_query + i));
+    if (allowed.sets.size() == 1) batch.allowed.push_back(allowed.sets[0]);
+    batch.workers.resize(size_t(threads_for(call, 1e18)));
+    visit(batch, 0, 1, call);
+    if (nprobe > 1) {
+        for (const auto& worker : batch.workers)
+            for (size_t i = 0; worker && i < block.n; ++i) batch.limits[i] = std::min(batch.limits[i], worker->limit(i));
+        visit(batch, 1, nprobe, call);
+    }
+    const int threads = block.n >= 16 ? int(batch.workers.size()) : 1;
+    parallel_for(block.n, threads, call, [&](size_t query, int) {
+        TopK top = empty;
+        for (const auto& worker : batch.workers)
+            if (worker && worker->met(query)) top.merge(worker->result(query));
+        take(first_query + query, top.sorted());
+    });
+}
+
+}  // namespace annkit

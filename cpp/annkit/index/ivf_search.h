@@ -1,0 +1,35 @@
+// Searches of IVF: the queries of a batch are grouped by the lists they visit, so that a list is read once for all of
+// them. Each query's nearest list comes first: what it finds there bounds what the others have to report.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "annkit/codec/tile_search.h"
+#include "annkit/core/parallel.h"
+#include "annkit/index/flat.h"
+#include "annkit/index/lists.h"
+
+namespace annkit {
+
+struct ListSearch {
+    const Codec& codec;
+    CodeUse use;
+    const Flat& coarse;
+    const Lists& lists;
+    TopK empty;  // what each query collects into
+    Allowed allowed;
+    size_t nprobe;
+    double spread;  // 0: all nprobe lists; otherwise those within so many times the nearest one's distance
+
+    using Take = std::function<void(size_t query, std::span<const Hit> hits)>;
+    void run(const Rows& queries, const Call& call, const Take& take) const;
+
+  private:
+    struct Batch;
+    void run_block(const Rows& queries, size_t first_query, const Call& call, const Take& take) const;
+    void find_lists(const Rows& queries, const Call& call, Batch& batch) const;
+    void visit(Batch& batch, size_t first_rank, size_t last_rank, const Call& call) const;
+};
+
+}  // namespace annkit

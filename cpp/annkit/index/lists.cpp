@@ -1,0 +1,201 @@
+#include "annkit/index/lists.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "annkit/core/errors.h"
+#include "annkit/core/reader.h"
+#include "annkit/core/writer.h"
+#include "annkit/index/unit_rows.h"
+
+namespace annkit {
+
+Lists::Lists(const Codec& codec, size_t dim, const CodeUse& use, std::span<const float> centroids)
+    : codec_(codec), dim_(dim) {
+    const size_t n = centroids.size() / dim;
+    lists_.reserve(n);
+    for (size_t i = 0; i < n; ++i) {
+        Codes codes = codec.make_codes(dim, use);
+        const size_t slab_rows = codes.columns[0].slab_rows() * codes.block;
+        lists_.push_back({std::move(codes), Column(sizeof(uint32_t), slab_rows)});
+    }
+    for (size_t i = 0; i < n; ++i) {
+        const float* c = &centroids[i * dim];
+        double norm2 = 0;
+        for (size_t j = 0; j < dim; ++j) norm2 += double(c[j]) * c[j];
+        partitions_.push_back({&lists_[i].codes, use.residual ? c : nullptr,
+                               use.residual ? float(std::sqrt(norm2)) * 1.000001f : 0.0f, &lists_[i].rows});
+    }
+}
+
+void Lists::encode(const Rows& rows, std::span<const uint32_t> list_of, uint32_t first_row, bool unit,
+                   const Call& call) {
+    std::vector<size_t> starts(lists_.size() + 1);
+    for (uint32_t list : list_of) ++starts[list + 1];
+    for (size_t i = 0; i < lists_.size(); ++i) {
+        List& list = lists_[i];
+        list.coming = starts[i + 1];
+        starts[i + 1] += starts[i];
+        if (list.coming == 0) continue;
+        list.codes.reserve(list.codes.n + list.coming);
+        list.rows.reserve(list.codes.n + list.coming);
+    }
+    std::vector<uint32_t> order(rows.n);
+    std::vector<size_t> next(starts.begin(), starts.end() - 1);
+    for (uint32_t i = 0; i < rows.n; ++i) order[next[list_of[i]]++] = i;
+    constexpr size_t kRowsATask = 512;
+    std::vector<size_t> tasks{0};  // lists, together some hundred rows
+    for (size_t i = 0; i < lists_.size(); ++i)
+        if (starts[i + 1] - starts[tasks.back()] >= kRowsATask || i + 1 == lists_.size()) tasks.push_back(i + 1);
+    const double work = double(rows.n) * double(dim_) * 4;
+    parallel_for(tasks.size() - 1, threads_for(call, work), call, [&](size_t task, int) {
+        std::vector<float> scratch;
+        for (size_t i = tasks[task]; i < tasks[task + 1]; ++i)
+            encode_list(rows, std::span(order).subspan(starts[i], starts[i + 1] - starts[i]), i, first_row, unit,
+                        scratch);
+    });
+}
+
+void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_t number, uint32_t first_row, bool unit,
+                        std::vector<float>& scratch) {
+    constexpr size_t kBlock = 256;
+    List& list = lists_[number];
+    for (size_t at = 0; at < order.size(); at += kBlock) {
+        const size_t n = std::min(kBlock, order.size() - at), first = list.codes.n + at;
+        scratch.resize(n * dim_);
+        for (size_t i = 0; i < n; ++i) {
+            const InnerRows inner(rows.slice(order[at + i], 1), unit, "the array", order[at + i]);
+            const FloatBlock one(inner.rows(), "the array", order[at + i]);
+            std::memcpy(&scratch[i * dim_], one.row(0), dim_ * sizeof(float));
+            *list.rows.at<uint32_t>(first + i) = first_row + order[at + i];
+        }
+        codec_.encode(Rows::of(scratch.data(), n, dim_), partitions_[number].centroid, list.codes, first, order[at]);
+    }
+}
+
+void Lists::commit() {
+    for (List& list : lists_) list.codes.n += std::exchange(list.coming, 0);
+}
+
+void Lists::drop() {
+    for (List& list : lists_) {
+        if (std::exchange(list.coming, 0) == 0) continue;
+        list.codes.release_spare();
+        list.rows.release_beyond(list.codes.n);
+    }
+}
+
+void Lists::keep(const std::vector<uint32_t>& live) {
+    constexpr uint32_t kGone = UINT32_MAX;
+    std::vector<uint32_t> number(live.empty() ? 0 : live.back() + 1, kGone), positions;
+    for (uint32_t i = 0; i < live.size(); ++i) number[live[i]] = i;
+    for (List& list : lists_) {
+        positions.clear();
+        for (uint32_t i = 0; i < list.codes.n; ++i) {
+            const uint32_t row = *list.rows.at<uint32_t>(i);
+            if (row >= number.size() || number[row] == kGone) continue;
+            *list.rows.at<uint32_t>(positions.size()) = number[row];
+            positions.push_back(i);
+        }
+        list.codes.keep(positions);
+        list.rows.release_beyond(list.codes.n);
+    }
+}
+
+std::vector<Lists::Place> Lists::places(std::span<const uint32_t> rows) const {
+    if (rows.empty()) return {};
+    const uint32_t most = *std::max_element(rows.begin(), rows.end());
+    std::vector<uint32_t> wanted(size_t(most) + 1, UINT32_MAX);  // the first entry of rows that asks for a row
+    for (uint32_t i = uint32_t(rows.size()); i-- > 0;) wanted[rows[i]] = i;
+    std::vector<Place> out(rows.size());
+    for (uint32_t l = 0; l < lists_.size(); ++l)
+        for (uint32_t i = 0; i < lists_[l].codes.n; ++i) {
+            const uint32_t row = *lists_[l].rows.at<uint32_t>(i);
+            if (row <= most && wanted[row] != UINT32_MAX) out[wanted[row]] = {l, i};
+        }
+    for (size_t i = 0; i < rows.size(); ++i) out[i] = out[wanted[rows[i]]];
+    return out;
+}
+
+void Lists::memory(std::vector<MemoryEntry>& entries) const {
+    size_t codes = 0, factors = 0, rows = 0, tables = lists_.capacity() * sizeof(List);
+    const auto bytes = [&](const Column& column, size_t n) {
+        return column.is_view() ? n * column.row_bytes() : column.allocated();
+    };
+    for (const List& list : lists_) {
+        const size_t n = list.codes.n;
+        codes += bytes(list.codes.columns[0], (n + list.codes.block - 1) / list.codes.block);
+        for (size_t c = 1; c < list.codes.columns.size(); ++c) factors += bytes(list.codes.columns[c], n);
+        rows += bytes(list.rows, n);
+        tables += list.codes.columns.capacity() * sizeof(Column);
+    }
+    entries.push_back({"codes", codes});
+    entries.push_back({"factors", factors});
+    entries.push_back({"rows", rows});
+    entries.push_back({"lists", tables + partitions_.capacity() * sizeof(Partition)});
+}
+
+void Lists::save(Writer& out) const {
+    std::vector<uint32_t> lengths;
+    for (const List& list : lists_) lengths.push_back(uint32_t(list.codes.n));
+    out.array("lengths", std::move(lengths));
+    const auto gather = [&](std::string_view name, auto&& column_of, bool blocks) {
+        Writer::Pieces pieces;
+        for (const List& list : lists_) {
+            const size_t block = blocks ? list.codes.block : 1;
+            for (auto piece : column_of(list).pieces((list.codes.n + block - 1) / block)) pieces.push_back(piece);
+        }
+        out.bytes(name, SectionType::u8, column_of(lists_[0]).row_bytes(), std::move(pieces));
+    };
+    for (size_t c = 0; c < lists_[0].codes.columns.size(); ++c)
+        gather(concat("column", c), [c](const List& list) -> const Column& { return list.codes.columns[c]; }, c == 0);
+    gather("rows_of_lists", [](const List& list) -> const Column& { return list.rows; }, false);
+}
+
+// Each list takes its stretch of the sections.
+void Lists::load(const Reader& in, size_t rows) {
+    const auto lengths = in.array<uint32_t>("lengths", lists_.size());
+    size_t total = 0, blocks = 0;
+    for (uint32_t n : lengths) total += n, blocks += (n + lists_[0].codes.block - 1) / lists_[0].codes.block;
+    check<FormatError>(total == rows, in.file(), ": the lists hold ", total, " rows, expected ", rows);
+    view_ = in.is_mapped();
+    const auto spread = [&](std::string_view name, auto&& column_of, size_t entries, size_t block) {
+        const size_t row_bytes = column_of(lists_[0]).row_bytes();
+        check<FormatError>(in.rows(name) == entries, in.file(), ": section ", name, " has ", in.rows(name),
+                           " rows, expected ", entries);
+        const std::byte* mapped =
+            view_ ? reinterpret_cast<const std::byte*>(in.array<uint8_t>(name, entries, row_bytes).data()) : nullptr;
+        Reader::Pieces pieces;
+        for (size_t i = 0; i < lists_.size(); ++i) {
+            Column& column = column_of(lists_[i]);
+            const size_t n = (lengths[i] + block - 1) / block;
+            if (view_) {
+                column = Column::view(row_bytes, column.slab_rows(), {mapped, n * row_bytes}, in.storage());
+                mapped += n * row_bytes;
+                continue;
+            }
+            column.reserve(n);
+            for (size_t at = 0; at < n; at += column.run(at))
+                pieces.push_back({column.row(at), std::min(column.run(at), n - at) * row_bytes});
+        }
+        if (!view_) in.read_into(name, SectionType::u8, row_bytes, pieces);
+    };
+    for (size_t c = 0; c < lists_[0].codes.columns.size(); ++c)
+        spread(concat("column", c), [c](List& list) -> Column& { return list.codes.columns[c]; },
+               c == 0 ? blocks : rows, c == 0 ? lists_[0].codes.block : 1);
+    spread("rows_of_lists", [](List& list) -> Column& { return list.rows; }, rows, 1);
+    std::vector<bool> seen(rows);
+    for (size_t i = 0; i < lists_.size(); ++i) {
+        lists_[i].codes.n = lengths[i];
+        for (size_t at = 0; at < lengths[i]; ++at) {
+            const uint32_t row = *lists_[i].rows.at<uint32_t>(at);
+            check<FormatError>(row < rows && !seen[row], in.file(), ": row ", row, " of ", rows,
+                               " is out of range or in two lists");
+            seen[row] = true;
+        }
+    }
+}
+
+}  // namespace annkit

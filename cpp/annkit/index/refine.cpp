@@ -1,0 +1,141 @@
+#include "annkit/index/refine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <mutex>
+
+#include "annkit/core/errors.h"
+#include "annkit/core/reader.h"
+#include "annkit/core/registry.h"
+#include "annkit/core/writer.h"
+
+namespace annkit {
+
+Refine::Refine(std::unique_ptr<Index> base, std::unique_ptr<Flat> finer, double k_factor)
+    : base_(std::move(base)), finer_(std::move(finer)), k_factor_(k_factor) {
+    check(k_factor >= 1 && k_factor <= 1e6, "k_factor is ", k_factor, ", expected 1 to 1,000,000");
+}
+
+Refine::Refine(const Index& base, const Codec& codec, double k_factor)
+    : Refine(base.clone(), std::make_unique<Flat>(codec, base.metric()), k_factor) {
+    check(base.size() == 0, "the base holds ", base.size(), " rows, Refine wants an empty one: add rows to it itself");
+}
+
+std::string Refine::repr() const {
+    char factor[32];
+    std::snprintf(factor, sizeof factor, "%.12g", k_factor_);
+    return concat("Refine(", base_->repr(), ", codec=", finer_->codec().repr(), ", k_factor=", factor, ")");
+}
+
+std::vector<MemoryEntry> Refine::memory() const {
+    std::vector<MemoryEntry> entries = base_->memory();
+    for (MemoryEntry entry : finer_->memory()) {
+        entry.name.insert(0, "finer ");
+        entries.push_back(std::move(entry));
+    }
+    return entries;
+}
+
+Dtype Refine::query_type(Dtype given) const {
+    const Dtype type = base_->query_type(given);
+    check<TypeError>(finer_->query_type(given) == type, "the array has dtype ", annkit::name(given),
+                     ", which does not go with ", repr());
+    return type;
+}
+
+void Refine::fit(const Rows& rows, const Fit& fit) {
+    std::unique_lock lock(mutex_);
+    base_->fit(rows, fit);
+    finer_->fit(rows, fit);
+}
+
+// The base's turn comes when nothing else can fail any more.
+void Refine::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
+    std::unique_lock lock(mutex_);
+    if (!base_->is_fitted()) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
+    check(base_->dim() == 0 || rows.dim == base_->dim(), "the array has dimension ", rows.dim, ", the index has ",
+          base_->dim());
+    Phase first(call.monitor, 0, 0.2), rest(call.monitor, 0.2, 1);
+    finer_->add(rows, ids, replace, {call.threads, first.monitor()},
+                [&] { base_->add(rows, ids, replace, {call.threads, rest.monitor()}); });
+}
+
+void Refine::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
+    constexpr size_t kQueries = 1024;
+    std::shared_lock lock(mutex_);
+    const double factor = request.settings.k_factor > 0 ? request.settings.k_factor : k_factor_;
+    const double most = double(std::max<size_t>(base_->size(), 1));
+    const auto candidates = std::max<size_t>(size_t(std::min(std::ceil(double(k) * factor), most)), 1);
+    std::vector<float> distances(std::min(queries.n, kQueries) * candidates);
+    std::vector<int64_t> ids(distances.size());
+    for (size_t first = 0; first < queries.n; first += kQueries) {
+        const Rows block = queries.slice(first, std::min(kQueries, queries.n - first));
+        std::vector<Filter> filters(request.filters);
+        if (filters.size() > 1 && filters.size() == queries.n)
+            filters.assign(request.filters.begin() + ptrdiff_t(first), request.filters.begin() + ptrdiff_t(first + block.n));
+        base_->search(block, candidates, {filters, request.settings, request.call},
+                      {distances.data(), nullptr, ids.data()});
+        finer_->rescore(block, std::span(ids).first(block.n * candidates), k, request.call,
+                        {out.distances + first * k, nullptr, out.ids + first * k});
+    }
+}
+
+RangeAnswer Refine::range_search(const Rows& queries, float radius, const Request& request) const {
+    std::shared_lock lock(mutex_);
+    const RangeAnswer coarse = base_->range_search(queries, radius, request);
+    RangeAnswer answer{{0}, {}, {}};
+    for (size_t i = 0; i < queries.n; ++i) {
+        const auto first = size_t(coarse.lims[i]), last = size_t(coarse.lims[i + 1]);
+        const std::span found(coarse.ids.data() + first, last - first);
+        finer_->rescore_within(queries.slice(i, 1), found, radius, answer);
+        answer.lims.push_back(int64_t(answer.ids.size()));
+    }
+    return answer;
+}
+
+void Refine::remove(std::span<const int64_t> ids) {
+    std::unique_lock lock(mutex_);
+    base_->remove(ids);  // refuses what the other would
+    finer_->remove(ids);
+}
+
+void Refine::compact() {
+    std::unique_lock lock(mutex_);
+    base_->compact();
+    finer_->compact();
+}
+
+void Refine::reconstruct(std::span<const int64_t> ids, void* out) const {
+    std::shared_lock lock(mutex_);
+    finer_->reconstruct(ids, out);
+}
+
+Index::Held Refine::hold() const {
+    Held held;
+    held.emplace_back(mutex_);
+    for (Held part : {base_->hold(), finer_->hold()})
+        std::move(part.begin(), part.end(), std::back_inserter(held));
+    return held;
+}
+
+void Refine::save(Writer& out) const {
+    out.value("k_factor", k_factor_);
+    out.part("base", *base_);
+    out.part("finer", *finer_);
+}
+
+std::unique_ptr<Index> Refine::load(const Reader& in) {
+    auto base = Registry<Index>::load(in.child("base"));
+    const Reader finer = in.child("finer");
+    check<FormatError>(finer.kind() == "flat", in.file(), ": Refine holds ", finer.kind(), ", expected flat");
+    std::unique_ptr<Flat> flat(static_cast<Flat*>(Flat::load(finer).release()));
+    const double k_factor = in.real("k_factor");
+    check<FormatError>(k_factor >= 1 && k_factor <= 1e6, in.file(), ": k_factor is ", k_factor);
+    check<FormatError>(base->metric() == flat->metric() && base->size() == flat->size() &&
+                           (base->size() == 0 || base->dim() == flat->dim()),
+                       in.file(), ": the two parts of Refine do not hold the same rows");
+    return std::unique_ptr<Index>(new Refine(std::move(base), std::move(flat), k_factor));
+}
+
+}  // namespace annkit

@@ -1,0 +1,26 @@
+// Rows of length one, for cosine over codecs that know inner products only: the distance is then 1 + score.
+#pragma once
+
+#include <vector>
+
+#include "annkit/core/metric.h"
+#include "annkit/core/rows.h"
+
+namespace annkit {
+
+// Rows as the codecs of an index see them: scaled to length one for cosine (zeros stay), otherwise as they are.
+class InnerRows {
+  public:
+    InnerRows(const Rows& rows, bool unit, std::string_view what, size_t row_offset = 0);
+    const Rows& rows() const { return rows_; }
+
+  private:
+    std::vector<float> scaled_;
+    Rows rows_;
+};
+
+// The distance of a score of unit rows, and the other way round.
+inline float unit_distance(float score) { return std::clamp(1.0f + score, 0.0f, 2.0f); }
+inline float unit_score_within(float radius) { return radius >= 2 ? 3.0f : radius - 1.0f; }
+
+}  // namespace annkit
