@@ -36,8 +36,9 @@ std::string Scalar::repr() const {
 // a time.
 void Scalar::fit(const Rows& rows, const Fit& fit) {
     check(rows.n > 0, "SQ learns ranges from rows, got none");
+    constexpr size_t kBlock = 256, kMaxDim = 65536;  // sums of products fit 32 bits
     const size_t dim = rows.dim, n = rows.n;
-    constexpr size_t kBlock = 256;
+    check(dim <= kMaxDim, "SQ takes at most ", kMaxDim, " dimensions, got ", dim);
     std::vector<float> low(dim, std::numeric_limits<float>::infinity()), high(dim, -low[0]), sorted;
     std::vector<double> sum(dim);
     const auto skip = size_t(outliers_ * double(n));
@@ -197,6 +198,7 @@ std::unique_ptr<Codec> Scalar::load(const Reader& in) {
                        " bits and a share of outliers of ", outliers);
     auto codec = std::make_unique<Scalar>(bits, in.integer("uniform", 0, 1) != 0, outliers);
     const uint64_t dim = in.rows("low");
+    check<FormatError>(dim <= 65536, in.file(), ": SQ of ", dim, " dimensions");
     const auto read = [&](std::string_view name, std::vector<float>& into) {
         const auto values = in.array<float>(name, dim);
         for (float x : values) check<FormatError>(std::isfinite(x), in.file(), ": section ", name, " has ", x);

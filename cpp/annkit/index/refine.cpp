@@ -19,6 +19,7 @@ Refine::Refine(std::unique_ptr<Index> base, std::unique_ptr<Flat> finer, double 
 
 Refine::Refine(const Index& base, const Codec& codec, double k_factor)
     : Refine(base.clone(), std::make_unique<Flat>(codec, base.metric()), k_factor) {
+    check(base.metric() != Metric::hamming, "Refine does not take an index with metric \"hamming\"");
     check(base.size() == 0, "the base holds ", base.size(), " rows, Refine wants an empty one: add rows to it itself");
 }
 

@@ -3,6 +3,7 @@
 
 #include "annkit/simd/affine_avx2.h"
 #include "annkit/simd/bytes_avx2.h"
+#include "annkit/simd/codes_avx2.h"
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx2.h"
@@ -56,6 +57,7 @@ void fill_avx2(Kernels& k) {
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
     fill_affine(k);
     fill_bytes(k);
+    fill_codes(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

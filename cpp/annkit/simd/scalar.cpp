@@ -1,6 +1,7 @@
 // Plain C++, for any machine: what every level starts from, and what the tests compare the others with.
 #include "annkit/simd/affine_scalar.h"
 #include "annkit/simd/bytes_scalar.h"
+#include "annkit/simd/codes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_scalar.h"
@@ -65,6 +66,7 @@ void fill_scalar(Kernels& k) {
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
     fill_affine(k);
     fill_bytes(k);
+    fill_codes(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);
