@@ -6,6 +6,7 @@
 #include "annkit/codec/scalar.h"
 #include "annkit/index/flat.h"
 #include "annkit/index/ivf.h"
+#include "annkit/index/refine.h"
 #include "annkit/registry.h"
 
 namespace annkit {
@@ -17,6 +18,7 @@ void register_parts() {
     Registry<Codec>::add("scalar", Scalar::load);
     Registry<Index>::add("flat", Flat::load);
     Registry<Index>::add("ivf", Ivf::load);
+    Registry<Index>::add("refine", Refine::load);
 }
 
 }  // namespace annkit

@@ -73,6 +73,31 @@ Examples
 >>> index.search(x[:3], k=1, nprobe=4).ids.ravel()
 array([0, 1, 2]))doc";
 
+inline constexpr char kRefine[] =
+    R"doc(An index over coarse codes that finds candidates, and finer codes of the same rows that choose among them.
+
+Parameters
+----------
+base : Index
+    Finds candidates. It is copied, and holds no rows yet.
+codec : Codec, optional
+    The finer codes: ``Raw("f32")`` (the default), "f16", ``SQ(8)`` and so on.
+k_factor : float, default 4
+    How many candidates a hit the base is asked for; the setting ``k_factor`` of ``search`` takes its place.
+
+Notes
+-----
+``range_search`` gives those of the base's hits that are within the radius by the finer codes too. ``reconstruct`` gives
+the finer codes' rows. What may run beside what is as in the base.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).random((2000, 16), dtype=np.float32)
+>>> index = ak.Refine(ak.IVF(lists=20, codec=ak.SQ(4)), codec=ak.Raw("f16")).fit(x).add(x)
+>>> index.search(x[:3], k=1, nprobe=4, k_factor=8).ids.ravel()
+array([0, 1, 2]))doc";
+
 inline constexpr char kFit[] =
     R"doc(Learn what the parts of the index learn from data; nothing for codecs that learn nothing.
 

@@ -6,6 +6,7 @@
 #include "annkit/core/writer.h"
 #include "annkit/index/flat.h"
 #include "annkit/index/ivf.h"
+#include "annkit/index/refine.h"
 #include "arrays.h"
 #include "documents.h"
 #include "module.h"
@@ -242,9 +243,9 @@ void bind_indexes(py::module_& m) {
                  return py::make_tuple(py::module_::import("annkit._pickle").attr("index_from_bytes"),
                                        py::make_tuple(self.attr("to_bytes")()));
              })
-        .def("__copy__", [](const Index& self) { return from_bytes(to_bytes(self)); })
+        .def("__copy__", [](const Index& self) { return run([&] { return self.clone(); }); })
         .def(
-            "__deepcopy__", [](const Index& self, py::handle) { return from_bytes(to_bytes(self)); }, arg("memo"))
+            "__deepcopy__", [](const Index& self, py::handle) { return run([&] { return self.clone(); }); }, arg("memo"))
         .def_property_readonly(
             "dim", [](const Index& self) { return run([&] { return self.dim(); }); },
             "int: the dimension (of bits: how many bits), 0 before the first rows.")
@@ -267,6 +268,13 @@ void bind_indexes(py::module_& m) {
         .def(py::init(&make_ivf), py::kw_only(), arg("lists"), arg("codec") = none, arg("residual") = none,
              arg("metric") = "l2")
         .def_property_readonly("lists", &Ivf::lists, "int: how many lists there are.");
+
+    py::class_<Refine, Index>(m, "Refine", documents::kRefine)
+        .def(py::init([](const Index& base, const py::object& codec, double k_factor) {
+                 return std::make_unique<Refine>(base, codec_from(codec), k_factor);
+             }),
+             arg("base"), py::kw_only(), arg("codec") = none, arg("k_factor") = 4.0)
+        .def_property_readonly("k_factor", &Refine::k_factor, "float: candidates a hit, by default.");
 
     m.def("load", load, arg("file"), py::kw_only(), arg("mmap") = false, documents::kLoad);
 }

@@ -62,7 +62,6 @@ std::vector<MemoryEntry> Ivf::memory() const {
     std::vector<MemoryEntry> entries;
     if (lists_) lists_->memory(entries);
     size_t coarse = centroids_.capacity() * sizeof(float);
-    if (nearest_) coarse += nearest_->nbytes();
     if (coarse_) coarse += coarse_->nbytes();
     entries.push_back({"centroids", coarse});
     entries.push_back({"ids", members_.nbytes()});

@@ -115,8 +115,8 @@ void Refine::reconstruct(std::span<const int64_t> ids, void* out) const {
 Index::Held Refine::hold() const {
     Held held;
     held.emplace_back(mutex_);
-    for (Held part : {base_->hold(), finer_->hold()})
-        std::move(part.begin(), part.end(), std::back_inserter(held));
+    for (const Index* part : {static_cast<const Index*>(base_.get()), static_cast<const Index*>(finer_.get())})
+        for (auto& lock : part->hold()) held.push_back(std::move(lock));
     return held;
 }
 

@@ -1,0 +1,51 @@
+// Pipeline: transforms in front of an index.
+#pragma once
+
+#include "annkit/index/index.h"
+#include "annkit/transform/transform.h"
+
+namespace annkit {
+
+class Pipeline final : public Index {
+  public:
+    Pipeline(std::vector<std::unique_ptr<Transform>> transforms, std::unique_ptr<Index> index);
+    static std::unique_ptr<Index> load(const Reader& in);
+
+    std::string_view kind() const override { return "pipeline"; }
+    void save(Writer& out) const override;
+    std::string repr() const override;
+
+    bool is_fitted() const override;
+    bool takes(std::string_view setting) const override { return index_->takes(setting); }
+    // Fits the transforms that have not been, then the index; rows pass through them one after the other.
+    void fit(const Rows& rows, const Fit& fit) override;
+    size_t size() const override { return index_->size(); }
+    size_t dim() const override;
+    std::vector<MemoryEntry> memory() const override { return index_->memory(); }
+    Metric metric() const override { return index_->metric(); }
+    Dtype query_type(Dtype given) const override;
+    Dtype decoded() const override { return Dtype::f32; }
+
+    void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
+    void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
+    RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
+    void remove(std::span<const int64_t> ids) override { index_->remove(ids); }
+    void compact() override { index_->compact(); }
+    // What the index gives, taken back through the transforms.
+    void reconstruct(std::span<const int64_t> ids, void* out) const override;
+    std::vector<int64_t> ids() const override { return index_->ids(); }
+    Held hold() const override;
+
+  private:
+    void check_ready() const;
+    void check_dim(const Rows& rows, std::string_view what) const;
+    size_t dim_out() const;
+    std::vector<float> apply(const Rows& rows, const Call& call) const;
+
+    std::vector<std::unique_ptr<Transform>> transforms_;
+    std::unique_ptr<Index> index_;
+    size_t dim_ = 0;           // from fit on, or the first rows
+    mutable FairMutex mutex_;  // of the transforms and dim_
+};
+
+}  // namespace annkit
