@@ -69,6 +69,28 @@ struct TilePair {
     Tile wide, narrow;  // narrow: for what is left of a batch (lanes of narrow <= lanes of wide)
 };
 
+// The nearest of n rows for each lane of a panel. Rows may come in several calls, in rising order: best and nearest go
+// in and out, start best with infinity.
+struct NearestArgs {
+    const void* panel;
+    const void* rows;
+    size_t stride;  // bytes from one row to the next
+    size_t dim, n;
+    uint32_t first;    // the number of the first row
+    const float* mul;  // score = mul[row] * dot + add[row]; of floats mul is not used, score = dot + add[row]
+    const float* add;
+    float* best;        // one a lane: the smallest score so far,
+    uint32_t* nearest;  // and the lowest number among the rows that have it
+};
+// Of floats: rows as they lie; a score is one chain of fused multiply-adds from add[row] on through the dimensions in
+// order, whatever else is in the panel. Element j of the panel's lane i is panel[j * lanes + i], so groups of
+// dimensions of a panel are panels too.
+struct NearestTile {
+    size_t lanes;
+    void (*pack)(const float* rows, size_t apart, size_t n, size_t dim, float* panel);  // n <= lanes; zeros behind
+    void (*run)(const NearestArgs&);
+};
+
 // Lower bounds of the scores of rows kept as 8-bit codes x ~ offset + scale * code, |x - decoded| <= error.
 struct Sq8Row {
     float scale, offset, error, norm2;  // norm2 = |x|^2
@@ -109,12 +131,16 @@ struct Kernels {
     // Tiles of codes, which lie as they are stored (pack_rows is null, rows_bytes and stride are not used).
     // byte_codes: rows of u8, padded with zeros to a multiple of 4 bytes, args.stride apart; queries (pack_queries) are
     // dim int8 each; dot = sum of code * query, exact in int32. dim counts elements.
-    // nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim positions as queries (dim
-    // even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact below 2^16. A block is dim / 2
-    // times 32 bytes, two positions each; of those, byte i of the first (second) 16 holds the first (second) position's
-    // codes of rows i (low nibble) and i + 16 (high). args.first is a multiple of kBlockRows; a last block may hold
-    // fewer rows. mul and add may both be null there, meaning 1 and 0.
+    // nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim positions as queries
+    // (dim even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact below 2^16. A block
+    // is dim / 2 times 32 bytes, two positions each; of those, byte i of the first (second) 16 holds the first (second)
+    // position's codes of rows i (low nibble) and i + 16 (high). args.first is a multiple of kBlockRows; a last block
+    // may hold fewer rows. mul and add may both be null there, meaning 1 and 0.
     TilePair byte_codes, nibble_codes;
+
+    NearestTile nearest;
+    // Of bytes, on panels and packed rows of tiles[kI8].wide; null where floats are as fast.
+    void (*nearest_i8)(const NearestArgs&);
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);
