@@ -360,3 +360,45 @@ def test_rounding_to_bytes_misses_what_it_says(rng, level):
     codes, scale, *_ = kernels.to_i8(level, [1e-12] * 40, [0.0] * 40, 0.0)
     assert scale == 0
     assert not codes.any()
+
+
+def nearest_of(level, of_bytes, queries, rows, mul, add, split):
+    """Return the smallest score of each query and the first row that has it; None where the level lacks the kernel."""
+    best, at, _ = kernels.nearest(
+        level, of_bytes, as_bytes(queries), as_bytes(rows), rows.shape[1], list(mul), list(add), split, 1
+    )
+    return best, at
+
+
+@pytest.mark.parametrize("of_bytes", [False, True])
+def test_nearest_rows_of_integers_are_exact(rng, level, of_bytes):
+    """Few values, so that many rows tie: the lowest number wins, also across calls."""
+    dtype = np.int8 if of_bytes else np.float32
+    empty = np.zeros((1, 4), np.uint8)
+    lanes = kernels.nearest(level, of_bytes, empty, empty, 1, [1.0], [0.0], 0, 1)[2]
+    for dim in (1, 2, 3, 4, 7, 16, 33, 128, 200):
+        for n in (1, 2, 3, 5, 12, 13, 17, 40, 101):
+            queries, rows = rng.integers(-3, 4, (lanes - n % 5, dim)), rng.integers(-3, 4, (n, dim))
+            add, mul = (rows**2).sum(axis=1), rng.choice([1, 2, 4], n)
+            scores = add - 2 * mul * (queries @ rows.T)
+            scaled = rows if of_bytes else -2 * mul[:, None] * rows
+            best, at = nearest_of(level, of_bytes, queries.astype(dtype), scaled.astype(dtype), -2.0 * mul, add, n // 3)
+            if best is None:
+                pytest.skip("the level has no such kernel")
+            np.testing.assert_array_equal(at, scores.argmin(axis=1))
+            np.testing.assert_array_equal(best, scores.min(axis=1))
+
+
+def test_nearest_scores_are_one_chain_of_operations(rng, level):
+    """The same whatever the lane, the place of the row, and the split into calls."""
+    rows = rng.standard_normal((100, 37)).astype(np.float32)
+    add = rng.standard_normal(100).astype(np.float32)
+    query = rng.standard_normal((1, 37)).astype(np.float32)
+    best, at = nearest_of(level, False, query, rows, add, add, 0)
+    for lane, row, split in ((0, 0, 0), (3, 13, 40), (7, 99, 100)):
+        queries = rng.standard_normal((8, 37)).astype(np.float32)
+        queries[lane] = query
+        order = np.roll(np.arange(100), row - int(at[0]))
+        again, where = nearest_of(level, False, queries, rows[order], add, add[order], split)
+        assert again[lane] == best[0]
+        assert where[lane] == row

@@ -155,6 +155,41 @@ py::tuple code_tile(std::string_view level, std::string_view kind, std::string_v
     return py::make_tuple(to_array(scores), to_array(pairs), calls);
 }
 
+// The nearest row of each lane and its score, from two calls with the rows parted at split.
+py::tuple nearest(std::string_view level, bool bytes, const Bytes& queries, const Bytes& rows, size_t dim,
+                  std::vector<float> mul, std::vector<float> add, size_t split, size_t repeats) {
+    const Kernels& k = table(level);
+    if (bytes && k.nearest_i8 == nullptr) return py::make_tuple(py::none(), py::none(), k.nearest.lanes);
+    const Tile& t = k.tiles[kI8].wide;
+    const auto q = pointers(queries), r = pointers(rows);
+    const size_t lanes = bytes ? t.lanes : k.nearest.lanes;
+    check(q.size() <= lanes, "too many queries");
+    const Buffer panel = allocate(std::max(t.panel_bytes(dim), dim * lanes * 4)),
+                 packed = allocate(t.rows_bytes(dim, r.size()));
+    if (bytes) {
+        t.pack_queries(q.data(), q.size(), dim, panel.get());
+        t.pack_rows(r.data(), r.size(), dim, packed.get());
+    } else {
+        k.nearest.pack(reinterpret_cast<const float*>(queries.data()), dim, q.size(), dim,
+                       reinterpret_cast<float*>(panel.get()));
+    }
+    const auto* data = bytes ? packed.get() : reinterpret_cast<const std::byte*>(rows.data());
+    const size_t stride = bytes ? t.stride(dim) : dim * 4;
+    std::vector<float> best(lanes);
+    std::vector<uint32_t> at(lanes);
+    for (size_t i = 0; i < repeats; ++i) {
+        best.assign(lanes, std::numeric_limits<float>::infinity());
+        for (const auto [first, last] : {std::pair<size_t, size_t>{0, split}, {split, r.size()}}) {
+            const NearestArgs args{
+                panel.get(),        data + first * stride, stride,      dim,      last - first, uint32_t(first),
+                mul.data() + first, add.data() + first,    best.data(), at.data()};
+            (bytes ? k.nearest_i8 : k.nearest.run)(args);
+        }
+    }
+    best.resize(q.size()), at.resize(q.size());
+    return py::make_tuple(to_array(best), to_array(at), lanes);
+}
+
 py::array_t<float> hamming_scan(std::string_view level, const Bytes& query, const Bytes& codes) {
     py::array_t<float> out(codes.shape(0));
     table(level).hamming_scan(query.data(), codes.data(), size_t(codes.shape(1)), size_t(codes.shape(0)),
@@ -200,6 +235,9 @@ void bind_kernels(py::module_& m) {
         return chosen(code_tiles(table(level), kind), shape).lanes;
     });
     k.def("byte_query_levels", [](std::string_view level) { return table(level).byte_query_levels; });
+}
+
+    k.def("nearest", nearest);
     k.def("hamming_scan", hamming_scan);
     k.def("sq8_lower", sq8_lower);
     k.def("select", select);

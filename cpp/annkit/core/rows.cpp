@@ -27,10 +27,13 @@ Rows Rows::of(const float* data, size_t n, size_t dim) {
     return {reinterpret_cast<const std::byte*>(data), n, dim, Dtype::f32, ptrdiff_t(dim * 4), 4};
 }
 
+bool FloatBlock::in_place(const Rows& rows) {
+    return rows.dtype == Dtype::f32 && rows.packed() && rows.row_stride >= 0 && rows.row_stride % 4 == 0 &&
+           reinterpret_cast<uintptr_t>(rows.data) % 4 == 0;
+}
+
 FloatBlock::FloatBlock(const Rows& rows, std::string_view what, size_t row_offset) : norms_(rows.n) {
-    const bool in_place = rows.dtype == Dtype::f32 && rows.packed() && rows.row_stride >= 0 &&
-                          rows.row_stride % 4 == 0 && reinterpret_cast<uintptr_t>(rows.data) % 4 == 0;
-    if (in_place) {
+    if (in_place(rows)) {
         data_ = reinterpret_cast<const float*>(rows.data);
         stride_ = size_t(rows.row_stride) / 4;
     } else {

@@ -35,8 +35,10 @@ class FloatBlock {
   public:
     // Throws ValueError that names the first row with a NaN, an infinity, or a norm beyond float32.
     FloatBlock(const Rows& rows, std::string_view what, size_t row_offset = 0);
+    static bool in_place(const Rows& rows);  // such rows are read where they lie
     const float* row(size_t i) const { return data_ + i * stride_; }
     float norm2(size_t i) const { return norms_[i]; }
+    size_t stride() const { return stride_; }  // floats from one row to the next
     size_t size() const { return norms_.size(); }
 
   private:

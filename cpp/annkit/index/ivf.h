@@ -8,6 +8,7 @@
 #include "annkit/index/flat.h"
 #include "annkit/index/lists.h"
 #include "annkit/math/kmeans.h"
+#include "annkit/math/nearest.h"
 
 namespace annkit {
 

@@ -7,6 +7,7 @@
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx2.h"
+#include "annkit/simd/nearest_float.h"
 #include "annkit/simd/probes_avx2.h"
 
 namespace annkit::simd {
@@ -30,6 +31,10 @@ struct F32x8 {
     static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
     static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
     static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+    static Reg min(Reg a, Reg b) { return _mm256_min_ps(a, b); }
+    static Reg lt(Reg a, Reg b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+    static Reg select(Reg mask, Reg a, Reg b) { return _mm256_blendv_ps(b, a, mask); }
+    static Reg bits(uint32_t x) { return _mm256_castsi256_ps(_mm256_set1_epi32(int(x))); }
     static uint32_t le(Reg a, Reg b) { return uint32_t(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ))); }
 
     static void sum4(Reg a, Reg b, Reg c, Reg d, float* out) {
@@ -56,6 +61,7 @@ void fill_avx2(Kernels& k) {
     fill_float_rows<F32x8>(k);
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
     fill_affine(k);
+    fill_nearest<F32x8, 2, 6>(k);
     fill_bytes(k);
     fill_codes(k);
     fill_hamming(k);

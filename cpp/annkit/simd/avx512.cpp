@@ -9,6 +9,8 @@
 #include "annkit/simd/convert_avx512.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx512.h"
+#include "annkit/simd/nearest_avx512.h"
+#include "annkit/simd/nearest_float.h"
 #include "annkit/simd/probes_avx512.h"
 
 namespace annkit::simd {
@@ -27,7 +29,11 @@ struct F32x16 {
     static Reg load_part(const Bf16* p, size_t n) { return widen(_mm256_maskz_loadu_epi16(mask(n), p)); }
     static void store(float* p, Reg x) { _mm512_storeu_ps(p, x); }
     static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
+    static Reg min(Reg a, Reg b) { return _mm512_min_ps(a, b); }
     static uint32_t le(Reg a, Reg b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
+    static auto lt(Reg a, Reg b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+    static Reg select(__mmask16 mask, Reg a, Reg b) { return _mm512_mask_blend_ps(mask, b, a); }
+    static Reg bits(uint32_t x) { return _mm512_castsi512_ps(_mm512_set1_epi32(int(x))); }
 
   private:
     static __mmask16 mask(size_t n) { return __mmask16((1u << n) - 1); }
@@ -38,8 +44,10 @@ struct F32x16 {
 
 void fill_avx512(Kernels& k) {
     fill_float_tiles<F32x16, 2, 12, 1, 24>(k);
+    fill_nearest<F32x16, 2, 12>(k);
     fill_bytes(k);
     fill_codes(k);
+    fill_nearest_i8<F32x16>(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

@@ -131,23 +131,16 @@ struct FloatTile {
         }
     }
 
-    // R rows: R * kVecs sums stay in registers through the whole of dim.
+    // Adds to the sums of R rows, R * kVecs of them, which stay in registers through the whole of dim.
     template <size_t R>
-    static size_t block(const TileArgs& a, size_t row, TileHit* hits) {
+    [[gnu::always_inline]] static void accumulate(const char* rows, size_t stride, const float* panel, size_t dim,
+                                                  typename V::Reg (&sum)[R][kVecs]) {
         static_assert(R % 3 == 0 || R == 1);
-        const auto* base = static_cast<const char*>(a.rows) + row * a.stride;
-        const auto* panel = static_cast<const float*>(a.panel);
-        const size_t stride = a.stride;
         constexpr size_t kGroups =
-            R == 1 ? 1 : R / 3;  // a pointer for three rows: base, base + stride, base + 2 * stride
+            R == 1 ? 1 : R / 3;  // a pointer for three rows: rows, rows + stride, rows + 2 * stride
         const char* p[kGroups];
-        for (size_t g = 0; g < kGroups; ++g) p[g] = base + 3 * g * stride;
-        typename V::Reg sum[R][kVecs];
-#pragma GCC unroll 64
-        for (size_t r = 0; r < R; ++r)
-#pragma GCC unroll 8
-            for (size_t v = 0; v < kVecs; ++v) sum[r][v] = V::zero();
-        const size_t bytes = a.dim * sizeof(float);
+        for (size_t g = 0; g < kGroups; ++g) p[g] = rows + 3 * g * stride;
+        const size_t bytes = dim * sizeof(float);
         for (size_t j = 0; j < bytes; j += sizeof(float), panel += kLanes) {
             typename V::Reg q[kVecs];
 #pragma GCC unroll 8
@@ -159,6 +152,17 @@ struct FloatTile {
                 for (size_t v = 0; v < kVecs; ++v) sum[r][v] = V::fma(x, q[v], sum[r][v]);
             }
         }
+    }
+
+    template <size_t R>
+    static size_t block(const TileArgs& a, size_t row, TileHit* hits) {
+        typename V::Reg sum[R][kVecs];
+#pragma GCC unroll 64
+        for (size_t r = 0; r < R; ++r)
+#pragma GCC unroll 8
+            for (size_t v = 0; v < kVecs; ++v) sum[r][v] = V::zero();
+        accumulate<R>(static_cast<const char*>(a.rows) + row * a.stride, a.stride, static_cast<const float*>(a.panel),
+                      a.dim, sum);
         size_t found = 0;
 #pragma GCC unroll 64
         for (size_t r = 0; r < R; ++r) {

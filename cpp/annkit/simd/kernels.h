@@ -71,6 +71,28 @@ struct TilePair {
     Tile single = {};   // tiles of codes only: for a query or two (lanes of single <= lanes of narrow)
 };
 
+// The nearest of n rows for each lane of a panel. Rows may come in several calls, in rising order: best and nearest go
+// in and out, start best with infinity.
+struct NearestArgs {
+    const void* panel;
+    const void* rows;
+    size_t stride;  // bytes from one row to the next
+    size_t dim, n;
+    uint32_t first;    // the number of the first row
+    const float* mul;  // score = mul[row] * dot + add[row]; of floats mul is not used, score = dot + add[row]
+    const float* add;
+    float* best;        // one a lane: the smallest score so far,
+    uint32_t* nearest;  // and the lowest number among the rows that have it
+};
+// Of floats: rows as they lie; a score is one chain of fused multiply-adds from add[row] on through the dimensions in
+// order, whatever else is in the panel. Element j of the panel's lane i is panel[j * lanes + i], so groups of
+// dimensions of a panel are panels too.
+struct NearestTile {
+    size_t lanes;
+    void (*pack)(const float* rows, size_t apart, size_t n, size_t dim, float* panel);  // n <= lanes; zeros behind
+    void (*run)(const NearestArgs&);
+};
+
 // Lower bounds of the scores of rows kept as 8-bit codes x ~ offset + scale * code, |x - decoded| <= error.
 struct Sq8Row {
     float scale, offset, error, norm2;  // norm2 = |x|^2
@@ -125,6 +147,10 @@ struct Kernels {
     // meaning 1 and 0 (then err is null, too, and scales are positive): that is faster.
     TilePair byte_codes, nibble_codes;
     int byte_query_levels;
+
+    NearestTile nearest;
+    // Of bytes, on panels and packed rows of tiles[kI8].wide; null where floats are as fast.
+    void (*nearest_i8)(const NearestArgs&);
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);

@@ -5,6 +5,7 @@
 #include "annkit/simd/convert_neon.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_neon.h"
+#include "annkit/simd/nearest_float.h"
 #include "annkit/simd/probes_neon.h"
 
 namespace annkit::simd {
@@ -32,6 +33,10 @@ struct F32x4 {
     static Reg add(Reg a, Reg b) { return vaddq_f32(a, b); }
     static Reg sub(Reg a, Reg b) { return vsubq_f32(a, b); }
     static Reg fma(Reg a, Reg b, Reg c) { return vfmaq_f32(c, a, b); }
+    static Reg min(Reg a, Reg b) { return vminq_f32(a, b); }
+    static uint32x4_t lt(Reg a, Reg b) { return vcltq_f32(a, b); }
+    static Reg select(uint32x4_t mask, Reg a, Reg b) { return vbslq_f32(mask, a, b); }
+    static Reg bits(uint32_t x) { return vreinterpretq_f32_u32(vdupq_n_u32(x)); }
     static uint32_t le(Reg a, Reg b) {
         const uint32x4_t weights = {1, 2, 4, 8};
         return vaddvq_u32(vandq_u32(vcleq_f32(a, b), weights));
@@ -46,6 +51,7 @@ struct F32x4 {
 void fill_neon(Kernels& k) {
     fill_float_rows<F32x4>(k);
     fill_float_tiles<F32x4, 2, 9, 1, 12>(k);
+    fill_nearest<F32x4, 2, 9>(k);
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);

@@ -5,6 +5,7 @@
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_scalar.h"
+#include "annkit/simd/nearest_float.h"
 #include "annkit/simd/probes_scalar.h"
 
 namespace annkit::simd {
@@ -39,6 +40,17 @@ struct F32x4 {  // four floats that the compiler keeps in a register of the plat
     static Reg fma(Reg a, Reg b, Reg c) {
         return each([&](size_t i) { return a.v[i] * b.v[i] + c.v[i]; });
     }
+    static Reg min(Reg a, Reg b) {
+        return each([&](size_t i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+    }
+    struct Mask {
+        bool v[4];
+    };
+    static Mask lt(Reg a, Reg b) { return {{a.v[0] < b.v[0], a.v[1] < b.v[1], a.v[2] < b.v[2], a.v[3] < b.v[3]}}; }
+    static Reg select(Mask mask, Reg a, Reg b) {
+        return each([&](size_t i) { return mask.v[i] ? a.v[i] : b.v[i]; });
+    }
+    static Reg bits(uint32_t x) { return set1(__builtin_bit_cast(float, x)); }
     static uint32_t le(Reg a, Reg b) {
         uint32_t mask = 0;
         for (uint32_t i = 0; i < 4; ++i) mask |= uint32_t(a.v[i] <= b.v[i]) << i;
@@ -65,6 +77,7 @@ void fill_scalar(Kernels& k) {
     fill_float_rows<F32x4>(k);
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
     fill_affine(k);
+    fill_nearest<F32x4, 2, 3>(k);
     fill_bytes(k);
     fill_codes(k);
     fill_hamming(k);

@@ -1,0 +1,149 @@
+#include "annkit/math/kmeans.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "annkit/core/errors.h"
+#include "annkit/math/byte_assigner.h"
+#include "annkit/math/cells.h"
+#include "annkit/math/kmeans_start.h"
+
+namespace annkit {
+namespace {
+
+// Many runs of parallel_for as one: each is a share of a round.
+class RoundsMonitor final : public Monitor {
+  public:
+    RoundsMonitor(Monitor* outer, size_t rounds) : outer_(outer), rounds_(rounds) {}
+    void share(double from, double to) { from_ = from, to_ = to; }
+    void poll() override { outer_->poll(); }
+    void progress(size_t done, size_t total) override {
+        constexpr double kParts = 1e6;
+        const double at = from_ + (to_ - from_) * double(done) / double(total);
+        outer_->progress(size_t(at / double(rounds_) * kParts), size_t(kParts));
+    }
+
+  private:
+    Monitor* outer_;
+    size_t rounds_;
+    double from_ = 0, to_ = 0;
+};
+
+class Lloyd {
+  public:
+    Lloyd(const TrainingRows& rows, const KMeansOptions& options, uint64_t seed, std::vector<float> start)
+        : rows_(rows),
+          options_(options),
+          random_(seed),
+          centroids_(std::move(start)),
+          assigned_(rows.size(), UINT32_MAX),
+          before_(rows.size()) {}
+
+    // Returns how many rows changed their centroid.
+    size_t assign(const Call& call) {
+        std::swap(before_, assigned_);
+        if (objective_.empty() && ByteAssigner::pays(rows_, options_.k)) bytes_.emplace(rows_, call);
+        if (bytes_ && bytes_->lost() > kMostLost * cost_) bytes_.reset();
+        if (bytes_)
+            bytes_->assign(centroids_, penalty_, assigned_.data(), call);
+        else
+            assign_floats(call);
+        size_t changed = 0;
+        for (size_t i = 0; i < assigned_.size(); ++i) changed += assigned_[i] != before_[i];
+        return changed;
+    }
+
+    // Returns how many empty cells were filled.
+    size_t update(const Call& call) {
+        Cells cells(rows_, assigned_, options_.k);
+        cells.update(centroids_, options_.spherical, call);
+        objective_.push_back(options_.spherical ? -cells.product() : cells.cost());
+        cost_ = cells.cost();
+        if (options_.balance > 0) penalise(cells);
+        return cells.fill_empty(centroids_, options_.spherical, random_);
+    }
+
+    KMeansResult result() && { return {std::move(centroids_), std::move(objective_), rows_.size()}; }
+
+  private:
+    // Rows rounded to bytes will do as long as rounding moves them little, seen from their centroids: by 1 % of the
+    // squared distances.
+    static constexpr double kMostLost = 0.01;
+
+    void assign_floats(const Call& call) {
+        std::vector<float> penalty = penalty_;
+        if (options_.spherical)  // inner products count half of what squared distances do
+            for (float& one : penalty) one /= 2;
+        const Nearest nearest(centroids_, rows_.dim(), options_.spherical, penalty);
+        constexpr size_t kBlock = Nearest::kBlock;
+        const double work = double(rows_.size()) * double(centroids_.size());
+        parallel_for((rows_.size() + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
+            const size_t first = task * kBlock;
+            nearest.find_block(rows_.row(first), rows_.stride(), std::min(kBlock, rows_.size() - first),
+                               &assigned_[first]);
+        });
+    }
+
+    // A centroid's score grows by balance times the mean cost of a row, times how crowded its cell is. Crowding is
+    // averaged over the rounds, each weighing half of the one after it: otherwise rows would leave a crowded cell all
+    // at once and come back all at once.
+    void penalise(const Cells& cells) {
+        const double mean_count = double(rows_.size()) / double(options_.k);
+        const double unit = options_.balance * cost_ / double(rows_.size());
+        const bool first = penalty_.empty();
+        crowding_.resize(options_.k), penalty_.resize(options_.k);
+        for (size_t c = 0; c < options_.k; ++c) {
+            const double now = double(cells.count(c)) / mean_count;
+            crowding_[c] = first ? now : (crowding_[c] + now) / 2;
+            penalty_[c] = float(unit * crowding_[c]);
+        }
+    }
+
+    const TrainingRows& rows_;
+    const KMeansOptions& options_;
+    Random random_;
+    std::vector<float> centroids_, penalty_;
+    std::vector<uint32_t> assigned_, before_;
+    std::vector<double> objective_, crowding_;
+    std::optional<ByteAssigner> bytes_;
+    double cost_ = std::numeric_limits<double>::infinity();
+};
+
+void check_options(const Rows& rows, const KMeansOptions& options) {
+    check(options.k > 0, "k is 0, expected at least 1");
+    check(options.rounds > 0, "rounds is 0, expected at least 1");
+    check(rows.n >= options.k, "got ", rows.n, " rows, expected at least as many as centroids, ", options.k);
+    check(std::isfinite(options.balance) && options.balance >= 0, "balance is ", options.balance,
+          ", expected a number from 0 on");
+    check(rows.dim > 0 && rows.dim <= (size_t(1) << 24), "the array has ", rows.dim, " columns, expected 1 to 2^24");
+}
+
+}  // namespace
+
+KMeansResult kmeans(const Rows& rows, const KMeansOptions& options, const Fit& fit) {
+    check_options(rows, options);
+    RoundsMonitor monitor(fit.call.monitor, options.rounds);
+    const Call call{fit.call.threads, fit.call.monitor == nullptr ? nullptr : &monitor};
+    Random seeds(fit.seed);
+    const TrainingRows training(rows, options.sample * options.k, {seeds.next(), call});
+    std::vector<float> start = options.plus_plus
+                                   ? plus_plus_start(training, options.k, options.spherical, {seeds.next(), call})
+                                   : random_start(training, options.k, seeds.next());
+    for (size_t c = 0; options.spherical && c < options.k; ++c)
+        normalise_row(std::span(start).subspan(c * rows.dim, rows.dim));
+    Lloyd lloyd(training, options, seeds.next(), std::move(start));
+    size_t filled = 0;
+    for (size_t round = 0; round < options.rounds; ++round) {
+        monitor.share(double(round), double(round) + 0.9);
+        const size_t changed = lloyd.assign(call);
+        if (changed == 0 && filled == 0 && options.balance == 0) break;
+        monitor.share(double(round) + 0.9, double(round) + 1);
+        filled = lloyd.update(call);
+    }
+    if (fit.call.monitor) fit.call.monitor->progress(1, 1);
+    return std::move(lloyd).result();
+}
+
+}  // namespace annkit

@@ -1,0 +1,72 @@
+#include "annkit/math/nearest.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "annkit/core/errors.h"
+#include "annkit/simd/kernels.h"
+
+namespace annkit {
+namespace {
+
+// Centroids that stay in the second cache, beside the panels that pass over them.
+constexpr size_t kTileBytes = size_t(256) << 10;
+// Every kernel's block of rows divides this.
+constexpr size_t kStep = 36;
+
+}  // namespace
+
+Nearest::Nearest(std::span<const float> centroids, size_t dim, bool ip, std::span<const float> penalty)
+    : centroids_(centroids.begin(), centroids.end()), dim_(dim), ip_(ip) {
+    check(dim > 0 && !centroids.empty() && centroids.size() % dim == 0, "got ", centroids.size(),
+          " numbers, expected centroids of ", dim);
+    const size_t n = centroids.size() / dim;
+    check(n < UINT32_MAX, "got ", n, " centroids, expected fewer than 2^32 - 1");
+    const simd::Kernels& k = simd::kernels();
+    stride_ = k.tiles[simd::kF32].wide.stride(dim);
+    rows_ = allocate(n * stride_);
+    add_.assign(n, 0);
+    for (size_t i = 0; i < n; ++i) {
+        auto* row = reinterpret_cast<float*>(rows_.get() + i * stride_);
+        for (size_t j = 0; j < dim; ++j) row[j] = centroid(i)[j] * (ip ? -1.0f : -2.0f);
+        const void* self = centroid(i);
+        if (!ip) k.ip[simd::kF32](self, &self, dim, 1, &add_[i]);
+        add_[i] = 0.0f - add_[i] + (penalty.empty() ? 0.0f : penalty[i]);
+    }
+}
+
+void Nearest::find(const Rows& rows, uint32_t* nearest, float* scores, const Call& call) const {
+    check(rows.dim == dim_, "the array has dimension ", rows.dim, ", the centroids have ", dim_);
+    const double work = double(rows.n) * double(size()) * double(dim_);
+    const auto score = (ip_ ? simd::kernels().ip : simd::kernels().l2)[simd::kF32];
+    parallel_for((rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
+        const size_t first = task * kBlock, n = std::min(kBlock, rows.n - first);
+        const FloatBlock block(rows.slice(first, n), "the array", first);
+        find_block(block.row(0), block.stride(), n, nearest + first);
+        for (size_t i = 0; scores != nullptr && i < n; ++i) {
+            const void* c = centroid(nearest[first + i]);
+            score(block.row(i), &c, dim_, 1, &scores[first + i]);
+        }
+    });
+}
+
+void Nearest::find_block(const float* rows, size_t apart, size_t n, uint32_t* nearest) const {
+    const simd::NearestTile& tile = simd::kernels().nearest;
+    const size_t panels = (n + tile.lanes - 1) / tile.lanes, panel_floats = tile.lanes * dim_;
+    const Buffer packed = allocate(panels * panel_floats * sizeof(float));
+    auto* panel = reinterpret_cast<float*>(packed.get());
+    std::vector<float> best(panels * tile.lanes, std::numeric_limits<float>::infinity());
+    std::vector<uint32_t> at(panels * tile.lanes, 0);
+    for (size_t p = 0; p < panels; ++p)
+        tile.pack(rows + p * tile.lanes * apart, apart, std::min(tile.lanes, n - p * tile.lanes), dim_,
+                  panel + p * panel_floats);
+    const size_t tile_rows = std::max<size_t>(kTileBytes / stride_ / kStep, 1) * kStep;
+    for (size_t first = 0; first < size(); first += tile_rows)
+        for (size_t p = 0; p < panels; ++p)
+            tile.run({panel + p * panel_floats, rows_.get() + first * stride_, stride_, dim_,
+                      std::min(tile_rows, size() - first), uint32_t(first), nullptr, &add_[first],
+                      &best[p * tile.lanes], &at[p * tile.lanes]});
+    std::copy_n(at.data(), n, nearest);
+}
+
+}  // namespace annkit

@@ -1,0 +1,52 @@
+#include "annkit/math/training_rows.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "annkit/core/errors.h"
+#include "annkit/core/random.h"
+
+namespace annkit {
+
+std::vector<uint64_t> stratified(size_t n, size_t m, uint64_t seed) {
+    Random random(seed);
+    std::vector<uint64_t> out(m);
+    const uint64_t whole = n / m, rest = n % m;
+    for (uint64_t i = 0; i < m; ++i) {
+        const uint64_t first = i * whole + std::min(i, rest), size = whole + (i < rest);
+        out[i] = first + random.below(size);
+    }
+    return out;
+}
+
+TrainingRows::TrainingRows(const Rows& rows, size_t most, const Fit& fit) : dim_(rows.dim), stride_(rows.dim) {
+    constexpr size_t kBlock = 256;
+    const bool sampled = most > 0 && most < rows.n;
+    const size_t n = sampled ? most : rows.n;
+    check(n < UINT32_MAX, "got ", n, " rows to train on, expected fewer than 2^32 - 1");
+    norms_.resize(n);
+    if (!sampled && FloatBlock::in_place(rows)) {
+        data_ = reinterpret_cast<const float*>(rows.data);
+        stride_ = size_t(rows.row_stride) / sizeof(float);
+    } else {
+        copy_ = allocate(n * dim_ * sizeof(float));
+        data_ = reinterpret_cast<const float*>(copy_.get());
+    }
+    const std::vector<uint64_t> chosen = sampled ? stratified(rows.n, n, fit.seed) : std::vector<uint64_t>();
+    const int threads = threads_for(fit.call, 2 * double(n) * double(dim_));
+    parallel_for((n + kBlock - 1) / kBlock, threads, fit.call, [&](size_t task, int) {
+        const size_t first = task * kBlock, last = std::min(first + kBlock, n);
+        if (!sampled) return read(rows, first, first, last - first);
+        for (size_t i = first; i < last; ++i) read(rows, i, chosen[i], 1);
+    });
+}
+
+void TrainingRows::read(const Rows& rows, size_t to, size_t from, size_t n) {
+    const FloatBlock block(rows.slice(from, n), "the array", from);
+    for (size_t i = 0; i < n; ++i) {
+        norms_[to + i] = block.norm2(i);
+        if (copy_) std::memcpy(copy_.get() + (to + i) * dim_ * sizeof(float), block.row(i), dim_ * sizeof(float));
+    }
+}
+
+}  // namespace annkit
