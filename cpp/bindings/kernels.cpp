@@ -235,8 +235,6 @@ void bind_kernels(py::module_& m) {
         return chosen(code_tiles(table(level), kind), shape).lanes;
     });
     k.def("byte_query_levels", [](std::string_view level) { return table(level).byte_query_levels; });
-}
-
     k.def("nearest", nearest);
     k.def("hamming_scan", hamming_scan);
     k.def("sq8_lower", sq8_lower);

@@ -39,7 +39,7 @@ class Pipeline final : public Index {
   private:
     void check_ready() const;
     void check_dim(const Rows& rows, std::string_view what) const;
-    size_t dim_out() const;
+    size_t dim_out(size_t dim) const;
     std::vector<float> apply(const Rows& rows, const Call& call) const;
 
     std::vector<std::unique_ptr<Transform>> transforms_;
