@@ -67,20 +67,28 @@ void Scalar::fit(const Rows& rows, const Fit& fit) {
         std::fill(low.begin(), low.end(), *std::min_element(low.begin(), low.end()));
         std::fill(high.begin(), high.end(), *std::max_element(high.begin(), high.end()));
     }
-    set_range(std::move(low), std::move(high));
     center_.resize(dim);
     for (size_t j = 0; j < dim; ++j) center_[j] = float(sum[j] / double(n));
+    set_range(std::move(low), std::move(high));
 }
 
 // A dimension that is constant has a step of 0 and codes of 0.
 void Scalar::set_range(std::vector<float> low, std::vector<float> high) {
     low_ = std::move(low);
     step_.resize(low_.size());
-    inverse_.resize(low_.size());
     for (size_t j = 0; j < low_.size(); ++j) {
         step_[j] = high[j] / most() - low_[j] / most();
-        inverse_[j] = step_[j] > 0 ? 1 / step_[j] : 0.0f;
-        if (!std::isfinite(inverse_[j])) step_[j] = inverse_[j] = 0;
+        if (!(step_[j] > 0) || !std::isfinite(1 / step_[j])) step_[j] = 0;
+    }
+    derive();
+}
+
+void Scalar::derive() {
+    inverse_.clear();
+    mean_code_.clear();
+    for (size_t j = 0; j < low_.size(); ++j) {
+        inverse_.push_back(step_[j] > 0 ? 1 / step_[j] : 0.0f);
+        mean_code_.push_back(std::clamp((center_[j] - low_[j]) * inverse_[j], 0.0f, most()));
     }
 }
 
@@ -151,13 +159,14 @@ void Scalar::encode(const Rows& rows, const float* centroid, Codes& into, size_t
 
 // Rounded up.
 float Scalar::reach(const uint8_t* wide) const {
-    const int all = (1 << bits_) - 1;
-    int64_t sum = 0;  // of squares of twice the distance to the middle
-    for (size_t j = 0; j < low_.size(); ++j) {
-        const int twice = 2 * int(wide[j]) - all;
-        sum += step_[j] > 0 ? twice * twice : 0;
+    float sums[8] = {};
+    const size_t dim = low_.size();
+    for (size_t j = 0; j < dim; ++j) {
+        const float distance = float(wide[j]) - mean_code_[j];
+        sums[j % 8] += distance * distance;
     }
-    return std::sqrt(float(sum)) / 2 * (1 + 4 * std::numeric_limits<float>::epsilon());
+    const float sum = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+    return std::sqrt(sum) * (1 + (float(dim) + 16) * std::numeric_limits<float>::epsilon());
 }
 
 // |x - center|^2, or |x|^2 - |c|^2 of a residual's row x.
@@ -207,11 +216,9 @@ std::unique_ptr<Codec> Scalar::load(const Reader& in) {
     read("low", codec->low_);
     read("step", codec->step_);
     read("center", codec->center_);
-    for (float step : codec->step_) {
-        const float inverse = step > 0 ? 1 / step : 0.0f;
-        check<FormatError>(step >= 0 && std::isfinite(inverse), in.file(), ": SQ has a step of ", step);
-        codec->inverse_.push_back(inverse);
-    }
+    for (float step : codec->step_)
+        check<FormatError>(step == 0 || (step > 0 && std::isfinite(1 / step)), in.file(), ": SQ has a step of ", step);
+    codec->derive();
     return codec;
 }
 

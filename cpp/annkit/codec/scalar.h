@@ -38,7 +38,7 @@ class Scalar final : public Codec {
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries) const override;
 
-    // Side columns. Of a code u, whose row or residual is low + step * u: the norm of u - (2^bits - 1) / 2, and what the
+    // Side columns. Of a code u, whose row or residual is low + step * u: its distance from the mean code, and what the
     // metric adds to the dot product.
     static constexpr size_t kReach = 1, kAdd = 2;
 
@@ -47,6 +47,7 @@ class Scalar final : public Codec {
     size_t code_bytes() const;
     float most() const { return float((1u << bits_) - 1); }
     void set_range(std::vector<float> low, std::vector<float> high);
+    void derive();
     float reach(const uint8_t* wide) const;
     float square(const float* decoded, const float* centroid) const;
     void pack(const uint8_t* wide, std::byte* code) const;
@@ -56,7 +57,8 @@ class Scalar final : public Codec {
     bool uniform_;
     double outliers_;
     std::vector<float> low_, step_, inverse_;
-    std::vector<float> center_;  // the middle of the range, or the mean: what rows are taken from where they are not residuals
+    std::vector<float> center_;     // the mean of what it learned from: rows that are not residuals are taken from it
+    std::vector<float> mean_code_;  // where the center lies between the codes
 };
 
 }  // namespace annkit

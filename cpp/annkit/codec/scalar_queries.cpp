@@ -17,6 +17,8 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
       l2_(use.metric != Metric::ip),
       residual_(use.residual),
       queries_(queries, "the query"),
+      weights_(queries.n * codec.low_.size()),
+      zeros_(codec.low_.size()),
       codes_(queries.n * codec.low_.size()),
       factors_(simd::kMostTileRows, l2_ ? -2.0f : -1.0f),
       nothing_(l2_ ? 0 : simd::kMostTileRows) {
@@ -28,34 +30,31 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
     }
     largest_norm_ = float(std::sqrt(largest2)) * kUp;
     for (size_t i = 0; i < queries.n; ++i)
-        rounded_.push_back(round(queries_.row(i), &codes_[i * codec.low_.size()]));
+        rounded_.push_back(
+            round(queries_.row(i), &weights_[i * codec.low_.size()], &codes_[i * codec.low_.size()]));
 }
 
 // q.x of x = low + step * u is q.low + w.u with w = q * step. With w = scale * w' + e:
-//     w.u = scale * w'.u + (most / 2) * sum(e) + e.(u - most / 2), the last at most |e| times the code's reach.
-ScalarQueries::Query ScalarQueries::round(const float* query, int8_t* codes) const {
+//     w.u = scale * w'.u + e.m + e.(u - m), with the mean code m, and the last at most |e| times the code's reach.
+ScalarQueries::Query ScalarQueries::round(const float* query, float* weights, int8_t* codes) const {
     const size_t dim = codec_.low_.size();
+    const float* center = l2_ && !residual_ ? codec_.center_.data() : zeros_.data();
+    float largest = 0, low[4] = {}, norm2[4] = {}, left[4] = {};
+    for (size_t j = 0; j < dim; ++j) {
+        const float q = query[j] - center[j];
+        weights[j] = q * codec_.step_[j];
+        largest = std::max(largest, std::abs(weights[j]));
+        low[j % 4] += q * (codec_.low_[j] - center[j]);
+        norm2[j % 4] += q * q;
+    }
+    simd::I8Row rounded;
     const auto levels = float(simd::kernels().byte_query_levels);
-    const bool centered = l2_ && !residual_;
-    float largest = 0;
-    for (size_t j = 0; j < dim; ++j) {
-        const float q = centered ? query[j] - codec_.center_[j] : query[j];
-        largest = std::max(largest, std::abs(q * codec_.step_[j]));
-    }
-    const float scale = largest / levels, inverse = scale > FLT_MIN ? 1 / scale : 0.0f;
-    double sum = 0, error2 = 0, low = 0, norm2 = 0;
-    for (size_t j = 0; j < dim; ++j) {
-        const float center = centered ? codec_.center_[j] : 0.0f, q = query[j] - center, w = q * codec_.step_[j];
-        const float code = std::clamp(std::nearbyint(w * inverse), -levels, levels);
-        codes[j] = int8_t(code);
-        const double e = double(w) - double(scale) * code;
-        sum += e;
-        error2 += e * e;
-        low += double(q) * (double(codec_.low_[j]) - center);
-        norm2 += double(q) * q;
-    }
-    return {scale,      float(sum * codec_.most() / 2),       float(std::sqrt(error2)) * kUp, float(low),
-            float(norm2), float(std::sqrt(norm2)) * kUp};
+    simd::kernels().to_i8(weights, zeros_.data(), dim, std::max(largest / levels, simd::kLeastScale), codes, rounded);
+    for (size_t j = 0; j < dim; ++j) left[j % 4] += (weights[j] - rounded.scale * float(codes[j])) * codec_.mean_code_[j];
+    const auto total = [](const float* x) { return (x[0] + x[1]) + (x[2] + x[3]); };
+    const float up = 1 + (float(dim) + 16) * FLT_EPSILON;
+    return {rounded.scale, total(left), std::sqrt(rounded.error2) * up, total(low),
+            total(norm2),  std::sqrt(total(norm2)) * up};
 }
 
 // The margin is for the rounding of sums, here and of the canonical score: see TileBatch.
@@ -87,31 +86,30 @@ TileRows ScalarQueries::rows(const Partition& partition, size_t first, size_t n,
     return {data, stride, factors_.data(), add, codes.columns[Scalar::kReach].at<float>(first), nullptr};
 }
 
-// The row decoded, and scored as any float row.
-void ScalarQueries::score(size_t query, const Partition& partition, float, const uint32_t* positions, size_t n,
+// The same sum in floats, all in one order.
+void ScalarQueries::score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                           float* out) const {
-    constexpr size_t kFloats = 4096, kMost = 4;
-    alignas(64) float stack[kFloats];
-    alignas(64) uint8_t wide[kFloats];
-    const size_t dim = tile_dim(), together = std::clamp<size_t>(kFloats / dim, 1, kMost);
-    std::vector<float> large(dim > kFloats ? dim : 0);
-    std::vector<uint8_t> large_wide(dim > kFloats ? dim + 4 : 0);
-    float* floats = large.empty() ? stack : large.data();
-    uint8_t* bytes = large.empty() ? wide : large_wide.data();
-    const simd::Kernels& k = simd::kernels();
-    for (size_t i = 0; i < n; i += together) {
-        const size_t count = std::min(together, n - i);
-        const void* rows[kMost];
-        for (size_t r = 0; r < count; ++r) {
-            const std::byte* code = partition.codes->code(positions[i + r]);
-            const auto* u = reinterpret_cast<const uint8_t*>(code);
-            if (codec_.bits_ < 8) codec_.unpack(code, bytes), u = bytes;
-            float* x = floats + r * dim;
-            k.decode_u8(u, codec_.low_.data(), codec_.step_.data(), dim, x);
-            for (size_t j = 0; partition.centroid != nullptr && j < dim; ++j) x[j] += partition.centroid[j];
-            rows[r] = x;
+    constexpr size_t kBlock = 64;
+    const Codes& codes = *partition.codes;
+    const Query& q = rounded_[query];
+    const size_t width = (tile_dim() + 3) / 4 * 4;
+    std::vector<uint8_t> wide(codec_.bits_ < 8 ? std::min(n, kBlock) * width : 0);
+    const float start = residual_ ? coarse : l2_ ? q.norm2 : 0.0f;
+    for (size_t first = 0; first < n; first += kBlock) {
+        const size_t count = std::min(kBlock, n - first);
+        const void* rows[kBlock];
+        for (size_t i = 0; i < count; ++i) {
+            rows[i] = codes.code(positions[first + i]);
+            if (codec_.bits_ == 8) continue;
+            codec_.unpack(static_cast<const std::byte*>(rows[i]), &wide[i * width]);
+            rows[i] = &wide[i * width];
         }
-        (l2_ ? k.l2 : k.ip)[simd::kF32](queries_.row(query), rows, dim, count, out + i);
+        simd::kernels().dot_u8(&weights_[query * tile_dim()], rows, tile_dim(), count, out + first);
+        for (size_t i = first; i < first + count; ++i) {
+            const float dot = q.low + out[i];
+            out[i] = l2_ ? start - 2 * dot + *codes.columns[Scalar::kAdd].at<float>(positions[i]) : start - dot;
+            if (l2_) out[i] = std::max(out[i], 0.0f);
+        }
     }
 }
 

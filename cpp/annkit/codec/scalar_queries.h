@@ -26,13 +26,14 @@ class ScalarQueries final : public TileQueries {
         float low;                   // its product with the lowest values
         float norm2, norm;           // of the query, from center where the codes are of rows
     };
-    Query round(const float* query, int8_t* codes) const;
+    Query round(const float* query, float* weights, int8_t* codes) const;
 
     const Scalar& codec_;
     bool l2_, residual_;
     FloatBlock queries_;
     std::vector<Query> rounded_;
-    std::vector<int8_t> codes_;
+    std::vector<float> weights_, zeros_;  // the queries times the steps
+    std::vector<int8_t> codes_;           // and rounded
     std::vector<float> factors_, nothing_;  // of as many rows as a tile takes
     float largest_norm_;          // that a decoded row, from center, or residual can have
 };

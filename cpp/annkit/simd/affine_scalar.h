@@ -19,11 +19,22 @@ void encode_u8(const float* x, const float* low, const float* inverse, float mos
     }
 }
 
+void dot_u8(const void* query, const void* const* rows, size_t dim, size_t n, float* out) {
+    const auto* q = static_cast<const float*>(query);
+    for (size_t i = 0; i < n; ++i) {
+        const auto* x = static_cast<const uint8_t*>(rows[i]);
+        float sums[4] = {};
+        for (size_t j = 0; j < dim; ++j) sums[j % 4] += q[j] * float(x[j]);
+        out[i] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    }
+}
+
 }  // namespace affine
 
 void fill_affine(Kernels& k) {
     k.decode_u8 = affine::decode_u8;
     k.encode_u8 = affine::encode_u8;
+    k.dot_u8 = affine::dot_u8;
 }
 
 }  // namespace

@@ -134,6 +134,9 @@ struct Kernels {
     void (*decode_u8)(const uint8_t* codes, const float* low, const float* step, size_t dim, float* out);
     void (*encode_u8)(const float* x, const float* low, const float* inverse, float most, size_t dim, uint8_t* codes);
 
+    // out = sum of query * code for rows of u8, the query float32; as ScoreRows, without its sign.
+    ScoreRows dot_u8;
+
     // Tiles of codes, which lie as they are stored: pack_rows, rows_bytes and stride are null. Nothing is read behind
     // the last row, or block. Lanes that have no query are free, or nearly so. byte_codes: rows of u8, padded with
     // zeros to a multiple of 4 bytes, args.stride apart (a multiple of 4); queries (pack_queries) are dim int8 of at
