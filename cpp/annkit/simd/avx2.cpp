@@ -6,6 +6,7 @@
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx2.h"
+#include "annkit/simd/nibbles_avx2.h"
 #include "annkit/simd/probes_avx2.h"
 
 namespace annkit::simd {
@@ -55,7 +56,8 @@ void fill_avx2(Kernels& k) {
     fill_float_rows<F32x8>(k);
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
     fill_bytes(k);
-    fill_codes(k);
+    fill_byte_codes(k);
+    fill_nibbles(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

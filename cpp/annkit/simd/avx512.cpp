@@ -9,6 +9,7 @@
 #include "annkit/simd/convert_avx512.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx512.h"
+#include "annkit/simd/nibbles_avx512.h"
 #include "annkit/simd/probes_avx512.h"
 
 namespace annkit::simd {
@@ -39,7 +40,8 @@ struct F32x16 {
 void fill_avx512(Kernels& k) {
     fill_float_tiles<F32x16, 2, 12, 1, 24>(k);
     fill_bytes(k);
-    fill_codes(k);
+    fill_byte_codes(k);
+    fill_nibbles(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);
