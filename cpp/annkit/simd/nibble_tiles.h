@@ -59,6 +59,13 @@ struct Tiles {
     static Bytes low(Bytes codes) { return codes & 15; }
     static Bytes high(Bytes codes) { return Bytes(Words(codes) >> 4) & 15; }
 
+    // sum + x, at this place: left to itself, GCC 12 adds four look-ups as a tree, and runs out of registers.
+    static Bytes add_next(Bytes sum, Bytes x) {
+        sum += x;
+        V::pin(sum);
+        return sum;
+    }
+
     template <size_t kLanes>
     static size_t panel_bytes(size_t dim) {
         return kHeader + (kLanes + kGroup - 1) / kGroup * kGroup * padded(dim) * 16;
@@ -118,7 +125,7 @@ struct Tiles {
 
     // Adds the look-ups of kUsed vectors of queries at some positions, a multiple of kPadding.
     template <size_t kUsed, size_t kSum>
-    static void accumulate(const uint8_t* tables, const Split& codes, size_t positions, Sums* sums) {
+    [[gnu::noinline]] static void accumulate(const uint8_t* tables, const Split& codes, size_t positions, Sums* sums) {
         Words acc[kUsed][kBlocks][2][2];
         for (size_t v = 0; v < kUsed; ++v) __builtin_memcpy(&acc[v], &sums[v].of, sizeof acc[v]);
         const uint8_t* at = &codes.of[0][0][0];
@@ -134,7 +141,7 @@ struct Tiles {
 #pragma GCC unroll 2
                         for (size_t v = 0; v < kUsed; ++v) {
                             const Bytes found = V::look_up(load(tables + v * kWidth), code);
-                            part[v][b][h] = s == 0 ? found : part[v][b][h] + found;
+                            part[v][b][h] = s == 0 ? found : add_next(part[v][b][h], found);
                         }
                     }
             }
@@ -315,7 +322,7 @@ struct Tiles {
                 const Bytes codes = load_codes(blocks[b] + i);
                 const Bytes found[] = {V::look_up(table, low(codes)), V::look_up(table, high(codes))};
 #pragma GCC unroll 2
-                for (size_t h = 0; h < 2; ++h) part[b][h] = s == 0 ? found[h] : part[b][h] + found[h];
+                for (size_t h = 0; h < 2; ++h) part[b][h] = s == 0 ? found[h] : add_next(part[b][h], found[h]);
             }
         }
 #pragma GCC unroll 4
@@ -329,8 +336,8 @@ struct Tiles {
 
     // The sums of those blocks, each block's in its own lane.
     template <size_t kSum>
-    static void accumulate_lone(const uint8_t* tables, const uint8_t* const (&blocks)[kQueries], size_t dim,
-                                Words (&sums)[1][2][2]) {
+    [[gnu::noinline]] static void accumulate_lone(const uint8_t* tables, const uint8_t* const (&blocks)[kQueries],
+                                                  size_t dim, Words (&sums)[1][2][2]) {
         Words acc[kQueries][2][2];
 #pragma GCC unroll 4
         for (size_t b = 0; b < kQueries; ++b)

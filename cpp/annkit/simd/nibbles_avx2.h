@@ -26,6 +26,7 @@ struct V256 {
     static Bytes look_up(Bytes table, Bytes codes) {
         return Bytes(_mm256_shuffle_epi8(__m256i(table), __m256i(codes)));
     }
+    static void pin(Bytes& x) { __asm__("" : "+x"(x)); }
     static Bytes max(Bytes a, Bytes b) { return Bytes(_mm256_max_epu8(__m256i(a), __m256i(b))); }
     static Bytes add_saturated(Bytes a, Bytes b) { return Bytes(_mm256_adds_epu8(__m256i(a), __m256i(b))); }
     static bool any_saturated(Bytes a) {

@@ -26,6 +26,7 @@ struct V512 {
     static Bytes look_up(Bytes table, Bytes codes) {
         return Bytes(_mm512_shuffle_epi8(__m512i(table), __m512i(codes)));
     }
+    static void pin(Bytes& x) { __asm__("" : "+v"(x)); }
     static Bytes max(Bytes a, Bytes b) { return Bytes(_mm512_max_epu8(__m512i(a), __m512i(b))); }
     static Bytes add_saturated(Bytes a, Bytes b) { return Bytes(_mm512_adds_epu8(__m512i(a), __m512i(b))); }
     static bool any_saturated(Bytes a) { return _mm512_cmpeq_epi8_mask(__m512i(a), _mm512_set1_epi8(-1)) != 0; }
