@@ -37,15 +37,15 @@ struct Tiles {
     static constexpr size_t kGroup = kQueries * kVectors;
     static constexpr size_t kBlocks = V::kBlocks;
     static constexpr size_t kRows = kBlocks * kBlockRows;
+    static constexpr size_t kLoneRows = kQueries * kBlockRows;
 
     // Sums of one vector of queries: for every block, of rows 0 to 15 and 16 to 31, all bytes and the upper ones.
     struct Sums {
         Words of[kBlocks][2][2];
     };
-    // What the rows of blocks contribute: mul, add and err; each for rows 16 h + 4 j + c of block b at [h][c][b][j].
-    template <size_t kOf>
+    // What the rows of blocks contribute: mul, add and err; each for rows 16 h + 4 j + c of block b at [b][h][c][j].
     struct Sides {
-        alignas(64) float of[3][2][4][kOf][4];
+        alignas(64) float of[3][kBlocks][2][4][4];
     };
     struct Lanes {
         Floats scale, offset, error, bound;
@@ -127,7 +127,11 @@ struct Tiles {
     template <size_t kUsed, size_t kSum>
     [[gnu::noinline]] static void accumulate(const uint8_t* tables, const Split& codes, size_t positions, Sums* sums) {
         Words acc[kUsed][kBlocks][2][2];
-        for (size_t v = 0; v < kUsed; ++v) __builtin_memcpy(&acc[v], &sums[v].of, sizeof acc[v]);
+#pragma GCC unroll 2
+        for (size_t v = 0; v < kUsed; ++v)
+#pragma GCC unroll 8
+            for (size_t i = 0; i < kBlocks * 4; ++i)
+                acc[v][i / 4][i / 2 % 2][i % 2] = sums[v].of[i / 4][i / 2 % 2][i % 2];
         const uint8_t* at = &codes.of[0][0][0];
         for (size_t p = 0; p < positions; p += kSum) {
             Bytes part[kUsed][kBlocks][2];
@@ -155,7 +159,11 @@ struct Tiles {
                         acc[v][b][h][1] += Words(part[v][b][h]) >> 8;
                     }
         }
-        for (size_t v = 0; v < kUsed; ++v) __builtin_memcpy(&sums[v].of, &acc[v], sizeof acc[v]);
+#pragma GCC unroll 2
+        for (size_t v = 0; v < kUsed; ++v)
+#pragma GCC unroll 8
+            for (size_t i = 0; i < kBlocks * 4; ++i)
+                sums[v].of[i / 4][i / 2 % 2][i % 2] = acc[v][i / 4][i / 2 % 2][i % 2];
     }
 
     template <size_t kUsed>
@@ -168,63 +176,64 @@ struct Tiles {
     // Sums of rows with even numbers, and with odd ones.
     static Words rows_of(const Words (&sums)[2], size_t odd) { return odd != 0 ? sums[1] : sums[0] - (sums[1] << 8); }
 
-    // Fills the sides of kOf blocks from row on. Rows that do not exist get NaN for a score.
-    template <size_t kOf>
-    static void fill(const TileArgs& a, size_t row, Sides<kOf>& sides) {
+    // Copies the first n of `all` numbers, then some for rows that do not exist: with them as add, scores are NaN.
+    static void fill_up(const float* from, size_t n, size_t all, bool is_add, float* to) {
+        for (size_t r = 0; r < all; ++r) to[r] = r < n ? from[r] : (is_add ? __builtin_nanf("") : 0);
+    }
+
+    static void fill(const TileArgs& a, size_t row, Sides& sides) {
         const float* from[] = {a.mul, a.add, a.err};
         for (size_t kind = 0; kind < 3; ++kind)
-            for (size_t i = 0; from[kind] != nullptr && i < 2 * kOf; ++i) {
+            for (size_t i = 0; from[kind] != nullptr && i < 2 * kBlocks; ++i) {
                 const size_t first = row + i * 16;
-                float some[16];
                 const float* x = from[kind] + first;
+                float last[16];
                 if (first + 16 > a.n) {
-                    for (size_t r = 0; r < 16; ++r)
-                        some[r] = first + r < a.n ? x[r] : (kind == 1 ? __builtin_nanf("") : 0);
-                    x = some;
+                    fill_up(x, first < a.n ? a.n - first : 0, 16, kind == 1, last);
+                    x = last;
                 }
-                auto& to = sides.of[kind][i % 2];
-                V::transpose(x, to[0][i / 2], to[1][i / 2], to[2][i / 2], to[3][i / 2]);
+                auto& to = sides.of[kind][i / 2][i % 2];
+                V::transpose(x, to[0], to[1], to[2], to[3]);
             }
     }
 
-    // Writes the scores within the bounds; kLone: lanes hold blocks instead of queries.
-    template <bool kLone, size_t kOf>
-    [[gnu::noinline]] static size_t report(const TileArgs& a, size_t row, size_t lane, const Floats (&scores)[kOf],
-                                           Floats bound, TileHit* hits) {
+    // Calls found(which, lane) for the scores within the bounds.
+    template <size_t kOf, class F>
+    static void each_within(const Floats (&scores)[kOf], Floats bound, F found) {
+        for (size_t i = 0; i < kOf; ++i)
+            for (uint32_t mask = V::within(scores[i], bound); mask != 0; mask &= mask - 1)
+                found(i, size_t(__builtin_ctz(mask)));
+    }
+
+    [[gnu::noinline]] static size_t report(const TileArgs& a, size_t row, size_t lane,
+                                           const Floats (&scores)[kBlocks * 8], Floats bound, TileHit* hits) {
         size_t found = 0;
-        for (size_t i = 0; i < kOf; ++i) {
-            const auto* score = reinterpret_cast<const float*>(&scores[i]);
-            for (uint32_t mask = V::within(scores[i], bound); mask != 0; mask &= mask - 1) {
-                const auto t = size_t(__builtin_ctz(mask));
-                const size_t block = kLone ? t / 4 : i / 8;
-                const size_t r = row + block * kBlockRows + i / 4 % 2 * 16 + t % 4 * 4 + i % 4;
-                if (r < a.n) hits[found++] = {score[t], uint32_t(r), uint32_t(kLone ? 0 : lane + t / 4)};
-            }
-        }
+        each_within(scores, bound, [&](size_t i, size_t t) {
+            const size_t r = row + i / 4 * 16 + t % 4 * 4 + i % 4;
+            if (r < a.n)
+                hits[found++] = {reinterpret_cast<const float*>(&scores[i])[t], uint32_t(r), uint32_t(lane + t / 4)};
+        });
         return found;
     }
 
-    // Scores a vector's sums, for kOf blocks one after the other (kLone: for as many as there are lanes, side by side).
-    template <bool kSided, bool kErr, bool kLone, size_t kOf, class S>
-    static size_t score(const TileArgs& a, size_t row, size_t lane, const Words (&sums)[kOf][2][2], const Lanes& lanes,
-                        const S* sides, TileHit* hits) {
-        Floats scores[kOf * 8], least = V::set1(__builtin_inff());
-        const auto side = [&](size_t kind, size_t b, size_t h, size_t c) {
-            const float* x = &sides->of[kind][h][c][b][0];
-            return kLone ? V::load_floats(x) : V::broadcast_floats(x);
-        };
-        for (size_t b = 0; b < kOf; ++b)
-            for (size_t h = 0; h < 2; ++h)
-                for (size_t c = 0; c < 4; ++c) {
-                    const Floats dot = V::to_floats(rows_of(sums[b][h], c % 2), c / 2);
-                    Floats x = V::fma(dot, lanes.scale, lanes.offset);
-                    if constexpr (kSided) x = V::fma(x, side(0, b, h, c), side(1, b, h, c));
-                    if constexpr (kErr) x = V::fma(lanes.error, side(2, b, h, c), x);
-                    least = V::min(x, least);  // unless it is NaN
-                    scores[(b * 2 + h) * 4 + c] = x;
-                }
-        if (V::within(least, lanes.bound) == 0) return 0;
-        return report<kLone>(a, row, lane, scores, lanes.bound, hits);
+    // Scores a vector's sums; returns the number of hits.
+    template <bool kSided, bool kErr>
+    static size_t score(const TileArgs& a, size_t row, size_t lane, const Sums& sums, const Sides& sides,
+                        TileHit* hits) {
+        const Floats scale = V::spread(a.scales + lane), offset = V::spread(a.offsets + lane);
+        const Floats error = kErr ? V::spread(a.errors + lane) : Floats{}, bound = V::spread(a.bounds + lane);
+        Floats scores[kBlocks * 8], least = V::set1(__builtin_inff());
+        for (size_t i = 0; i < 2 * kBlocks; ++i)
+            for (size_t c = 0; c < 4; ++c) {
+                const Floats dot = V::to_floats(rows_of(sums.of[i / 2][i % 2], c % 2), c / 2);
+                const auto side = [&](size_t kind) { return V::broadcast_floats(sides.of[kind][i / 2][i % 2][c]); };
+                Floats x = V::fma(dot, scale, offset);
+                if constexpr (kSided) x = V::fma(x, side(0), side(1));
+                if constexpr (kErr) x = V::fma(error, side(2), x);
+                least = V::min(x, least);  // unless it is NaN
+                scores[i * 4 + c] = x;
+            }
+        return V::within(least, bound) == 0 ? 0 : report(a, row, lane, scores, bound, hits);
     }
 
     // The largest sums that may lie within the bounds; where none may, zero: scores decide.
@@ -257,7 +266,7 @@ struct Tiles {
         if constexpr (!kSided) thresholds(a, lanes, threshold);
         Sums sums[kMaxGroups * kVectors];
         Split codes;
-        Sides<kBlocks> sides;
+        Sides sides;
         size_t hits = 0;
         for (size_t row = a.first; row < a.n; row += kRows) {
             if (hits + lanes * kRows > a.capacity) return {row, hits};
@@ -281,12 +290,10 @@ struct Tiles {
                 }
             }
             for (size_t lane = 0; lane < lanes; lane += kQueries) {
-                const auto& of = sums[lane / kQueries].of;
+                const Sums& of = sums[lane / kQueries];
                 if constexpr (!kSided)
-                    if (!any_within(of, V::spread(threshold + lane))) continue;
-                const Lanes x{V::spread(a.scales + lane), V::spread(a.offsets + lane),
-                              kErr ? V::spread(a.errors + lane) : Floats{}, V::spread(a.bounds + lane)};
-                hits += score<kSided, kErr, false>(a, row, lane, of, x, &sides, a.hits + hits);
+                    if (!any_within(of.of, V::spread(threshold + lane))) continue;
+                hits += score<kSided, kErr>(a, row, lane, of, sides, a.hits + hits);
             }
         }
         return {a.n, hits};
@@ -359,6 +366,41 @@ struct Tiles {
             }
     }
 
+    // Scores those sums; returns the number of hits.
+    template <bool kSided, bool kErr>
+    static size_t score_lone(const TileArgs& a, size_t row, const Words (&sums)[1][2][2], const Lanes& lanes,
+                             TileHit* hits) {
+        constexpr size_t kFloats = kWidth / sizeof(float);
+        const float* mul = kSided ? a.mul + row : nullptr;
+        const float* add = kSided ? a.add + row : nullptr;
+        const float* err = kErr ? a.err + row : nullptr;
+        float last[3][kLoneRows];
+        if (kSided && row + kLoneRows > a.n) {
+            fill_up(mul, a.n - row, kLoneRows, false, last[0]);
+            fill_up(add, a.n - row, kLoneRows, true, last[1]);
+            if constexpr (kErr) fill_up(err, a.n - row, kLoneRows, false, last[2]);
+            mul = last[0], add = last[1], err = last[2];
+        }
+        Words dots[kLoneRows * sizeof(uint16_t) / kWidth];
+        V::to_rows(rows_of(sums[0][0], 0), rows_of(sums[0][0], 1), rows_of(sums[0][1], 0), rows_of(sums[0][1], 1),
+                   dots);
+        Floats scores[kLoneRows / kFloats], least = V::set1(__builtin_inff());
+        for (size_t i = 0; i < kLoneRows / kFloats; ++i) {
+            Floats x = V::fma(V::half_to_floats(dots[i / 2], i % 2), lanes.scale, lanes.offset);
+            if constexpr (kSided) x = V::fma(x, V::load_floats(mul + i * kFloats), V::load_floats(add + i * kFloats));
+            if constexpr (kErr) x = V::fma(lanes.error, V::load_floats(err + i * kFloats), x);
+            least = V::min(x, least);
+            scores[i] = x;
+        }
+        if (V::within(least, lanes.bound) == 0) return 0;
+        size_t found = 0;
+        each_within(scores, lanes.bound, [&](size_t i, size_t t) {
+            const size_t r = row + i * kFloats + t;
+            if (r < a.n) hits[found++] = {reinterpret_cast<const float*>(&scores[i])[t], uint32_t(r), 0};
+        });
+        return found;
+    }
+
     template <bool kSided, bool kErr>
     static TileResult run_one(const TileArgs& a) {
         Header header;
@@ -370,27 +412,22 @@ struct Tiles {
         const Lanes lanes{V::set1(a.scales[0]), V::set1(a.offsets[0]), kErr ? V::set1(a.errors[0]) : Floats{},
                           V::set1(a.bounds[0])};
         const auto* tables = static_cast<const uint8_t*>(a.panel) + kHeader;
-        constexpr size_t kStep = kQueries * kBlockRows;
-        Sides<kQueries> sides;
+        const auto accumulate = header.sums[0] == 4   ? accumulate_lone<4>
+                                : header.sums[0] == 2 ? accumulate_lone<2>
+                                                      : accumulate_lone<1>;
         size_t hits = 0;
-        for (size_t row = a.first; row < a.n; row += kStep) {
-            if (hits + kStep > a.capacity) return {row, hits};
+        for (size_t row = a.first; row < a.n; row += kLoneRows) {
+            if (hits + kLoneRows > a.capacity) return {row, hits};
             const uint8_t* blocks[kQueries];
             for (size_t b = 0; b < kQueries; ++b) {
                 const size_t first = row + b * kBlockRows < a.n ? row + b * kBlockRows : row;
                 blocks[b] = static_cast<const uint8_t*>(a.rows) + first / kBlockRows * a.dim * 16;
             }
             Words sums[1][2][2];
-            if (header.sums[0] == 4)
-                accumulate_lone<4>(tables, blocks, a.dim, sums);
-            else if (header.sums[0] == 2)
-                accumulate_lone<2>(tables, blocks, a.dim, sums);
-            else
-                accumulate_lone<1>(tables, blocks, a.dim, sums);
-            if constexpr (kSided) fill(a, row, sides);
+            accumulate(tables, blocks, a.dim, sums);
             if constexpr (!kSided)
                 if (!any_within(sums, limit)) continue;
-            hits += score<kSided, kErr, true>(a, row, 0, sums, lanes, &sides, a.hits + hits);
+            hits += score_lone<kSided, kErr>(a, row, sums, lanes, a.hits + hits);
         }
         return {a.n, hits};
     }

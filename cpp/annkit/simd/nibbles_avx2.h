@@ -60,6 +60,21 @@ struct V256 {
         return _mm256_cvtepi32_ps(upper != 0 ? _mm256_srli_epi32(pairs, 16)
                                              : _mm256_and_si256(pairs, _mm256_set1_epi32(0xffff)));
     }
+    static Floats half_to_floats(Words x, size_t upper) {
+        const __m128i half = upper != 0 ? _mm256_extracti128_si256(__m256i(x), 1) : _mm256_castsi256_si128(__m256i(x));
+        return _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(half));
+    }
+    // From rows 0, 2 to 14 of each block in its lane, the odd ones, and the same of rows 16 to 31: rows in order.
+    static void to_rows(Words even0, Words odd0, Words even1, Words odd1, Words (&out)[4]) {
+        const __m256i a = _mm256_unpacklo_epi16(__m256i(even0), __m256i(odd0));
+        const __m256i b = _mm256_unpackhi_epi16(__m256i(even0), __m256i(odd0));
+        const __m256i c = _mm256_unpacklo_epi16(__m256i(even1), __m256i(odd1));
+        const __m256i d = _mm256_unpackhi_epi16(__m256i(even1), __m256i(odd1));
+        out[0] = Words(_mm256_permute2x128_si256(a, b, 0x20));
+        out[1] = Words(_mm256_permute2x128_si256(c, d, 0x20));
+        out[2] = Words(_mm256_permute2x128_si256(a, b, 0x31));
+        out[3] = Words(_mm256_permute2x128_si256(c, d, 0x31));
+    }
     // A number a lane, all over the lane.
     static Floats spread(const float* x) { return _mm256_set_m128(_mm_set1_ps(x[1]), _mm_set1_ps(x[0])); }
     static Words spread(const uint16_t* x) {

@@ -58,6 +58,23 @@ struct V512 {
         return _mm512_cvtepi32_ps(upper != 0 ? _mm512_srli_epi32(pairs, 16)
                                              : _mm512_and_si512(pairs, _mm512_set1_epi32(0xffff)));
     }
+    static Floats half_to_floats(Words x, size_t upper) {
+        const __m256i half = upper != 0 ? _mm512_extracti64x4_epi64(__m512i(x), 1) : _mm512_castsi512_si256(__m512i(x));
+        return _mm512_cvtepi32_ps(_mm512_cvtepu16_epi32(half));
+    }
+    // From rows 0, 2 to 14 of each block in its lane, the odd ones, and the same of rows 16 to 31: rows in order.
+    static void to_rows(Words even0, Words odd0, Words even1, Words odd1, Words (&out)[4]) {
+        const __m512i a = _mm512_unpacklo_epi16(__m512i(even0), __m512i(odd0));
+        const __m512i b = _mm512_unpackhi_epi16(__m512i(even0), __m512i(odd0));
+        const __m512i c = _mm512_unpacklo_epi16(__m512i(even1), __m512i(odd1));
+        const __m512i d = _mm512_unpackhi_epi16(__m512i(even1), __m512i(odd1));
+        const __m512i ab01 = _mm512_shuffle_i32x4(a, b, 0x44), ab23 = _mm512_shuffle_i32x4(a, b, 0xee);
+        const __m512i cd01 = _mm512_shuffle_i32x4(c, d, 0x44), cd23 = _mm512_shuffle_i32x4(c, d, 0xee);
+        out[0] = Words(_mm512_shuffle_i32x4(ab01, cd01, 0x88));
+        out[1] = Words(_mm512_shuffle_i32x4(ab01, cd01, 0xdd));
+        out[2] = Words(_mm512_shuffle_i32x4(ab23, cd23, 0x88));
+        out[3] = Words(_mm512_shuffle_i32x4(ab23, cd23, 0xdd));
+    }
     // A number a lane, all over the lane.
     static Floats spread(const float* x) {
         const __m512i order = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
