@@ -87,12 +87,13 @@ def code_rate(level: str, kind: str, shape: str, dim: int, sides: int, most: int
     codes = rng.integers(0, 256, (n, dim) if kind == "bytes" else (n // 32, 16 * dim), np.uint8)
     settings = np.repeat(np.float32([[-1e9 if sides else -1], [1], [0], [0]]), lanes, axis=1)
     terms = [np.ones(n, np.float32) if i < sides else None for i in range(3)]
+    rounds = max(4, 128 // lanes)
     # The rest of a call, which packs, too, is the same however often the tile runs.
     few, many = (
         seconds(lambda r=r: _kernels.code_tile(level, kind, shape, queries, codes, dim, n, settings, terms, 4096, r))
-        for r in (1, 41)
+        for r in (1, 1 + rounds)
     )
-    return 40 * n * lanes / max(many - few, 1e-9)
+    return rounds * n * lanes / max(many - few, 1e-9)
 
 
 def code_rates(level: str, dims: list[int], most: dict[str, float]) -> None:

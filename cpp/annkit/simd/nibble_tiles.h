@@ -17,6 +17,7 @@ inline constexpr size_t kChunk = 128;  // positions that are split at a time
 inline constexpr size_t kVectors = 2;  // of tables that share the codes in registers
 inline constexpr size_t kPadding = 4;  // tables of zeros up to a multiple of so many positions
 inline constexpr size_t kMaxGroups = 8;
+inline constexpr size_t kAhead = 4096;  // bytes of codes that a lone query fetches before their turn
 
 // The start of a panel.
 struct Header {
@@ -326,6 +327,7 @@ struct Tiles {
             const Bytes table = load(tables + i);
 #pragma GCC unroll 4
             for (size_t b = 0; b < kQueries; ++b) {
+                __builtin_prefetch(blocks[b] + i + kAhead);
                 const Bytes codes = load_codes(blocks[b] + i);
                 const Bytes found[] = {V::look_up(table, low(codes)), V::look_up(table, high(codes))};
 #pragma GCC unroll 2

