@@ -1,11 +1,12 @@
 // Tiles of nibbles with AVX2: two queries a vector, four of them against a block in registers.
-// Bottleneck: the units that shuffle (two) and add (three); see nibble_tiles.h. Sapphire Rapids, 32 positions:
+// Bottleneck: the units that shuffle (two) and add (three); see nibble_sums.h. Sapphire Rapids, 32 positions:
 // 2.5, 3.3 or 3.7 G codes a second with 1, 2 or 4 look-ups a byte; one query, 1.8 to 2.3 G.
 #pragma once
 
 #include <immintrin.h>
 
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/nibble_lone.h"
 #include "annkit/simd/nibble_tiles.h"
 
 namespace annkit::simd {
@@ -92,7 +93,7 @@ struct V256 {
 
 void fill_nibbles(Kernels& k) {
     using Tiles = nibbles::Tiles<nibbles::V256>;
-    k.nibble_codes = {Tiles::tile<32>(), Tiles::tile<4>(), Tiles::lone()};
+    k.nibble_codes = {Tiles::tile<32>(), Tiles::tile<4>(), nibbles::Lone<nibbles::V256>::tile()};
 }
 
 }  // namespace

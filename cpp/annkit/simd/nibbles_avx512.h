@@ -1,11 +1,12 @@
 // Tiles of nibbles with AVX-512: four queries a vector, eight of them against two blocks in registers.
-// Bottleneck: the two units with 512 bits, of which Intel's shuffle with one; see nibble_tiles.h. Sapphire
+// Bottleneck: the two units with 512 bits, of which Intel's shuffle with one; see nibble_sums.h. Sapphire
 // Rapids, 32 positions: 3.4, 4.3 or 5.0 G codes a second with 1, 2 or 4 look-ups a byte; one query, 2.2 to 2.8 G.
 #pragma once
 
 #include <immintrin.h>
 
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/nibble_lone.h"
 #include "annkit/simd/nibble_tiles.h"
 
 namespace annkit::simd {
@@ -99,7 +100,7 @@ struct V512 {
 
 void fill_nibbles(Kernels& k) {
     using Tiles = nibbles::Tiles<nibbles::V512>;
-    k.nibble_codes = {Tiles::tile<32>(), Tiles::tile<8>(), Tiles::lone()};
+    k.nibble_codes = {Tiles::tile<32>(), Tiles::tile<8>(), nibbles::Lone<nibbles::V512>::tile()};
 }
 
 }  // namespace
