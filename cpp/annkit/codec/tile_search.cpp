@@ -121,8 +121,14 @@ void TileSearch::take(const TilePanel& panel, const Partition& partition, size_t
               [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
 }
 
-// Positions become rows.
+// Positions become rows. The lists may have left the cache since.
 void TileSearch::score(size_t query, uint32_t* rows, const uint32_t* visits, size_t n, float* out) const {
+    constexpr size_t kLine = 64;
+    for (size_t i = 0; i < n; ++i) {
+        const Codes& codes = *visits_[visits[i]].partition->codes;
+        const std::byte* code = codes.block_of(rows[i]);
+        for (size_t at = 0; at < codes.columns[0].row_bytes(); at += kLine) __builtin_prefetch(code + at);
+    }
     for (size_t i = 0; i < n;) {
         size_t same = 1;
         while (i + same < n && visits[i + same] == visits[i]) ++same;

@@ -8,6 +8,7 @@
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx2.h"
 #include "annkit/simd/nearest_float.h"
+#include "annkit/simd/nibbles_avx2.h"
 #include "annkit/simd/probes_avx2.h"
 
 namespace annkit::simd {
@@ -63,7 +64,8 @@ void fill_avx2(Kernels& k) {
     fill_affine(k);
     fill_nearest<F32x8, 2, 6>(k);
     fill_bytes(k);
-    fill_codes(k);
+    fill_byte_codes(k);
+    fill_nibbles(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

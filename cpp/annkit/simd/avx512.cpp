@@ -11,6 +11,7 @@
 #include "annkit/simd/hamming_avx512.h"
 #include "annkit/simd/nearest_avx512.h"
 #include "annkit/simd/nearest_float.h"
+#include "annkit/simd/nibbles_avx512.h"
 #include "annkit/simd/probes_avx512.h"
 
 namespace annkit::simd {
@@ -46,8 +47,9 @@ void fill_avx512(Kernels& k) {
     fill_float_tiles<F32x16, 2, 12, 1, 24>(k);
     fill_nearest<F32x16, 2, 12>(k);
     fill_bytes(k);
-    fill_codes(k);
     fill_nearest_i8<F32x16>(k);
+    fill_byte_codes(k);
+    fill_nibbles(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

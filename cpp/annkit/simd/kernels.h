@@ -138,16 +138,21 @@ struct Kernels {
     ScoreRows dot_u8;
 
     // Tiles of codes, which lie as they are stored: pack_rows, rows_bytes and stride are null. Nothing is read behind
-    // the last row, or block. Lanes that have no query are free, or nearly so. byte_codes: rows of u8, padded with
-    // zeros to a multiple of 4 bytes, args.stride apart (a multiple of 4); queries (pack_queries) are dim int8 of at
-    // most byte_query_levels each, in size; dot = sum of code * query, exact in int32 up to 65,536 dimensions. dim
-    // counts elements. nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim
-    // positions as queries (dim even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact
-    // if the maxima of a query's tables add up to less than 2^16. Tables run faster where those of 2, and better of 4,
-    // positions in a row add up to 255 at most. A block is dim / 2 times 32 bytes, two positions each; of those, byte i
-    // of the first (second) 16 holds the first (second) position's codes of rows i (low nibble) and i + 16 (high).
-    // args.first is a multiple of kBlockRows; a last block may hold fewer rows. mul and add may both be null there,
-    // meaning 1 and 0 (then err is null, too, and scales are positive): that is faster.
+    // the last row, or block. bounds, scales, offsets and errors have as many entries as the tile has lanes. A capacity
+    // of several kMinHits saves calls: each step asks for room for all hits of up to 64 rows.
+    //
+    // byte_codes: rows of u8, padded with zeros to a multiple of 4 bytes, args.stride apart (a multiple of 4); queries
+    // (pack_queries) are dim int8 of at most byte_query_levels in size. dot = sum of code * query, exact in int32 up to
+    // 65,536 dimensions. dim counts elements. wide and narrow take the same time whatever part of their lanes has
+    // queries, single does not.
+    //
+    // nibble_codes: 4-bit codes in blocks of kBlockRows rows; queries are tables of 16 bytes for each of dim positions
+    // (dim even). dot = sum over positions of table[position][code], exact if the maxima of a query's tables add up to
+    // less than 2^16. Fastest are tables of which the maxima at any 4 positions add up to less than 255, then those
+    // where that is so of any 2. A block is dim / 2 times 32 bytes, two positions each; of those, byte i of the first
+    // (second) 16 holds the first (second) position's codes of rows i (low nibble) and i + 16 (high). args.first is a
+    // multiple of kBlockRows; a last block may hold fewer rows, but is there as a whole. mul and add may both be null,
+    // meaning 1 and 0 (then err is null, too, and scales are positive), which is faster.
     TilePair byte_codes, nibble_codes;
     int byte_query_levels;
 
