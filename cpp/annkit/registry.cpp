@@ -5,6 +5,11 @@
 #include "annkit/codec/raw.h"
 #include "annkit/index/flat.h"
 #include "annkit/registry.h"
+#include "annkit/transform/center.h"
+#include "annkit/transform/normalize.h"
+#include "annkit/transform/pca.h"
+#include "annkit/transform/projection.h"
+#include "annkit/transform/rotation.h"
 
 namespace annkit {
 
@@ -12,6 +17,11 @@ void register_parts() {
     Registry<Codec>::add("raw", Raw::load);
     Registry<Codec>::add("bits", Bits::load);
     Registry<Codec>::add("certified", Certified::load);
+    Registry<Transform>::add("center", Center::load);
+    Registry<Transform>::add("normalize", Normalize::load);
+    Registry<Transform>::add("pca", Pca::load);
+    Registry<Transform>::add("projection", Projection::load);
+    Registry<Transform>::add("rotation", Rotation::load);
     Registry<Index>::add("flat", Flat::load);
 }
 

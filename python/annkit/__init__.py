@@ -1,13 +1,19 @@
 """Nearest neighbour search and hashing at the speed the hardware allows."""
 
 from annkit._core import (
+    PCA,
     Bits,
+    Center,
     Codec,
     Flat,
     FormatError,
     Index,
+    Normalize,
     NotFittedError,
+    Projection,
     Raw,
+    Rotation,
+    Transform,
     __version__,
     get_threads,
     hamming,
@@ -18,15 +24,21 @@ from annkit._core import (
 from annkit._results import RangeResult, SearchResult
 
 __all__ = [
+    "PCA",
     "Bits",
+    "Center",
     "Codec",
     "Flat",
     "FormatError",
     "Index",
+    "Normalize",
     "NotFittedError",
+    "Projection",
     "RangeResult",
     "Raw",
+    "Rotation",
     "SearchResult",
+    "Transform",
     "__version__",
     "get_threads",
     "hamming",

@@ -2,8 +2,10 @@
 #include "annkit/simd/bytes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_scalar.h"
 #include "annkit/simd/probes_scalar.h"
+#include "annkit/simd/product_kernels.h"
 
 namespace annkit::simd {
 namespace {
@@ -37,6 +39,10 @@ struct F32x4 {  // four floats that the compiler keeps in a register of the plat
     static Reg fma(Reg a, Reg b, Reg c) {
         return each([&](size_t i) { return a.v[i] * b.v[i] + c.v[i]; });
     }
+    template <size_t H>
+    static Reg swap(Reg x) {
+        return each([&](size_t i) { return x.v[i ^ H]; });
+    }
     static uint32_t le(Reg a, Reg b) {
         uint32_t mask = 0;
         for (uint32_t i = 0; i < 4; ++i) mask |= uint32_t(a.v[i] <= b.v[i]) << i;
@@ -62,6 +68,8 @@ struct F32x4 {  // four floats that the compiler keeps in a register of the plat
 void fill_scalar(Kernels& k) {
     fill_float_rows<F32x4>(k);
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
+    fill_product<F32x4, 3, 2, 2, 4>(k);
+    k.hadamard = hadamard<F32x4>;
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);
