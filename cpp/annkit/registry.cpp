@@ -8,6 +8,11 @@
 #include "annkit/index/ivf.h"
 #include "annkit/index/refine.h"
 #include "annkit/registry.h"
+#include "annkit/transform/center.h"
+#include "annkit/transform/normalize.h"
+#include "annkit/transform/pca.h"
+#include "annkit/transform/projection.h"
+#include "annkit/transform/rotation.h"
 
 namespace annkit {
 
@@ -16,6 +21,11 @@ void register_parts() {
     Registry<Codec>::add("bits", Bits::load);
     Registry<Codec>::add("certified", Certified::load);
     Registry<Codec>::add("scalar", Scalar::load);
+    Registry<Transform>::add("center", Center::load);
+    Registry<Transform>::add("normalize", Normalize::load);
+    Registry<Transform>::add("pca", Pca::load);
+    Registry<Transform>::add("projection", Projection::load);
+    Registry<Transform>::add("rotation", Rotation::load);
     Registry<Index>::add("flat", Flat::load);
     Registry<Index>::add("ivf", Ivf::load);
     Registry<Index>::add("refine", Refine::load);

@@ -54,6 +54,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_errors(m);
     bind_codecs(m);
     bind_clustering(m);
+    bind_transforms(m);
     bind_indexes(m);
     bind_hamming(m);
     bind_simd(m);

@@ -9,6 +9,7 @@ void bind_errors(py::module_& m);
 void bind_codecs(py::module_& m);
 void bind_clustering(py::module_& m);
 void bind_indexes(py::module_& m);
+void bind_transforms(py::module_& m);
 void bind_hamming(py::module_& m);
 void bind_simd(py::module_& m);
 void bind_kernels(py::module_& m);

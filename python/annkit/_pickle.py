@@ -1,10 +1,15 @@
-"""What pickles of indexes name: a function of a module, as methods of compiled classes cannot be pickled."""
+"""What pickles name: functions of a module, as methods of compiled classes cannot be pickled."""
 
 from __future__ import annotations
 
-from annkit._core import Index
+from annkit._core import Index, Transform
 
 
 def index_from_bytes(data: bytes) -> Index:
     """Return the index that these bytes of ``to_bytes`` hold."""
     return Index.from_bytes(data)
+
+
+def transform_from_bytes(data: bytes) -> Transform:
+    """Return the transform that these bytes of ``to_bytes`` hold."""
+    return Transform.from_bytes(data)

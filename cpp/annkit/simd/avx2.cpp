@@ -6,10 +6,12 @@
 #include "annkit/simd/codes_avx2.h"
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_avx2.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/nibbles_avx2.h"
 #include "annkit/simd/probes_avx2.h"
+#include "annkit/simd/product_kernels.h"
 
 namespace annkit::simd {
 namespace {
@@ -38,6 +40,11 @@ struct F32x8 {
     static Reg bits(uint32_t x) { return _mm256_castsi256_ps(_mm256_set1_epi32(int(x))); }
     static uint32_t le(Reg a, Reg b) { return uint32_t(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ))); }
 
+    template <size_t H>
+    static Reg swap(Reg x) {
+        if constexpr (H == 4) return _mm256_permute2f128_ps(x, x, 1);
+        return _mm256_permute_ps(x, H == 1 ? 0xb1 : 0x4e);
+    }
     static void sum4(Reg a, Reg b, Reg c, Reg d, float* out) {
         const __m256 all = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
         _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
@@ -63,6 +70,8 @@ void fill_avx2(Kernels& k) {
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
     fill_affine(k);
     fill_nearest<F32x8, 2, 6>(k);
+    fill_product<F32x8, 6, 2, 3, 8>(k);
+    k.hadamard = hadamard<F32x8>;
     fill_bytes(k);
     fill_byte_codes(k);
     fill_nibbles(k);

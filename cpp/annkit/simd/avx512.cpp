@@ -8,11 +8,13 @@
 #include "annkit/simd/codes_avx512.h"
 #include "annkit/simd/convert_avx512.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_avx512.h"
 #include "annkit/simd/nearest_avx512.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/nibbles_avx512.h"
 #include "annkit/simd/probes_avx512.h"
+#include "annkit/simd/product_kernels.h"
 
 namespace annkit::simd {
 namespace {
@@ -29,6 +31,13 @@ struct F32x16 {
     static Reg load_part(const Half* p, size_t n) { return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask(n), p)); }
     static Reg load_part(const Bf16* p, size_t n) { return widen(_mm256_maskz_loadu_epi16(mask(n), p)); }
     static void store(float* p, Reg x) { _mm512_storeu_ps(p, x); }
+    static Reg add(Reg a, Reg b) { return _mm512_add_ps(a, b); }
+    static Reg sub(Reg a, Reg b) { return _mm512_sub_ps(a, b); }
+    template <size_t H>
+    static Reg swap(Reg x) {
+        if constexpr (H >= 4) return _mm512_shuffle_f32x4(x, x, H == 4 ? 0xb1 : 0x4e);
+        return _mm512_permute_ps(x, H == 1 ? 0xb1 : 0x4e);
+    }
     static Reg fma(Reg a, Reg b, Reg c) { return _mm512_fmadd_ps(a, b, c); }
     static Reg min(Reg a, Reg b) { return _mm512_min_ps(a, b); }
     static uint32_t le(Reg a, Reg b) { return _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ); }
@@ -46,6 +55,8 @@ struct F32x16 {
 void fill_avx512(Kernels& k) {
     fill_float_tiles<F32x16, 2, 12, 1, 24>(k);
     fill_nearest<F32x16, 2, 12>(k);
+    fill_product<F32x16, 12, 2, 6, 8>(k);
+    k.hadamard = hadamard<F32x16>;
     fill_bytes(k);
     fill_nearest_i8<F32x16>(k);
     fill_byte_codes(k);

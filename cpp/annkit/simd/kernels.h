@@ -111,6 +111,22 @@ struct I8Row {
 };
 inline constexpr float kLeastScale = 1e-12f;
 
+// Rows times a matrix packed in columns of `lanes` outputs, dim * lanes floats each (zeros behind the last output):
+// out[i][j] = sum over k of rows[i][k] * matrix[k][j], one sum in the order of k. The result of a row depends on
+// neither n nor its place. Strides count floats.
+struct ProductArgs {
+    const float* rows;
+    size_t row_stride, n, dim;
+    const float* matrix;
+    size_t outputs;
+    float* out;
+    size_t out_stride;
+};
+struct Product {
+    size_t lanes, rows;  // rows: batches are fastest in multiples of so many
+    void (*run)(const ProductArgs&);
+};
+
 // What this machine can do at most, by plain loops: the benches put kernels beside them.
 struct Probes {
     uint64_t (*fma)(uint64_t rounds);                  // runs fused multiply-adds; returns how many float operations
@@ -165,6 +181,10 @@ struct Kernels {
 
     void (*widen[2])(const uint16_t* in, size_t n, float* out);   // f16, bf16 to f32
     void (*narrow[2])(const float* in, size_t n, uint16_t* out);  // nearest, ties to even; overflow to infinity
+
+    Product product;
+    // The Walsh-Hadamard transform in place, not scaled. n is a power of two.
+    void (*hadamard)(float* x, size_t n);
 
     // Rounds x - center to scale * code, with the scale given or, if 0, chosen: the largest entry becomes 127. Entries
     // are at most 127 * scale; a row too small for kLeastScale gets a scale of 0 and codes of 0.

@@ -4,9 +4,11 @@
 #include "annkit/simd/bytes_neon.h"
 #include "annkit/simd/convert_neon.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_neon.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/probes_neon.h"
+#include "annkit/simd/product_kernels.h"
 
 namespace annkit::simd {
 namespace {
@@ -37,6 +39,10 @@ struct F32x4 {
     static uint32x4_t lt(Reg a, Reg b) { return vcltq_f32(a, b); }
     static Reg select(uint32x4_t mask, Reg a, Reg b) { return vbslq_f32(mask, a, b); }
     static Reg bits(uint32_t x) { return vreinterpretq_f32_u32(vdupq_n_u32(x)); }
+    template <size_t H>
+    static Reg swap(Reg x) {
+        return H == 1 ? vrev64q_f32(x) : vextq_f32(x, x, 2);
+    }
     static uint32_t le(Reg a, Reg b) {
         const uint32x4_t weights = {1, 2, 4, 8};
         return vaddvq_u32(vandq_u32(vcleq_f32(a, b), weights));
@@ -52,6 +58,8 @@ void fill_neon(Kernels& k) {
     fill_float_rows<F32x4>(k);
     fill_float_tiles<F32x4, 2, 9, 1, 12>(k);
     fill_nearest<F32x4, 2, 9>(k);
+    fill_product<F32x4, 9, 2, 6, 8>(k);
+    k.hadamard = hadamard<F32x4>;
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);

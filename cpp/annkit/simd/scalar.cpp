@@ -4,9 +4,11 @@
 #include "annkit/simd/codes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_scalar.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/probes_scalar.h"
+#include "annkit/simd/product_kernels.h"
 
 namespace annkit::simd {
 namespace {
@@ -51,6 +53,10 @@ struct F32x4 {  // four floats that the compiler keeps in a register of the plat
         return each([&](size_t i) { return mask.v[i] ? a.v[i] : b.v[i]; });
     }
     static Reg bits(uint32_t x) { return set1(__builtin_bit_cast(float, x)); }
+    template <size_t H>
+    static Reg swap(Reg x) {
+        return each([&](size_t i) { return x.v[i ^ H]; });
+    }
     static uint32_t le(Reg a, Reg b) {
         uint32_t mask = 0;
         for (uint32_t i = 0; i < 4; ++i) mask |= uint32_t(a.v[i] <= b.v[i]) << i;
@@ -78,6 +84,8 @@ void fill_scalar(Kernels& k) {
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
     fill_affine(k);
     fill_nearest<F32x4, 2, 3>(k);
+    fill_product<F32x4, 3, 2, 2, 4>(k);
+    k.hadamard = hadamard<F32x4>;
     fill_bytes(k);
     fill_codes(k);
     fill_hamming(k);

@@ -9,6 +9,9 @@
 
 namespace annkit {
 
+// The most dimensions a transform takes: a matrix of kMaxTransformDim^2 floats is 16 GB.
+inline constexpr size_t kMaxTransformDim = size_t(1) << 16;
+
 class Transform : public Part {
   public:
     virtual std::unique_ptr<Transform> clone() const = 0;
@@ -17,11 +20,17 @@ class Transform : public Part {
     virtual size_t dim_in() const = 0;     // 0: not known yet, or any
     virtual size_t dim_out(size_t dim_in) const = 0;
     // in: any float or integer dtype, of the fitted dimension; out: n * dim_out floats. Safe from many threads at once.
-    // The result of a row does not depend on the rows beside it.
-    virtual void apply(const Rows& in, float* out) const = 0;
+    // The result of a row does not depend on the rows beside it. row_offset: what messages add to a row's number.
+    virtual void apply(const Rows& in, float* out, size_t row_offset = 0) const = 0;
     // What gives apply(back(y)) ~ y: the transpose or inverse. For reconstruct.
     virtual bool is_invertible() const = 0;
     virtual void invert(const float* in, size_t n, float* out) const = 0;  // rows of dim_out to rows of dim_in
 };
+
+// All rows by several threads. NotFittedError, and ValueError where the dimension is another.
+void apply(const Transform& transform, const Rows& in, float* out, const Call& call);
+void invert(const Transform& transform, const Rows& in, float* out, const Call& call);
+// ValueError unless rows are as many as needed, of at most kMaxTransformDim dimensions.
+void check_fit(const Transform& transform, const Rows& rows, size_t needed);
 
 }  // namespace annkit

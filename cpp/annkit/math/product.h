@@ -1,0 +1,52 @@
+// Products of float matrices on the product kernels.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "annkit/core/parallel.h"
+
+namespace annkit {
+
+// A matrix made ready to multiply rows: y = A x for each. Cheap to copy: copies share what is packed.
+class PackedMatrix {
+  public:
+    PackedMatrix() = default;
+    // A, row-major: a row for each output.
+    static PackedMatrix of(const float* a, size_t outputs, size_t inputs);
+    // The transpose of what is handed in: a row for each input.
+    static PackedMatrix of_transposed(const float* a, size_t inputs, size_t outputs);
+
+    bool empty() const { return packed_ == nullptr; }
+    size_t inputs() const { return inputs_; }
+    size_t outputs() const { return outputs_; }
+    const float* data() const { return packed_.get(); }
+    // Strides count floats. A row's result is the same whatever rows are beside it. Rows and out may not overlap.
+    void multiply(const float* rows, size_t stride, size_t n, float* out, size_t out_stride) const;
+
+  private:
+    PackedMatrix(size_t outputs, size_t inputs);
+    std::shared_ptr<float[]> packed_;
+    size_t outputs_ = 0, inputs_ = 0;
+};
+
+// A stride for rows of dim floats that does not make rows fall into the same few sets of the first cache.
+size_t padded_stride(size_t dim);
+
+// out = A B, in parallel; matrices are row-major, A has rows x inner.
+void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call);
+
+// Adds X^T Y to sums (dx x dy): X is n rows of dx, Y n rows of dy. Floats are added for at most kOuterRows rows, then
+// doubles: n is at most that. lower: only the half with column <= row is wanted; what lies above is undefined.
+inline constexpr size_t kOuterRows = 1024;
+struct Outer {
+    const float* x;
+    size_t dx;
+    const float* y;
+    size_t dy, n;
+    bool lower = false;
+};
+void add_outer(const Outer& in, std::span<double> sums, const Call& call);
+
+}  // namespace annkit

@@ -1,0 +1,80 @@
+// Rows times a packed matrix, written once over a vector type V (see float_kernels.h: zero, set1, load, store, fma).
+//
+// Lanes run across outputs. A block of R rows by C columns of registers keeps its sums in registers through all of dim
+// and is bound by the multiply-adds (12 x 2 of AVX-512: 14 loads for 24 of them). Whatever the block, an output is one
+// sum in the order of dim: a row gets the same result alone and among others.
+#pragma once
+
+#include "annkit/simd/kernels.h"
+
+namespace annkit::simd {
+namespace {
+
+template <class V, size_t R, size_t C>
+[[gnu::always_inline]] inline void product_block(const ProductArgs& a, size_t row, size_t column) {
+    static_assert(R % 3 == 0 || R == 1);
+    constexpr size_t kGroups =
+        R == 1 ? 1 : R / 3;  // a pointer for three rows, as base, stride and twice stride address
+    const float* p[kGroups];
+    for (size_t g = 0; g < kGroups; ++g) p[g] = a.rows + (row + 3 * g) * a.row_stride;
+    const float* panel = a.matrix + column * a.dim * V::kLanes;
+    const size_t stride = a.row_stride, next = a.dim * V::kLanes;
+    typename V::Reg sum[R][C];
+#pragma GCC unroll 16
+    for (size_t r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (size_t c = 0; c < C; ++c) sum[r][c] = V::zero();
+    for (size_t k = 0; k < a.dim; ++k, panel += V::kLanes) {
+        typename V::Reg m[C];
+#pragma GCC unroll 8
+        for (size_t c = 0; c < C; ++c) m[c] = V::load(panel + c * next);
+#pragma GCC unroll 16
+        for (size_t r = 0; r < R; ++r) {
+            const auto x = V::set1(p[r / 3][(r % 3) * stride + k]);
+#pragma GCC unroll 8
+            for (size_t c = 0; c < C; ++c) sum[r][c] = V::fma(x, m[c], sum[r][c]);
+        }
+    }
+#pragma GCC unroll 16
+    for (size_t r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (size_t c = 0; c < C; ++c) {
+            const size_t first = (column + c) * V::kLanes;
+            float* out = a.out + (row + r) * a.out_stride + first;
+            if (first + V::kLanes <= a.outputs) {
+                V::store(out, sum[r][c]);
+            } else {
+                float rest[V::kLanes];
+                V::store(rest, sum[r][c]);
+                for (size_t i = 0; first + i < a.outputs; ++i) out[i] = rest[i];
+            }
+        }
+}
+
+// Columns outside, so that those of a block stay in cache while the rows pass.
+template <class V, size_t R, size_t C>
+void product_sweep(const ProductArgs& a, size_t first, size_t last) {
+    const size_t columns = (a.outputs + V::kLanes - 1) / V::kLanes;
+    size_t column = 0;
+    for (; column + C <= columns; column += C)
+        for (size_t row = first; row < last; row += R) product_block<V, R, C>(a, row, column);
+    for (; column < columns; ++column)
+        for (size_t row = first; row < last; row += R) product_block<V, R, 1>(a, row, column);
+}
+
+template <class V, size_t kRows, size_t kColumns, size_t kThreeColumns, size_t kOneColumns>
+void product(const ProductArgs& a) {
+    const size_t whole = a.n - a.n % kRows, threes = a.n - a.n % 3;
+    product_sweep<V, kRows, kColumns>(a, 0, whole);
+    product_sweep<V, 3, kThreeColumns>(a, whole, threes);
+    product_sweep<V, 1, kOneColumns>(a, threes, a.n);
+}
+
+// Shapes: kRows by kColumns for batches; three rows, and one, by more columns for what is left.
+template <class V, size_t kRows, size_t kColumns, size_t kThreeColumns, size_t kOneColumns>
+void fill_product(Kernels& k) {
+    k.product = {V::kLanes, kRows, product<V, kRows, kColumns, kThreeColumns, kOneColumns>};
+}
+
+}  // namespace
+}  // namespace annkit::simd

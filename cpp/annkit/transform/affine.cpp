@@ -1,0 +1,81 @@
+#include "annkit/transform/affine.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "annkit/core/errors.h"
+#include "annkit/core/reader.h"
+#include "annkit/core/writer.h"
+
+namespace annkit {
+namespace {
+
+void check_finite(std::span<const float> values, std::string_view what) {
+    const bool finite = std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
+    check(finite, what, " has NaN or infinite values, expected finite ones");
+}
+
+}  // namespace
+
+Affine::Affine(std::vector<float> matrix, size_t outputs, size_t inputs, std::vector<float> mean)
+    : matrix_(std::make_shared<const std::vector<float>>(std::move(matrix))), mean_(std::move(mean)) {
+    check(outputs > 0 && matrix_->size() == outputs * inputs, "got ", matrix_->size(), " values for a matrix of ",
+          outputs, " x ", inputs);
+    check(mean_.empty() || mean_.size() == inputs, "the mean has ", mean_.size(), " values, expected ", inputs);
+    check_finite(*matrix_, "the matrix");
+    check_finite(mean_, "the mean");
+    packed_ = PackedMatrix::of(matrix_->data(), outputs, inputs);
+}
+
+void Affine::apply(const Rows& in, float* out, size_t row_offset) const {
+    constexpr size_t kBlock = 144;  // few enough for the second cache
+    const size_t stride = padded_stride(inputs());
+    std::vector<float> centred(mean_.empty() ? 0 : std::min(in.n, kBlock) * stride);
+    for (size_t first = 0; first < in.n; first += kBlock) {
+        const size_t count = std::min(kBlock, in.n - first);
+        const FloatBlock block(in.slice(first, count), "the array", row_offset + first);
+        float* to = out + first * outputs();
+        if (mean_.empty()) {
+            const size_t given = count > 1 ? size_t(block.row(1) - block.row(0)) : inputs();
+            packed_.multiply(block.row(0), given, count, to, outputs());
+            continue;
+        }
+        for (size_t i = 0; i < count; ++i)
+            for (size_t j = 0; j < inputs(); ++j) centred[i * stride + j] = block.row(i)[j] - mean_[j];
+        packed_.multiply(centred.data(), stride, count, to, outputs());
+    }
+}
+
+void Affine::invert(const float* in, size_t n, float* out) const {
+    std::vector<float> back(*matrix_);
+    for (size_t row = 0; row < outputs(); ++row) {
+        float* values = &back[row * inputs()];
+        double norm2 = 0;
+        for (size_t j = 0; j < inputs(); ++j) norm2 += double(values[j]) * double(values[j]);
+        for (size_t j = 0; j < inputs(); ++j) values[j] = norm2 > 0 ? float(double(values[j]) / norm2) : 0;
+    }
+    PackedMatrix::of_transposed(back.data(), outputs(), inputs()).multiply(in, outputs(), n, out, inputs());
+    for (size_t i = 0; i < n && !mean_.empty(); ++i)
+        for (size_t j = 0; j < inputs(); ++j) out[i * inputs() + j] += mean_[j];
+}
+
+void Affine::save(Writer& out) const {
+    out.array("matrix", *matrix_, inputs());
+    if (!mean_.empty()) out.array("mean", mean_);
+}
+
+Affine Affine::load(const Reader& in, size_t outputs, size_t inputs) {
+    const auto matrix = in.array<float>("matrix", outputs, inputs);
+    std::vector<float> mean;
+    if (in.has("mean")) {
+        const auto stored = in.array<float>("mean", inputs);
+        mean.assign(stored.begin(), stored.end());
+    }
+    try {
+        return {{matrix.begin(), matrix.end()}, outputs, inputs, std::move(mean)};
+    } catch (const ValueError& error) {
+        fail<FormatError>(in.file(), ": ", error.what());
+    }
+}
+
+}  // namespace annkit
