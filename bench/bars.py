@@ -1,18 +1,20 @@
 """The figures annkit is held to, each beside Faiss and beside this machine's limit, measured in one run.
 
-    taskset -c 0 python bench/bars.py [flat bytes hamming single exact call memory threads]
+    taskset -c 0 python bench/bars.py [flat bytes hamming single call memory threads kmeans]
 
-Rates are medians over several passes, with one thread unless a line says two. `threads` wants two cores: run it
-without taskset.
+Rates are medians over several passes, with one thread unless a line says two. `threads` and `kmeans` want two cores:
+run them without taskset.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import pathlib
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -59,7 +61,7 @@ def read_rate(megabytes: int = 512) -> float:
     return data.size / median_time(lambda: _kernels.probe(ak.simd.level(), "read", 1, data), 1.5)
 
 
-def faiss_flat_time(base: np.ndarray, queries: np.ndarray) -> float:
+def faiss_flat_time(base: np.ndarray, queries: np.ndarray, k: int = 10) -> float:
     """Return Faiss's time for a batch, at the better of its two thresholds."""
     faiss = faiss_module()
     index = faiss.IndexFlatL2(base.shape[1])
@@ -68,7 +70,7 @@ def faiss_flat_time(base: np.ndarray, queries: np.ndarray) -> float:
     for threshold in (faiss.cvar.distance_compute_blas_threshold, 1):
         before = faiss.cvar.distance_compute_blas_threshold
         faiss.cvar.distance_compute_blas_threshold = threshold
-        times.append(median_time(lambda: index.search(queries, 10)))
+        times.append(median_time(lambda: index.search(queries, k)))
         faiss.cvar.distance_compute_blas_threshold = before
     return min(times)
 
@@ -212,6 +214,65 @@ def threads() -> None:
         show(f"two threads, {name}", f"{one / two:.2f} x one", "", "")
 
 
+def rows_to_cluster() -> Iterator[tuple[str, np.ndarray]]:
+    """Yield real descriptors where they are at hand, and mixtures of normal distributions."""
+    path = pathlib.Path(os.environ.get("ANNKIT_TEST_DATA", "../shared/data")) / "sift-caltech-128.base.npy"
+    if path.exists():
+        yield "SIFT", np.load(path)[:200_000].astype(np.float32)
+    for n, dim in ((200_000, 96), (100_000, 384), (60_000, 768)):
+        means = rng.standard_normal((2000, dim), np.float32)
+        x = means[rng.integers(0, 2000, n)] + np.float32(0.7) * rng.standard_normal((n, dim), np.float32)
+        yield "mixture", x
+
+
+def nearest_cost(rows: np.ndarray, centroids: np.ndarray) -> float:
+    """Return the sum of squared distances from the nearest centroids."""
+    index = faiss_module().IndexFlatL2(rows.shape[1])
+    index.add(centroids)
+    nearest = index.search(rows, 1)[1][:, 0]
+    return float(np.square(rows - centroids[nearest], dtype=np.float64).sum())
+
+
+def kmeans() -> None:
+    """k-means into 1024, 10 rounds over all rows, and the nearest of 2828 centroids."""
+    faiss = faiss_module()
+    for name, x in rows_to_cluster():
+        n, dim = x.shape
+        times: dict[str, list[float]] = {"faiss": [], "one": [], "two": []}
+        costs: dict[str, list[float]] = {"faiss": [], "one": [], "two": []}
+        for seed in range(3):
+            peer = faiss.Kmeans(dim, 1024, niter=10, max_points_per_centroid=n, seed=seed)
+            own = ak.KMeans(1024, sample=0, seed=seed)
+            runs = {
+                "faiss": lambda p=peer, x=x: (p.train(x), p.centroids)[1],
+                "one": lambda o=own, x=x: o.fit(x, threads=1).centroids_,
+                "two": lambda o=own, x=x: o.fit(x, threads=2).centroids_,
+            }
+            for who, train in runs.items():
+                start = time.perf_counter()
+                centroids = train()
+                times[who].append(time.perf_counter() - start)
+                costs[who].append(nearest_cost(x, centroids))
+        seconds = {who: statistics.median(all_times) for who, all_times in times.items()}
+        show(
+            f"k-means, {name}, {n:,} x {dim} into 1024",
+            f"{seconds['one']:.2f} s",
+            f"two threads {seconds['one'] / seconds['two']:.2f} x",
+            f"{seconds['faiss'] / seconds['one']:.2f} x Faiss, cost {sum(costs['one']) / sum(costs['faiss']):.4f} x",
+        )
+    x = rng.standard_normal((500_000, 128), np.float32)
+    own = ak.KMeans(2828, rounds=1, sample=40).fit(x)
+    seconds = median_time(lambda: own.predict(x, threads=1))
+    faiss_time = faiss_flat_time(own.centroids_, x[:100_000], k=1) * 5
+    rate = 2.0 * x.size * 2828 / seconds
+    show(
+        "nearest of 2828 centroids, 500,000 x 128",
+        f"{len(x) / seconds / 1e6:.2f} M rows/s",
+        f"{100 * rate / fma_rate():.0f} % of the FMA rate",
+        f"{faiss_time / seconds:.2f} x Faiss",
+    )
+
+
 BARS = {
     "flat": flat,
     "single": single,
@@ -220,6 +281,7 @@ BARS = {
     "call": call,
     "memory": memory,
     "threads": threads,
+    "kmeans": kmeans,
 }
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans as Peer
+from sklearn.cluster import kmeans_plusplus
 
 import annkit as ak
 
@@ -44,9 +45,10 @@ def test_the_objective_is_what_scikit_learn_gets(rng, dim, k):
 @pytest.mark.parametrize("k", [5, 80])
 def test_k_means_plus_plus_is_as_good_as_scikit_learn(rng, k):
     x = blobs(rng, 5000, 24, k)
-    ours = np.mean([cost(x, ak.KMeans(k, start="k-means++", seed=s).fit(x).centroids_) for s in range(4)])
-    peer = np.mean([Peer(k, n_init=1, max_iter=10, random_state=s).fit(x).inertia_ for s in range(4)])
-    random = np.mean([cost(x, ak.KMeans(k, seed=s).fit(x).centroids_) for s in range(4)])
+    ours = np.mean([cost(x, ak.KMeans(k, start="k-means++", seed=s).fit(x).centroids_) for s in range(6)])
+    starts = [kmeans_plusplus(x, k, random_state=s, n_local_trials=1)[0] for s in range(6)]
+    peer = np.mean([Peer(k, init=start, n_init=1, max_iter=10).fit(x).inertia_ for start in starts])
+    random = np.mean([cost(x, ak.KMeans(k, seed=s).fit(x).centroids_) for s in range(6)])
     assert ours <= 1.2 * peer
     assert ours < random
 
@@ -159,22 +161,23 @@ def test_no_cell_stays_empty(rng):
 
 @pytest.mark.parametrize("dim", [6, 48])
 def test_constant_dimensions_and_large_values(rng, dim):
-    x = blobs(rng, 4000, dim, 70)
+    x = blobs(rng, 4000, dim, 70, 3.0)
     x[:, 1] = 7.5
     model = ak.KMeans(70).fit(x)
     np.testing.assert_array_equal(model.centroids_[:, 1], np.full(70, 7.5))
-    for scale in (1e-18, 1e15):
+    for scale in (2.0**-50, 2.0**-20, 2.0**50):
         scaled = ak.KMeans(70).fit(x * np.float32(scale))
-        assert cost(x, scaled.centroids_ / np.float32(scale)) <= 1.05 * cost(x, model.centroids_)
+        assert cost(x, scaled.centroids_ / np.float32(scale)) <= 1.02 * cost(x, model.centroids_)
 
 
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 def test_one_dimension_that_dwarfs_the_others(rng):
     """Rounded to bytes, the others would vanish."""
-    x = blobs(rng, 8000, 32, 64, 0.1)
+    x = blobs(rng, 8000, 32, 64, 2.0)
     x[:, 0] = rng.choice([-1e4, 1e4], 8000)
     ours = ak.KMeans(128, sample=0, rounds=20).fit(x)
     peer = Peer(128, init="random", n_init=1, max_iter=20, random_state=0).fit(x)
-    assert cost(x, ours.centroids_) <= 1.2 * peer.inertia_
+    assert cost(x, ours.centroids_) <= 1.03 * peer.inertia_
 
 
 def test_rows_far_from_the_origin(rng):
@@ -204,13 +207,14 @@ def test_spherical_centroids_have_length_one(rng):
 @pytest.mark.parametrize("dim", [6, 48])
 def test_balance_evens_cells_out(rng, dim):
     sizes = rng.zipf(1.5, 200).clip(1, 2000)
-    x = np.concatenate([rng.standard_normal(dim) * 2 + rng.standard_normal((n, dim)) for n in sizes]).astype(np.float32)
-    spread = []
+    x = np.concatenate([rng.standard_normal(dim) + rng.standard_normal((n, dim)) for n in sizes]).astype(np.float32)
+    spread, costs = [], []
     for balance in (0.0, 0.3, 1.0):
-        model = ak.KMeans(64, balance=balance, sample=0, rounds=20).fit(x)
+        model = ak.KMeans(64, balance=balance, sample=0).fit(x)
         spread.append(np.bincount(model.predict(x), minlength=64).std())
-    assert spread[1] < spread[0]
-    assert spread[2] < spread[0]
+        costs.append(model.objective_[-1])
+    assert spread[2] < spread[1] < spread[0]
+    assert costs[2] < 1.2 * costs[0]
 
 
 def test_a_sample_reads_few_rows(rng):

@@ -124,8 +124,8 @@ start : {"random", "k-means++"}, default "random"
 spherical : bool, default False
     Assign rows by the largest inner product, and scale centroids to length 1 after each round.
 balance : float, default 0.0
-    Above 0, crowded centroids draw fewer rows while training: the squared distance from a centroid grows by ``balance``
-    times the mean squared distance times how many times more rows than the mean it has. 0.05 to 1 are useful.
+    Above 0, crowded centroids draw fewer rows while training: a cell is to be left with about ``1 / (1 + balance)`` of
+    what it has too many or too few. 0.3 to 2 are useful.
 sample : int, default 256
     Train on so many rows a centroid at most, chosen at random; 0 takes all.
 seed : int, default 0
@@ -170,8 +170,8 @@ UserWarning
 
 constexpr const char* kPredict = R"doc(Return the nearest centroid of each row.
 
-Centroids are compared by ``|c|^2 - 2 x.c`` in float32 (``-x.c`` if spherical), and the lowest number wins among equals. The answer for a row
-does not depend on the other rows or on threads.
+Centroids are compared by ``|c|^2 - 2 x.c`` in float32 (``-x.c`` if spherical), and the lowest number wins among equals.
+The answer for a row does not depend on the other rows or on threads.
 
 Parameters
 ----------

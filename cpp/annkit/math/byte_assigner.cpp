@@ -64,13 +64,14 @@ ByteAssigner::ByteAssigner(const TrainingRows& rows, const Call& call)
     panel_bytes_ = (byte_tile().panel_bytes(dim_) + 63) / 64 * 64;
     panels_ = allocate(panels * panel_bytes_);
     scales_.resize(panels);
-    std::vector<double> lost(panels);
+    std::vector<double> lost(panels), spread(panels);
     parallel_for(panels, threads_for(call, 8 * double(n_) * double(dim_)), call,
-                 [&](size_t panel, int) { round_panel(rows, panel, lost[panel]); });
+                 [&](size_t panel, int) { round_panel(rows, panel, lost[panel], spread[panel]); });
     for (const double one : lost) lost_ += one;
+    for (const double one : spread) spread_ += one;
 }
 
-void ByteAssigner::round_panel(const TrainingRows& rows, size_t panel, double& lost) {
+void ByteAssigner::round_panel(const TrainingRows& rows, size_t panel, double& lost, double& spread) {
     const auto to_i8 = simd::kernels().to_i8;
     const size_t lanes = byte_tile().lanes, first = panel * lanes, n = std::min(lanes, n_ - first);
     std::vector<int8_t> codes(n * dim_);
@@ -84,6 +85,7 @@ void ByteAssigner::round_panel(const TrainingRows& rows, size_t panel, double& l
     }
     for (size_t i = 0; i < n; ++i) {
         to_i8(rows.row(first + i), center_.data(), dim_, scale, &codes[i * dim_], rounded);
+        spread += rounded.norm2;
         lost += scale > 0 ? rounded.error2 : rounded.norm2;
     }
     scales_[panel] = scale;

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <numeric>
 #include <optional>
 
 #include "annkit/core/errors.h"
 #include "annkit/math/byte_assigner.h"
 #include "annkit/math/cells.h"
 #include "annkit/math/kmeans_start.h"
+#include "annkit/simd/kernels.h"
 
 namespace annkit {
 namespace {
@@ -31,6 +32,23 @@ class RoundsMonitor final : public Monitor {
     double from_ = 0, to_ = 0;
 };
 
+// By how much the second nearest centroid is farther than the nearest, in squared distances: such a gap that, if gaps
+// were spread evenly, would be the largest. Measured where it matters, in the tenth of the rows that are closest to
+// a border, of a few rows that lie apart.
+double typical_gap(const TrainingRows& rows, const std::vector<float>& centroids, size_t k, const Call& call) {
+    const size_t n = std::min<size_t>(rows.size(), 512);
+    std::vector<double> gaps(n);
+    parallel_for(k > 1 ? n : 0, threads_for(call, double(n) * double(centroids.size())), call, [&](size_t i, int) {
+        std::vector<float> scores(k);
+        const float* x = rows.row(i * rows.size() / n);
+        simd::kernels().scan_l2[simd::kF32](x, centroids.data(), rows.dim(), k, scores.data());
+        std::nth_element(scores.begin(), scores.begin() + 1, scores.end());
+        gaps[i] = double(scores[1]) - double(scores[0]);
+    });
+    std::nth_element(gaps.begin(), gaps.begin() + ptrdiff_t(n / 10), gaps.end());
+    return 10 * gaps[n / 10];
+}
+
 class Lloyd {
   public:
     Lloyd(const TrainingRows& rows, const KMeansOptions& options, uint64_t seed, std::vector<float> start)
@@ -44,7 +62,10 @@ class Lloyd {
     // Returns how many rows changed their centroid.
     size_t assign(const Call& call) {
         std::swap(before_, assigned_);
-        if (objective_.empty() && ByteAssigner::pays(rows_, options_.k)) bytes_.emplace(rows_, call);
+        if (objective_.empty() && ByteAssigner::pays(rows_, options_.k)) {
+            bytes_.emplace(rows_, call);
+            cost_ = bytes_->spread();
+        }
         if (bytes_ && bytes_->lost() > kMostLost * cost_) bytes_.reset();
         if (bytes_)
             bytes_->assign(centroids_, penalty_, assigned_.data(), call);
@@ -61,7 +82,7 @@ class Lloyd {
         cells.update(centroids_, options_.spherical, call);
         objective_.push_back(options_.spherical ? -cells.product() : cells.cost());
         cost_ = cells.cost();
-        if (options_.balance > 0) penalise(cells);
+        if (options_.balance > 0) penalise(cells, call);
         return cells.fill_empty(centroids_, options_.spherical, random_);
     }
 
@@ -86,17 +107,16 @@ class Lloyd {
         });
     }
 
-    // A centroid's score grows by balance times the mean cost of a row, times how crowded its cell is. Crowding is
-    // averaged over the rounds, each weighing half of the one after it: otherwise rows would leave a crowded cell all
-    // at once and come back all at once.
-    void penalise(const Cells& cells) {
-        const double mean_count = double(rows_.size()) / double(options_.k);
-        const double unit = options_.balance * cost_ / double(rows_.size());
-        const bool first = penalty_.empty();
-        crowding_.resize(options_.k), penalty_.resize(options_.k);
+    // A centroid's score grows with how crowded its cell is: by balance times the mean gap between a row's two nearest
+    // centroids, if it has twice the mean count. Then about balance times as many rows leave a crowded cell as it has
+    // too many, and it settles at 1 / (1 + balance) of the crowding it had. Averaging over rounds by the same weight
+    // gets there without swinging: rows would leave all at once and come back all at once.
+    void penalise(const Cells& cells, const Call& call) {
+        const double mean_count = double(rows_.size()) / double(options_.k), weight = 1 / (1 + options_.balance);
+        const double unit = options_.balance * typical_gap(rows_, centroids_, options_.k, call);
+        crowding_.resize(options_.k, 1), penalty_.resize(options_.k);
         for (size_t c = 0; c < options_.k; ++c) {
-            const double now = double(cells.count(c)) / mean_count;
-            crowding_[c] = first ? now : (crowding_[c] + now) / 2;
+            crowding_[c] += weight * (double(cells.count(c)) / mean_count - crowding_[c]);
             penalty_[c] = float(unit * crowding_[c]);
         }
     }
@@ -108,7 +128,7 @@ class Lloyd {
     std::vector<uint32_t> assigned_, before_;
     std::vector<double> objective_, crowding_;
     std::optional<ByteAssigner> bytes_;
-    double cost_ = std::numeric_limits<double>::infinity();
+    double cost_ = 0;
 };
 
 void check_options(const Rows& rows, const KMeansOptions& options) {

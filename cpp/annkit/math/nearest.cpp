@@ -14,6 +14,9 @@ constexpr size_t kTileBytes = size_t(256) << 10;
 // Every kernel's block of rows divides this.
 constexpr size_t kStep = 36;
 
+// Shorter rows lie side by side, without padding to cache lines.
+constexpr size_t kShortDim = 16;
+
 }  // namespace
 
 Nearest::Nearest(std::span<const float> centroids, size_t dim, bool ip, std::span<const float> penalty)
@@ -23,7 +26,7 @@ Nearest::Nearest(std::span<const float> centroids, size_t dim, bool ip, std::spa
     const size_t n = centroids.size() / dim;
     check(n < UINT32_MAX, "got ", n, " centroids, expected fewer than 2^32 - 1");
     const simd::Kernels& k = simd::kernels();
-    stride_ = k.tiles[simd::kF32].wide.stride(dim);
+    stride_ = dim < kShortDim ? dim * sizeof(float) : k.tiles[simd::kF32].wide.stride(dim);
     rows_ = allocate(n * stride_);
     add_.assign(n, 0);
     for (size_t i = 0; i < n; ++i) {
