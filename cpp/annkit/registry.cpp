@@ -6,6 +6,7 @@
 #include "annkit/codec/scalar.h"
 #include "annkit/index/flat.h"
 #include "annkit/index/ivf.h"
+#include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "annkit/registry.h"
 #include "annkit/transform/center.h"
@@ -28,6 +29,7 @@ void register_parts() {
     Registry<Transform>::add("rotation", Rotation::load);
     Registry<Index>::add("flat", Flat::load);
     Registry<Index>::add("ivf", Ivf::load);
+    Registry<Index>::add("pipeline", Pipeline::load);
     Registry<Index>::add("refine", Refine::load);
 }
 

@@ -73,6 +73,27 @@ Examples
 >>> index.search(x[:3], k=1, nprobe=4).ids.ravel()
 array([0, 1, 2]))doc";
 
+inline constexpr char kPipeline[] =
+    R"doc(Transforms in front of an index: rows and queries pass through them, one after the other.
+
+Parameters
+----------
+*parts : Transform, ..., Index
+    One or more transforms and then the index. All are copied. ``fit`` fits the transforms that have not been fitted.
+
+Notes
+-----
+Distances are those of the transformed rows. ``reconstruct`` takes rows back through the transforms, where they can be.
+What may run beside what is as in the index.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).random((2000, 32), dtype=np.float32)
+>>> index = ak.Pipeline(ak.PCA(16), ak.IVF(lists=20, codec=ak.SQ(8))).fit(x).add(x)
+>>> index.search(x[:3], k=1, nprobe=4).ids.ravel()
+array([0, 1, 2]))doc";
+
 inline constexpr char kRefine[] =
     R"doc(An index over coarse codes that finds candidates, and finer codes of the same rows that choose among them.
 

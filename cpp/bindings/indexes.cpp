@@ -6,6 +6,7 @@
 #include "annkit/core/writer.h"
 #include "annkit/index/flat.h"
 #include "annkit/index/ivf.h"
+#include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "arrays.h"
 #include "documents.h"
@@ -189,6 +190,21 @@ std::unique_ptr<Ivf> make_ivf(py::handle lists, const py::object& codec, py::obj
     return std::make_unique<Ivf>(count_from(lists, "lists"), codec_from(codec), metric_from(metric_name), of_residuals);
 }
 
+// Transforms, and the index at the end.
+std::unique_ptr<Pipeline> make_pipeline(const py::args& parts) {
+    check<TypeError>(parts.size() >= 2, "Pipeline got ", parts.size(), " parts, expected transforms and then an index");
+    std::vector<std::unique_ptr<Transform>> transforms;
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+        if (!py::isinstance<Transform>(parts[i]))
+            fail<TypeError>("part ", i, " is ", py::cast<std::string>(py::repr(parts[i])), ", expected a transform");
+        transforms.push_back(parts[i].cast<const Transform&>().clone());
+    }
+    const py::object last = parts[parts.size() - 1];
+    if (!py::isinstance<Index>(last))
+        fail<TypeError>("the last part is ", py::cast<std::string>(py::repr(last)), ", expected an index");
+    return std::make_unique<Pipeline>(std::move(transforms), last.cast<const Index&>().clone());
+}
+
 std::unique_ptr<Flat> make_flat(const py::object& codec, std::string_view metric_name, py::object scan) {
     const Metric metric = metric_from(metric_name);
     const Codec& given = codec_from(codec);
@@ -268,6 +284,8 @@ void bind_indexes(py::module_& m) {
         .def(py::init(&make_ivf), py::kw_only(), arg("lists"), arg("codec") = none, arg("residual") = none,
              arg("metric") = "l2")
         .def_property_readonly("lists", &Ivf::lists, "int: how many lists there are.");
+
+    py::class_<Pipeline, Index>(m, "Pipeline", documents::kPipeline).def(py::init(&make_pipeline));
 
     py::class_<Refine, Index>(m, "Refine", documents::kRefine)
         .def(py::init([](const Index& base, const py::object& codec, double k_factor) {
