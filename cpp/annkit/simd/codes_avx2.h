@@ -126,7 +126,7 @@ TileResult run(const TileArgs& a) {
 // Single: up to four queries, each in a register along its elements, so that no lane goes to waste.
 // Panel: how many queries, then these, one after the other, zeros up to a multiple of 32.
 inline constexpr size_t kFewLanes = 4;
-inline constexpr size_t kAhead = 4096;  // bytes fetched before their turn: rows from memory go up to 1.5 times as fast
+inline constexpr size_t kAhead = 4096;  // bytes fetched before their turn, see codes_avx512.h
 inline constexpr size_t kHeader = 64;
 size_t padded(size_t dim) { return (dim + 31) / 32 * 32; }
 size_t few_panel_bytes(size_t dim) { return kHeader + kFewLanes * padded(dim); }
