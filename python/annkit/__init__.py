@@ -1,6 +1,7 @@
 """Nearest neighbour search and hashing at the speed the hardware allows."""
 
 from annkit._core import (
+    PQ,
     Bits,
     Codec,
     Flat,
@@ -18,6 +19,7 @@ from annkit._core import (
 from annkit._results import RangeResult, SearchResult
 
 __all__ = [
+    "PQ",
     "Bits",
     "Codec",
     "Flat",

@@ -1,10 +1,15 @@
-"""What pickles of indexes name: a function of a module, as methods of compiled classes cannot be pickled."""
+"""What pickles of indexes and codecs name: a function of a module, as methods of compiled classes cannot be pickled."""
 
 from __future__ import annotations
 
-from annkit._core import Index
+from annkit._core import Codec, Index
 
 
 def index_from_bytes(data: bytes) -> Index:
     """Return the index that these bytes of ``to_bytes`` hold."""
     return Index.from_bytes(data)
+
+
+def codec_from_bytes(data: bytes) -> Codec:
+    """Return the codec that these bytes of ``to_bytes`` hold."""
+    return Codec.from_bytes(data)

@@ -4,6 +4,7 @@
 #include "annkit/simd/bytes_avx2.h"
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/groups_avx2.h"
 #include "annkit/simd/hamming_avx2.h"
 #include "annkit/simd/probes_avx2.h"
 
@@ -53,6 +54,7 @@ struct F32x8 {
 void fill_avx2(Kernels& k) {
     fill_float_rows<F32x8>(k);
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
+    k.nearest_in_group = nearest_in_group<F32x8, Choice8, 2>;
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);

@@ -4,6 +4,7 @@
 #include "annkit/simd/bytes_neon.h"
 #include "annkit/simd/convert_neon.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/groups_neon.h"
 #include "annkit/simd/hamming_neon.h"
 #include "annkit/simd/probes_neon.h"
 
@@ -46,6 +47,7 @@ struct F32x4 {
 void fill_neon(Kernels& k) {
     fill_float_rows<F32x4>(k);
     fill_float_tiles<F32x4, 2, 9, 1, 12>(k);
+    k.nearest_in_group = nearest_in_group<F32x4, Choice4, 4>;
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);

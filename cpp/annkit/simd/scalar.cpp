@@ -2,6 +2,7 @@
 #include "annkit/simd/bytes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/groups_scalar.h"
 #include "annkit/simd/hamming_scalar.h"
 #include "annkit/simd/probes_scalar.h"
 
@@ -62,6 +63,7 @@ struct F32x4 {  // four floats that the compiler keeps in a register of the plat
 void fill_scalar(Kernels& k) {
     fill_float_rows<F32x4>(k);
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
+    k.nearest_in_group = nearest_in_group<F32x4, PlainChoice<F32x4>, 1>;
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);
