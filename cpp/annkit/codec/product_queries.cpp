@@ -72,8 +72,8 @@ ProductQueries::Query ProductQueries::round(std::span<const float> table, float 
         low += *least;
         magnitude += std::max(std::abs(*least), std::abs(*largest));
     }
-    const auto scale = float(std::min<double>(range / most, FLT_MAX));
-    const double inverse = scale > FLT_MIN ? 1 / double(scale) : 0.0;
+    const auto scale = float(std::clamp<double>(range / most, FLT_MIN, FLT_MAX));  // a tile wants it above 0
+    const double inverse = 1 / double(scale);
     for (size_t g = 0; g < m; ++g) {
         const float* entries = &table[g * kEntries];
         const double least = *std::min_element(entries, entries + kEntries);
