@@ -3,8 +3,8 @@
 taskset -c 0 python bench/kernels.py [--levels avx2,avx512] [--dims 25,96,128,768]
 
 A tile filters pairs, and no hit passes here; a scan scores one query. "of" names the limit: fma counts 2 flop a
-dimension and pair, a cache or DRAM the bytes that are read: of rows, or of Hamming tiles' planes, one bit of a code for
-two of its bits.
+dimension and pair, shuffle the 16-byte lanes looked up, one for 16 nibbles and a query, a cache or DRAM the bytes that
+are read: of rows, or of Hamming tiles' planes, one bit of a code for two of its bits.
 """
 
 from __future__ import annotations
@@ -76,6 +76,39 @@ def tile_rate(level: str, element: int, width: int, dim: int, wide: bool) -> flo
     return 100 * n * lanes / max(many - few, 1e-9)
 
 
+def code_rate(level: str, kind: str, shape: str, dim: int, sides: int, most: int = 255) -> float:
+    """Return pairs a second of a tile of codes in the second cache, with that many of mul and add, then err."""
+    lanes = _kernels.code_lanes(level, kind, shape)
+    queries = rng.integers(0, most + 1, (lanes, 16 * dim), np.uint8)
+    if kind == "bytes":
+        largest = _kernels.byte_query_levels(level)
+        queries = rng.integers(-largest, largest + 1, (lanes, dim), np.int8).view(np.uint8)
+    n = (128 << 10) // (dim if kind == "bytes" else dim // 2) // 384 * 384 or 384
+    codes = rng.integers(0, 256, (n, dim) if kind == "bytes" else (n // 32, 16 * dim), np.uint8)
+    settings = np.repeat(np.float32([[-1e9 if sides else -1], [1], [0], [0]]), lanes, axis=1)
+    terms = [np.ones(n, np.float32) if i < sides else None for i in range(3)]
+    # The rest of a call, which packs, too, is the same however often the tile runs.
+    few, many = (
+        seconds(lambda r=r: _kernels.code_tile(level, kind, shape, queries, codes, dim, n, settings, terms, 4096, r))
+        for r in (1, 41)
+    )
+    return 40 * n * lanes / max(many - few, 1e-9)
+
+
+def code_rates(level: str, dims: list[int], most: dict[str, float]) -> None:
+    """Print the tiles of codes of a level: bytes, and nibbles with tables of which 1, 2 or 4 look-ups fit a byte."""
+    for shape in ("wide", "narrow", "single"):
+        for dim in dims:
+            rate = code_rate(level, "bytes", shape, dim, 3)
+            line(f"codes of bytes d={dim} {shape}", rate, "pairs/s", 2 * dim * rate / most["fma"], "fma")
+        for dim in (32, 64, 256):
+            for largest, sides in ((255, 0), (127, 0), (63, 0), (63, 2), (63, 3)):
+                rate = code_rate(level, "nibbles", shape, dim, sides, largest)
+                terms = ("", "", "with mul, add", "with mul, add, err")[sides]
+                name = f"codes of {dim} nibbles up to {largest} {shape} {terms}".rstrip()
+                line(name, rate, "pairs/s", dim / 16 * rate / most["shuffle"], "shuffle")
+
+
 def scan_rate(level: str, metric: str, element: int, query: int, width: int, dim: int, size: int) -> float:
     """Return bytes a second of scans of one query over rows that lie side by side."""
     rows, one = as_rows(max(8, size // width), width), np.zeros((1, query), np.uint8)
@@ -92,7 +125,7 @@ def scan_rate(level: str, metric: str, element: int, query: int, width: int, dim
 def line(name: str, rate: float, unit: str, share: float, limit: str) -> None:
     """Print a kernel's rate and its share of the limit."""
     scale, prefix = (1e9, "G") if rate >= 1e9 else (1e6, "M")
-    print(f"  {name:34} {rate / scale:8.2f} {prefix}{unit:9} {100 * share:5.0f} % of {limit}", flush=True)
+    print(f"  {name:52} {rate / scale:8.2f} {prefix}{unit:9} {100 * share:5.0f} % of {limit}", flush=True)
 
 
 def level_rates(level: str, dims: list[int]) -> None:
@@ -107,6 +140,7 @@ def level_rates(level: str, dims: list[int]) -> None:
                 rate = tile_rate(level, element, dim * size, dim, wide)
                 shape = "wide" if wide else "narrow"
                 line(f"tile {name} d={dim} {shape}", rate, "pairs/s", 2 * dim * rate / most["fma"], "fma")
+    code_rates(level, dims, most)
     for bits in (64, 128, 256, 512, 1024):
         rate = tile_rate(level, BITS, bits // 8, bits // 8, True)
         line(f"tile {bits} bit", rate, "pairs/s", bits / 16 * rate / most["L2"], "L2")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import sys
+
 import numpy as np
 import pytest
 from truth import from_bf16, hamming, to_bf16
@@ -29,6 +33,19 @@ def rows_of(rng, element, n, dim, edges=False):
         return x, x.astype(np.float64)
     bits = to_bf16(x) if element == "bf16" else x.astype(np.float16).view(np.uint16)
     return bits, (from_bf16(bits) if element == "bf16" else bits.view(np.float16)).astype(np.float64)
+
+
+def before_nothing(rows):
+    """Return rows as bytes behind which lies a page that cannot be read."""
+    raw, page = np.ascontiguousarray(rows).view(np.uint8), mmap.PAGESIZE
+    room = mmap.mmap(-1, (raw.size + page - 1) // page * page + page)
+    out = np.frombuffer(room, np.uint8)
+    end = len(room) - page
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    assert protect(ctypes.c_void_p(out.ctypes.data + end), ctypes.c_size_t(page), 0) == 0
+    out = out[end - raw.size : end].reshape(raw.shape)
+    out[...] = raw
+    return out
 
 
 def as_bytes(rows, offset=0):
@@ -192,7 +209,13 @@ def code_queries(rng, level, kind, nq, dim, most=255):
     return tables.reshape(nq, -1), lambda codes: np.stack([t[at, codes].sum(axis=1) for t in tables.astype(int)], 1)
 
 
-def check_code_tile(rng, level, kind, shape, n, nq, dim, sided=True, err=True, capacity=2048, **of_queries):
+def unaligned(rows):
+    return as_bytes(rows, 4)
+
+
+def check_code_tile(
+    rng, level, kind, shape, n, nq, dim, sided=True, err=True, capacity=2048, place=unaligned, **of_queries
+):
     """Check the hits of a tile of codes, some of whose lanes have a NaN for a bound, against NumPy."""
     stored, codes = code_rows(rng, kind, n, dim)
     queries, dots_of = code_queries(rng, level, kind, nq, dim, **of_queries)
@@ -210,7 +233,7 @@ def check_code_tile(rng, level, kind, shape, n, nq, dim, sided=True, err=True, c
     bounds[:1], bounds[1:2] = np.inf, -np.inf
     sides = [mul if sided else None, add if sided else None, row_err if err else None]
     scores, pairs, calls = kernels.code_tile(
-        level, kind, shape, as_bytes(queries), as_bytes(stored, 4), dim, n, np.stack([bounds, scales, offsets, errors]),
+        level, kind, shape, as_bytes(queries), place(stored), dim, n, np.stack([bounds, scales, offsets, errors]),
         sides, capacity, 1
     )  # fmt: skip
     row, lane = pairs.reshape(-1, 2).T
@@ -237,6 +260,16 @@ def test_tiles_of_codes_report_the_pairs_within_the_bound(rng, level, kind, shap
                 for most in (7, 31, 32, 63, 64, 127, 128):
                     if most * dim < 65536:
                         check_code_tile(rng, level, kind, shape, n, nq, dim, sided=False, err=False, most=most)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mprotect as Linux has it")
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", ["bytes", "nibbles"])
+def test_tiles_of_codes_read_nothing_behind_the_last_row(rng, level, kind, shape):
+    lanes = kernels.code_lanes(level, kind, shape)
+    for dim in (2, 4, 6, 12, 30, 34, 66, 130):
+        for n in (1, 5, 13, 33, 100):
+            check_code_tile(rng, level, kind, shape, n, lanes, dim, place=before_nothing)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -7,6 +7,7 @@
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/groups_avx2.h"
 #include "annkit/simd/hamming_avx2.h"
+#include "annkit/simd/nibbles_avx2.h"
 #include "annkit/simd/probes_avx2.h"
 
 namespace annkit::simd {
@@ -57,7 +58,8 @@ void fill_avx2(Kernels& k) {
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
     k.nearest_in_group = nearest_in_group<F32x8, Choice8, 2>;
     fill_bytes(k);
-    fill_codes(k);
+    fill_byte_codes(k);
+    fill_nibbles(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

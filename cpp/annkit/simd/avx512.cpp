@@ -10,6 +10,7 @@
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/groups_avx512.h"
 #include "annkit/simd/hamming_avx512.h"
+#include "annkit/simd/nibbles_avx512.h"
 #include "annkit/simd/probes_avx512.h"
 
 namespace annkit::simd {
@@ -41,7 +42,8 @@ void fill_avx512(Kernels& k) {
     fill_float_tiles<F32x16, 2, 12, 1, 24>(k);
     k.nearest_in_group = nearest_in_group<F32x16, Choice16, 4>;
     fill_bytes(k);
-    fill_codes(k);
+    fill_byte_codes(k);
+    fill_nibbles(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

@@ -238,7 +238,7 @@ constexpr Tile tile() {
 
 }  // namespace byte_codes
 
-void fill_codes(Kernels& k) {
+void fill_byte_codes(Kernels& k) {
     using namespace byte_codes;
     k.byte_codes = {
         tile<2>(), tile<1>(), {kFewLanes, few_panel_bytes, pack_few, nullptr, nullptr, nullptr, run_single}};

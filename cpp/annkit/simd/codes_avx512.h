@@ -32,6 +32,26 @@ struct LastSides {
     }
 };
 
+// Pointers to kRows rows, one for four of them: as many as fit the registers. Instead of rows that do not exist
+// (unless kWhole: all do) the last.
+template <size_t kRows, bool kWhole>
+struct Cursor {
+    const uint8_t* base[(kRows + 3) / 4];
+    size_t apart, rest[kWhole ? 1 : kRows];
+    Cursor(const TileArgs& a, size_t row) : apart(a.stride), rest{} {
+        const auto* x = static_cast<const uint8_t*>(a.rows) + row * a.stride;
+#pragma GCC unroll 6
+        for (size_t i = 0; i < (kRows + 3) / 4; ++i) base[i] = x + (kWhole ? 4 * i * apart : 0);
+        if constexpr (!kWhole)
+            for (size_t r = 0; r < kRows; ++r) rest[r] = (row + r < a.n ? r : a.n - 1 - row) * apart;
+    }
+    const uint8_t* at(size_t r) const { return kWhole ? base[r / 4] + r % 4 * apart : base[0] + rest[r]; }
+    void step(size_t bytes) {
+#pragma GCC unroll 6
+        for (const uint8_t*& x : base) x += bytes;
+    }
+};
+
 // Wide and narrow: four bytes of a row are broadcast against those of 16 queries, kVectors times.
 // Panel: groups of four elements of all lanes, zeros as padding.
 template <size_t kVectors>
@@ -55,10 +75,7 @@ void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel)
 template <size_t kVectors, size_t kRows, bool kErr, bool kWhole>
 size_t block(const TileArgs& a, size_t row, Sides sides, TileHit* hits) {
     const auto* panel = static_cast<const __m512i*>(a.panel);
-    const auto* x = static_cast<const uint8_t*>(a.rows) + row * a.stride;
-    size_t offset[kRows];
-#pragma GCC unroll 32
-    for (size_t r = 0; r < kRows; ++r) offset[r] = (kWhole || row + r < a.n ? r : a.n - 1 - row) * a.stride;
+    Cursor<kRows, kWhole> x(a, row);
     Sums acc[kRows][kVectors];
 #pragma GCC unroll 32
     for (size_t r = 0; r < kRows; ++r)
@@ -69,16 +86,18 @@ size_t block(const TileArgs& a, size_t row, Sides sides, TileHit* hits) {
 #pragma GCC unroll 32
         for (size_t r = 0; r < kRows; ++r) {
             int32_t part;
-            __builtin_memcpy(&part, x + offset[r], 4);
+            __builtin_memcpy(&part, x.at(r), 4);
 #pragma GCC unroll 2
             for (size_t v = 0; v < kVectors; ++v)
                 acc[r][v] = Sums(_mm512_dpbusd_epi32(__m512i(acc[r][v]), _mm512_set1_epi32(part), panel[v]));
         }
-        x += 4;
+        x.step(4);
         panel += kVectors;
     } while (--left > 0);
     __m512 scores[kRows * kVectors];
-    __mmask16 any = 0;
+    __m512 least[kVectors];
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kVectors; ++v) least[v] = _mm512_set1_ps(__builtin_inff());
 #pragma GCC unroll 32
     for (size_t r = 0; r < kRows; ++r)
 #pragma GCC unroll 2
@@ -89,9 +108,13 @@ size_t block(const TileArgs& a, size_t row, Sides sides, TileHit* hits) {
             score = _mm512_fmadd_ps(score, _mm512_set1_ps(sides.mul[r]), _mm512_set1_ps(sides.add[r]));
             if constexpr (kErr)
                 score = _mm512_fmadd_ps(_mm512_loadu_ps(a.errors + 16 * v), _mm512_set1_ps(sides.err[r]), score);
-            any |= _mm512_cmp_ps_mask(score, _mm512_loadu_ps(a.bounds + 16 * v), _CMP_LE_OQ);
+            least[v] = _mm512_min_ps(score, least[v]);  // unless it is NaN
             scores[r * kVectors + v] = score;
         }
+    __mmask16 any = 0;
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kVectors; ++v)
+        any |= _mm512_cmp_ps_mask(least[v], _mm512_loadu_ps(a.bounds + 16 * v), _CMP_LE_OQ);
     return any == 0 ? 0 : bytes::report<kVectors>(a, row, kRows, scores, hits);
 }
 
@@ -134,7 +157,7 @@ void pack_few(const void* const* queries, size_t n, size_t dim, void* panel) {
 }
 
 // Adds up each of 16 vectors.
-__m512i add_up(const Sums (&sums)[16]) {
+[[gnu::always_inline]] inline __m512i add_up(const Sums (&sums)[16]) {
     __m512i x[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) x[i] = __m512i(sums[i]);
@@ -158,10 +181,7 @@ template <size_t kQueries, bool kWhole>
 __m512i few_dots(const TileArgs& a, size_t row) {
     constexpr size_t kRows = 16 / kQueries;
     const auto* q = static_cast<const int8_t*>(a.panel) + kHeader;
-    const auto* x = static_cast<const uint8_t*>(a.rows) + row * a.stride;
-    size_t offset[kRows];
-#pragma GCC unroll 16
-    for (size_t r = 0; r < kRows; ++r) offset[r] = (kWhole || row + r < a.n ? r : a.n - 1 - row) * a.stride;
+    Cursor<kRows, kWhole> x(a, row);
     const size_t width = padded(a.dim);
     Sums acc[16];
 #pragma GCC unroll 16
@@ -172,13 +192,13 @@ __m512i few_dots(const TileArgs& a, size_t row) {
         for (size_t i = 0; i < kQueries; ++i) query[i] = _mm512_loadu_si512(q + i * width);
 #pragma GCC unroll 16
         for (size_t r = 0; r < kRows; ++r) {
-            const __m512i codes = _mm512_maskz_loadu_epi32(mask, x + offset[r]);
+            const __m512i codes = _mm512_maskz_loadu_epi32(mask, x.at(r));
 #pragma GCC unroll 4
             for (size_t i = 0; i < kQueries; ++i)
                 acc[i * kRows + r] = Sums(_mm512_dpbusd_epi32(__m512i(acc[i * kRows + r]), codes, query[i]));
         }
         q += 64;
-        x += 64;
+        x.step(64);
     };
     for (size_t i = 0; i + 64 <= a.dim; i += 64) step(0xffff);
     if (a.dim % 64 != 0) step(__mmask16(_bzhi_u32(0xffff, uint32_t(groups(a.dim % 64)))));
@@ -250,7 +270,7 @@ constexpr Tile tile() {
 
 }  // namespace byte_codes
 
-void fill_codes(Kernels& k) {
+void fill_byte_codes(Kernels& k) {
     using namespace byte_codes;
     k.byte_codes = {
         tile<2>(), tile<1>(), {kFewLanes, few_panel_bytes, pack_few, nullptr, nullptr, nullptr, run_single}};
