@@ -61,31 +61,38 @@ void ProductQueries::fill_table(const float* query, float* table) const {
 }
 
 // Entries are taken from their group's least one and rounded down, in steps that are the same for all groups, as sums
-// go by one scale: a sum of entries is a lower bound. The sum of all groups' largest has to fit 16 bits.
+// go by one scale: a sum of entries is a lower bound. Steps are so large that four groups in a row add up to 255 at
+// most, which the tiles are fastest with, and all to less than 2^16. (SIFT, 200,000 rows in 32 groups: 22 rows have
+// bounds below the tenth best score, with entries up to 255 it is 14, up to 63 it is 34.)
 ProductQueries::Query ProductQueries::round(std::span<const float> table, float norm, uint8_t* nibbles) const {
+    constexpr double kFour = 255, kAll = 65535;
     const size_t m = codec_.quantizer().m();
-    const double most = double(std::min<size_t>(255, 65535 / m));
-    double range = 0, low = 0, width = 0, magnitude = 0;
+    std::vector<double> least(m);
+    double four = 0, most_of_four = 0, all = 0, low = 0, magnitude = 0;
     for (size_t g = 0; g < m; ++g) {
-        const auto [least, largest] = std::minmax_element(&table[g * kEntries], &table[g * kEntries] + kEntries);
-        range = std::max(range, double(*largest) - *least);
-        low += *least;
-        magnitude += std::max(std::abs(*least), std::abs(*largest));
+        const auto [first, last] = std::minmax_element(&table[g * kEntries], &table[g * kEntries] + kEntries);
+        least[g] = *first;
+        low += least[g];
+        magnitude += std::max(std::abs(*first), std::abs(*last));
+        const double range = double(*last) - *first;
+        four = g % 4 == 0 ? range : four + range;
+        most_of_four = std::max(most_of_four, four);
+        all += range;
     }
-    const auto scale = float(std::clamp<double>(range / most, FLT_MIN, FLT_MAX));  // a tile wants it above 0
-    const double inverse = 1 / double(scale);
+    // A tile wants it above 0.
+    const auto scale =
+        float(std::clamp<double>(std::max(most_of_four / kFour, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
+    double width = 0;
     for (size_t g = 0; g < m; ++g) {
-        const float* entries = &table[g * kEntries];
-        const double least = *std::min_element(entries, entries + kEntries);
         double lost = 0;
         for (size_t c = 0; c < kEntries; ++c) {
-            const double above = entries[c] - least, code = std::min(std::floor(above * inverse), most);
-            nibbles[g * kEntries + c] = uint8_t(code);
-            lost = std::max(lost, above - code * scale);
+            const double above = table[g * kEntries + c] - least[g], steps = std::floor(above / scale);
+            nibbles[g * kEntries + c] = uint8_t(std::min(steps, kFour));
+            lost = std::max(lost, above - std::min(steps, kFour) * scale);
         }
         width += lost;
     }
-    magnitude += 2 * double(norm) * reach_ + double(scale) * most * double(m);
+    magnitude += 2 * double(norm) * reach_ + all;
     return {scale, float(low), float(width) * (1 + 4 * FLT_EPSILON), float(magnitude)};
 }
 
