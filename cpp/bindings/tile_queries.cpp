@@ -10,6 +10,7 @@ namespace annkit::bindings {
 namespace {
 
 using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
+constexpr size_t kTileRows = 4096;  // in one call
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 Rows view(const Floats& x) { return Rows::of(x.data(), size_t(x.shape(0)), size_t(x.shape(1))); }
@@ -28,7 +29,7 @@ std::vector<float> tile_values(const TileQueries& queries, const Partition& part
     TileScratch scratch;
     const size_t n = partition.codes->n;
     for (size_t first = 0; first < n;) {
-        const size_t count = std::min(n - first, partition.codes->run(first));
+        const size_t count = std::min<size_t>({n - first, partition.codes->run(first), kTileRows});
         const TileRows rows = queries.rows(partition, first, count, scratch);
         simd::TileArgs args{panel.get(), rows.data,     rows.stride,    queries.tile_dim(), count,
                             0,           rows.mul,      rows.add,       bounds.data(),      hits.data(),
@@ -74,15 +75,15 @@ py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats&
         std::fill_n(high, rows.n, kInfinity);
         if (prepared->tiles().wide.run == nullptr) continue;
         const LaneTerms terms = prepared->terms(q, partition, coarse);
+        check(terms.rounding == 0, "margins of rows are not looked at here");
         const std::vector<float> values = tile_values(*prepared, partition, q, terms);
         TileScratch scratch;
         for (size_t i = 0; i < rows.n; ++i) {
             const size_t first = i / codes.block * codes.block;
             const TileRows tile = prepared->rows(partition, first, i - first + 1, scratch);
-            const float margin = tile.add != nullptr ? terms.rounding * std::abs(tile.add[i - first]) : 0.0f;
             const float error = tile.err != nullptr ? 2 * terms.error * tile.err[i - first] : 0.0f;
-            low[i] = terms.base + values[i] - margin;
-            high[i] = terms.base + values[i] - error + terms.width + margin;
+            low[i] = terms.base + values[i];
+            high[i] = terms.base + values[i] - error + terms.width;
         }
     }
     return py::make_tuple(scores, lower, upper);

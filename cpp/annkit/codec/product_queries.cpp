@@ -38,6 +38,7 @@ ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const R
       reach_(largest_norm(codec.quantizer())),
       tables_(queries.n * table_size_),
       rounded_(queries.n),
+      ones_(codec.in_blocks() && l2_ && residual_ ? kMostRows : 0, 1.0f),
       nibbles_(codec.in_blocks() ? queries.n * positions_ * kEntries : 0) {
     constexpr size_t kBlock = 64;
     for (size_t first = 0; first < queries.n; first += kBlock) {
@@ -102,24 +103,28 @@ const simd::TilePair& ProductQueries::tiles() const {
 }
 
 // The margin is for the rounding of sums, here and of the canonical score.
-LaneTerms ProductQueries::terms(size_t query, const Partition&, float coarse) const {
+LaneTerms ProductQueries::terms(size_t query, const Partition& partition, float coarse) const {
     const Query& q = rounded_[query];
     const float start = residual_ ? coarse : 0.0f;
-    const float slack =
-        4 * float(codec_.fitted_dim() + positions_ + 32) * kUnit * (q.magnitude + std::abs(start)) + FLT_MIN;
-    return {.base = start + q.low - slack,
-            .scale = q.scale,
-            .offset = 0,
-            .error = 0,
-            .width = q.width + 2 * slack,
-            .rounding = 4 * float(codec_.fitted_dim() + 32) * kUnit};
+    float beside = 0;  // the largest that |c + r|^2 - |c|^2 can be
+    if (l2_ && residual_) {
+        float norm2 = 0;
+        for (size_t j = 0; j < codec_.fitted_dim(); ++j) norm2 += partition.centroid[j] * partition.centroid[j];
+        beside = reach_ * (reach_ + 2 * std::sqrt(norm2));
+    }
+    const float size = q.magnitude + std::abs(start) + beside;
+    const float slack = 4 * float(codec_.fitted_dim() + positions_ + 32) * kUnit * size + FLT_MIN;
+    return {.base = start + q.low - slack, .scale = q.scale, .width = q.width + 2 * slack};
 }
 
-TileRows ProductQueries::rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const {
+TileRows ProductQueries::rows(const Partition& partition, size_t first, size_t, TileScratch&) const {
     const Codes& codes = *partition.codes;
-    if (codes.columns.size() <= Product::kAdd) return {codes.block_of(first), 0, nullptr, nullptr, nullptr};
-    scratch.mul.assign(std::max(n, scratch.mul.size()), 1.0f);
-    return {codes.block_of(first), 0, scratch.mul.data(), codes.columns[Product::kAdd].at<float>(first), nullptr};
+    TileRows rows{};
+    rows.data = codes.block_of(first);
+    if (codes.columns.size() <= Product::kAdd) return rows;
+    rows.mul = ones_.data();
+    rows.add = codes.columns[Product::kAdd].at<float>(first);
+    return rows;
 }
 
 void ProductQueries::score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,

@@ -23,6 +23,8 @@ class ProductQueries final : public TileQueries {
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
 
+    static constexpr size_t kMostRows = 4096;  // of a tile
+
   private:
     struct Query {
         float scale = 0;      // of the entries in 8 bits
@@ -41,6 +43,7 @@ class ProductQueries final : public TileQueries {
     float reach_;        // the largest norm of what a code stands for
     std::vector<float> tables_;
     std::vector<Query> rounded_;
+    std::vector<float> ones_;  // mul of as many rows as a tile takes
     std::vector<uint8_t> nibbles_;
 };
 
