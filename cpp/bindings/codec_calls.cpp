@@ -198,11 +198,13 @@ py::bytes to_bytes(const Codec& codec) {
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::unique_ptr<Codec> from_bytes(const py::bytes& given) {
-    const std::string_view bytes(given);
+std::unique_ptr<Codec> from_bytes(const py::buffer& given) {
+    const py::buffer_info info = given.request();
+    check<TypeError>(info.ndim == 1 && info.itemsize == 1 && (info.size <= 1 || info.strides[0] == 1),
+                     "expected a buffer of bytes side by side");
     return run([&] {
-        return Registry<Codec>::load_file(
-            Reader::from_bytes(std::as_bytes(std::span(bytes.data(), bytes.size())), nullptr));
+        const auto* data = static_cast<const std::byte*>(info.ptr);
+        return Registry<Codec>::load_file(Reader::from_bytes({data, size_t(info.size)}));
     });
 }
 

@@ -70,7 +70,7 @@ inline constexpr char kCodecFromBytes[] = R"doc(Return the codec that these byte
 
 Parameters
 ----------
-data : bytes
+data : buffer
     Checked before use: they may come from anywhere.
 
 Returns
