@@ -1,9 +1,9 @@
 """The figures annkit is held to, each beside Faiss and beside this machine's limit, measured in one run.
 
-    taskset -c 0 python bench/bars.py [flat bytes hamming single call memory threads kmeans]
+    taskset -c 0 python bench/bars.py [BAR ...]
 
-Rates are medians over several passes, with one thread unless a line says two. `threads` and `kmeans` want two cores:
-run them without taskset.
+Rates are medians over several passes, with one thread unless a line says two. `threads`, `kmeans` and `pq` want two
+cores: run them without taskset.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ def median_time(call: Callable[[], Any], seconds: float = 1.5, least: int = 3) -
         call()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+
+
+def once(call: Callable[[], Any]) -> float:
+    """Return the seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def faiss_module() -> Any:
@@ -273,6 +280,45 @@ def kmeans() -> None:
     )
 
 
+def median_of(times: Callable[[], float], passes: int = 3) -> float:
+    """Return the median of several measurements that are made in one call each."""
+    return statistics.median(times() for _ in range(passes))
+
+
+def pq() -> None:
+    """Product quantization: training and encoding, and the error that is left, beside Faiss."""
+    faiss = faiss_module()
+    for dim, m, bits in ((128, 32, 4), (128, 16, 8), (96, 24, 8), (96, 24, 4), (768, 96, 8), (768, 192, 4)):
+        centers = rng.standard_normal((200, dim), np.float32) * 2
+        x = centers[rng.integers(0, 200, 65_536)] + rng.standard_normal((65_536, dim), np.float32)
+        rows = x[:16_384]
+        peer = faiss.ProductQuantizer(dim, m, bits)
+        codec = ak.PQ(m, bits=bits)
+        passes = 1 if dim > 128 else 3
+        faiss_fit = median_of(lambda p=peer, x=x: once(lambda: p.train(x)), passes)
+        fit = median_of(lambda c=codec, x=x: once(lambda: c.fit(x, threads=1)), 3)
+        fit_by_two = median_of(lambda c=codec, x=x: once(lambda: c.fit(x, threads=2)), 3)
+        faiss_encode = median_time(lambda p=peer, r=rows: p.compute_codes(r), 0.5)
+        encode = median_time(lambda c=codec, r=rows: c.encode(r, threads=1), 0.5)
+        encode_by_two = median_time(lambda c=codec, r=rows: c.encode(r, threads=2), 0.5)
+        faiss_error = ((peer.decode(peer.compute_codes(rows)) - rows) ** 2).sum()
+        error = ((codec.decode(codec.encode(rows)) - rows) ** 2).sum()
+        name = f"PQ d={dim} m={m} bits={bits}"
+        show(
+            f"{name}, fit of 65,536 rows",
+            f"{fit * 1e3:.1f} ms",
+            f"{fit / fit_by_two:.2f} x by two threads",
+            f"{faiss_fit / fit:.2f} x Faiss",
+        )
+        show(
+            f"{name}, encode",
+            f"{len(rows) / encode / 1e6:.2f} M rows/s",
+            f"{encode / encode_by_two:.2f} x by two threads",
+            f"{faiss_encode / encode:.2f} x Faiss",
+        )
+        show(f"{name}, error", "", "", f"{error / faiss_error:.4f} x Faiss")
+
+
 BARS = {
     "flat": flat,
     "single": single,
@@ -282,6 +328,7 @@ BARS = {
     "memory": memory,
     "threads": threads,
     "kmeans": kmeans,
+    "pq": pq,
 }
 
 if __name__ == "__main__":

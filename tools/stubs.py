@@ -24,6 +24,7 @@ MODULE = "annkit._core"
 PARAMETERS = {
     "a": "ArrayLike",
     "b": "ArrayLike",
+    "bits": "SupportsIndex",
     "codec": "Codec",
     "codes": "ArrayLike",
     "data": "Buffer",
@@ -31,6 +32,7 @@ PARAMETERS = {
     "filter": "_Filter",
     "ids": "ArrayLike",
     "k": "SupportsIndex",
+    "m": "SupportsIndex",
     "memo": "object",
     "metric": "_Metric",
     "mmap": "bool",
@@ -41,6 +43,7 @@ PARAMETERS = {
     "range.radius": "int",
     "replace": "bool",
     "scan": 'Literal["sq8"]',
+    "seed": "SupportsIndex",
     "threads": "SupportsIndex",
     "type": "_Element",
     "x": "ArrayLike",
@@ -48,7 +51,10 @@ PARAMETERS = {
 # What functions return that give objects of Python, or self.
 RETURNS = {
     "add": "Self",
+    "codebooks_": "NDArray[np.float32]",
     "compact": "Self",
+    "decode": "NDArray[Any]",
+    "encode": "NDArray[np.uint8]",
     "fit": "Self",
     "ids": "NDArray[np.int64]",
     "pairwise": "NDArray[np.int32]",

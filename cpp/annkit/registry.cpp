@@ -2,6 +2,7 @@
 #include "annkit/core/registry.h"
 #include "annkit/codec/bits.h"
 #include "annkit/codec/certified.h"
+#include "annkit/codec/product.h"
 #include "annkit/codec/raw.h"
 #include "annkit/codec/scalar.h"
 #include "annkit/index/flat.h"
@@ -27,6 +28,7 @@ void register_parts() {
     Registry<Transform>::add("pca", Pca::load);
     Registry<Transform>::add("projection", Projection::load);
     Registry<Transform>::add("rotation", Rotation::load);
+    Registry<Codec>::add("product", Product::load);
     Registry<Index>::add("flat", Flat::load);
     Registry<Index>::add("ivf", Ivf::load);
     Registry<Index>::add("pipeline", Pipeline::load);

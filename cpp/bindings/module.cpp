@@ -59,6 +59,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_hamming(m);
     bind_simd(m);
     bind_kernels(m);
+    bind_tile_queries(m);
     bind_math(m);
     m.def(
         "set_threads", [](py::handle n) { annkit::set_threads(n.is_none() ? 0 : int(count_from(n, "threads"))); },

@@ -13,6 +13,7 @@ void bind_transforms(py::module_& m);
 void bind_hamming(py::module_& m);
 void bind_simd(py::module_& m);
 void bind_kernels(py::module_& m);
+void bind_tile_queries(py::module_& m);
 void bind_math(py::module_& m);
 
 }  // namespace annkit::bindings

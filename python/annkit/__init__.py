@@ -3,6 +3,7 @@
 from annkit._core import (
     IVF,
     PCA,
+    PQ,
     SQ,
     Bits,
     Center,
@@ -31,6 +32,7 @@ from annkit._results import RangeResult, SearchResult
 __all__ = [
     "IVF",
     "PCA",
+    "PQ",
     "SQ",
     "Bits",
     "Center",

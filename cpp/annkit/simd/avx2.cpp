@@ -7,6 +7,7 @@
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hadamard_kernels.h"
+#include "annkit/simd/groups_avx2.h"
 #include "annkit/simd/hamming_avx2.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/nibbles_avx2.h"
@@ -72,6 +73,7 @@ void fill_avx2(Kernels& k) {
     fill_nearest<F32x8, 2, 6>(k);
     fill_product<F32x8, 6, 2, 3, 8>(k);
     k.hadamard = hadamard<F32x8>;
+    k.nearest_in_group = nearest_in_group<F32x8, Choice8, 2>;
     fill_bytes(k);
     fill_byte_codes(k);
     fill_nibbles(k);

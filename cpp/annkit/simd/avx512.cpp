@@ -9,6 +9,7 @@
 #include "annkit/simd/convert_avx512.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hadamard_kernels.h"
+#include "annkit/simd/groups_avx512.h"
 #include "annkit/simd/hamming_avx512.h"
 #include "annkit/simd/nearest_avx512.h"
 #include "annkit/simd/nearest_float.h"
@@ -57,6 +58,7 @@ void fill_avx512(Kernels& k) {
     fill_nearest<F32x16, 2, 12>(k);
     fill_product<F32x16, 12, 2, 6, 8>(k);
     k.hadamard = hadamard<F32x16>;
+    k.nearest_in_group = nearest_in_group<F32x16, Choice16, 4>;
     fill_bytes(k);
     fill_nearest_i8<F32x16>(k);
     fill_byte_codes(k);

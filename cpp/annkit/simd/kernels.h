@@ -56,6 +56,7 @@ inline constexpr size_t kMinHits = 2048;
 inline constexpr size_t kMaxLanes = 64;
 inline constexpr size_t kMostTileRows = 4096;  // of codes, in one call
 inline constexpr size_t kBlockRows = 32;  // codes interleaved in a block
+inline constexpr size_t kGroupPoints = 64;  // points interleaved in a panel of nearest_in_group
 
 struct Tile {
     size_t lanes;
@@ -175,6 +176,11 @@ struct Kernels {
     NearestTile nearest;
     // Of bytes, on panels and packed rows of tiles[kI8].wide; null where floats are as fast.
     void (*nearest_i8)(const NearestArgs&);
+    // Product quantization: for each point of the panels, the number of the centroid with the least norm + centroid.point,
+    // the lowest among equals. panels: for each kGroupPoints points, dim times that many floats, those of a dimension
+    // side by side; k, a multiple of 4, centroids of dim floats. What a point gets does not depend on its place.
+    void (*nearest_in_group)(const float* panels, size_t n_panels, size_t dim, const float* centroids,
+                             const float* norms, size_t k, uint32_t* nearest);
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);

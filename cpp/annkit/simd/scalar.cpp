@@ -5,6 +5,7 @@
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hadamard_kernels.h"
+#include "annkit/simd/groups_scalar.h"
 #include "annkit/simd/hamming_scalar.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/probes_scalar.h"
@@ -86,6 +87,7 @@ void fill_scalar(Kernels& k) {
     fill_nearest<F32x4, 2, 3>(k);
     fill_product<F32x4, 3, 2, 2, 4>(k);
     k.hadamard = hadamard<F32x4>;
+    k.nearest_in_group = nearest_in_group<F32x4, PlainChoice<F32x4>, 1>;
     fill_bytes(k);
     fill_codes(k);
     fill_hamming(k);

@@ -1,0 +1,121 @@
+// What codecs give searches, for tests: bounds and canonical scores of every pair. Private, as in kernels.cpp.
+#include "annkit/codec/tile_queries.h"
+
+#include "annkit/codec/codec.h"
+#include "annkit/core/memory.h"
+#include "arrays.h"
+#include "module.h"
+
+namespace annkit::bindings {
+namespace {
+
+using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
+constexpr size_t kTileRows = 4096;  // in one call
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+Rows view(const Floats& x) { return Rows::of(x.data(), size_t(x.shape(0)), size_t(x.shape(1))); }
+
+// A tile's values of one query and all rows.
+std::vector<float> tile_values(const TileQueries& queries, const Partition& partition, size_t query,
+                               const LaneTerms& terms) {
+    const simd::Tile& tile = queries.tiles().wide;
+    const Buffer panel = allocate(tile.panel_bytes(queries.tile_dim()));
+    const void* row = queries.panel_row(query);
+    tile.pack_queries(&row, 1, queries.tile_dim(), panel.get());
+    std::vector<float> bounds(tile.lanes, std::numeric_limits<float>::quiet_NaN());
+    std::vector<float> scales(tile.lanes), offsets(tile.lanes), errors(tile.lanes), out(partition.codes->n);
+    bounds[0] = kInfinity, scales[0] = terms.scale, offsets[0] = terms.offset, errors[0] = terms.error;
+    std::vector<simd::TileHit> hits(simd::kMinHits);
+    TileScratch scratch;
+    const size_t n = partition.codes->n;
+    for (size_t first = 0; first < n;) {
+        const size_t count = std::min<size_t>({n - first, partition.codes->run(first), kTileRows});
+        const TileRows rows = queries.rows(partition, first, count, scratch);
+        simd::TileArgs args{panel.get(), rows.data,     rows.stride,    queries.tile_dim(), count,
+                            0,           rows.mul,      rows.add,       bounds.data(),      hits.data(),
+                            hits.size(), scales.data(), offsets.data(), errors.data(),      rows.err};
+        while (args.first < count) {
+            const simd::TileResult done = tile.run(args);
+            for (size_t i = 0; i < done.hits; ++i) out[first + hits[i].row] = hits[i].score;
+            args.first = done.next;
+        }
+        first += count;
+    }
+    return out;
+}
+
+// Canonical scores, and what the tile says they lie between: infinities where there is no tile.
+py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats& x, py::object center,
+                      const Floats& queries) {
+    const Rows rows = view(x), asked = view(queries);
+    const bool residual = !center.is_none();
+    const CodeUse use{metric_from(metric), residual};
+    const Floats given = residual ? Floats(center) : Floats(0);
+    const float* centroid = residual ? given.data() : nullptr;
+    Codes codes = codec.make_codes(rows.dim, use);
+    codes.reserve(rows.n);
+    codec.encode(rows, centroid, codes, 0, 0);
+    codes.n = rows.n;
+    Partition partition;
+    partition.codes = &codes;
+    partition.centroid = centroid;
+    const auto prepared = codec.tile_queries(use, asked);
+    std::vector<uint32_t> positions(rows.n);
+    for (size_t i = 0; i < rows.n; ++i) positions[i] = uint32_t(i);
+    auto scores = new_array<float>(asked.n, rows.n), lower = new_array<float>(asked.n, rows.n),
+         upper = new_array<float>(asked.n, rows.n);
+    for (size_t q = 0; q < asked.n; ++q) {
+        float coarse = 0;
+        const void* row = centroid;
+        const simd::Kernels& k = simd::kernels();
+        if (residual) (use.metric == Metric::ip ? k.ip : k.l2)[simd::kF32](asked.row(q), &row, rows.dim, 1, &coarse);
+        prepared->score(q, partition, coarse, positions.data(), rows.n, scores.mutable_data(py::ssize_t(q), 0));
+        float *low = lower.mutable_data(py::ssize_t(q), 0), *high = upper.mutable_data(py::ssize_t(q), 0);
+        std::fill_n(low, rows.n, -kInfinity);
+        std::fill_n(high, rows.n, kInfinity);
+        if (prepared->tiles().wide.run == nullptr) continue;
+        const LaneTerms terms = prepared->terms(q, partition, coarse);
+        check(terms.rounding == 0, "margins of rows are not looked at here");
+        const std::vector<float> values = tile_values(*prepared, partition, q, terms);
+        TileScratch scratch;
+        for (size_t i = 0; i < rows.n; ++i) {
+            const size_t first = i / codes.block * codes.block;
+            const TileRows tile = prepared->rows(partition, first, i - first + 1, scratch);
+            const float error = tile.err != nullptr ? 2 * terms.error * tile.err[i - first] : 0.0f;
+            low[i] = terms.base + values[i];
+            high[i] = terms.base + values[i] - error + terms.width;
+        }
+    }
+    return py::make_tuple(scores, lower, upper);
+}
+
+// Points as they are, one a row; padded to whole panels here.
+py::array_t<uint32_t> nearest_in_group(std::string_view level, const Floats& points, const Floats& centroids,
+                                       const Floats& norms) {
+    const simd::Kernels* k = nullptr;
+    for (simd::Level l : {simd::Level::scalar, simd::Level::neon, simd::Level::avx2, simd::Level::avx512})
+        if (simd::name(l) == level) k = simd::kernels_at(l);
+    check(k != nullptr, "this machine has no level ", level);
+    const Rows x = view(points);
+    const size_t panels = (x.n + simd::kGroupPoints - 1) / simd::kGroupPoints;
+    std::vector<float> packed(panels * simd::kGroupPoints * x.dim);
+    for (size_t i = 0; i < x.n; ++i)
+        for (size_t j = 0; j < x.dim; ++j)
+            packed[(i / simd::kGroupPoints * x.dim + j) * simd::kGroupPoints + i % simd::kGroupPoints] =
+                points.at(py::ssize_t(i), py::ssize_t(j));
+    std::vector<uint32_t> nearest(panels * simd::kGroupPoints);
+    k->nearest_in_group(packed.data(), panels, x.dim, centroids.data(), norms.data(), size_t(centroids.shape(0)),
+                        nearest.data());
+    nearest.resize(x.n);
+    return to_array(nearest);
+}
+
+}  // namespace
+
+void bind_tile_queries(py::module_& m) {
+    py::module_ k = m.attr("_kernels").cast<py::module_>();
+    k.def("tile_scores", tile_scores);
+    k.def("nearest_in_group", nearest_in_group);
+}
+
+}  // namespace annkit::bindings
