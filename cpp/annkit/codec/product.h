@@ -28,7 +28,7 @@ class Product final : public Codec {
     std::string_view expects() const override { return "float32, float64, float16, bfloat16, uint8 or int8"; }
     Dtype decoded() const override { return Dtype::f32; }
     bool supports(Metric metric) const override { return metric != Metric::hamming; }
-    bool learns() const { return true; }
+    bool learns() const override { return true; }
     bool is_fitted() const override { return quantizer_.is_trained(); }
     size_t fitted_dim() const override { return quantizer_.dim(); }
     bool takes_residuals() const override { return true; }
