@@ -2,6 +2,7 @@
 #include "annkit/core/registry.h"
 #include "annkit/codec/bits.h"
 #include "annkit/codec/certified.h"
+#include "annkit/codec/rabitq.h"
 #include "annkit/codec/raw.h"
 #include "annkit/index/flat.h"
 #include "annkit/registry.h"
@@ -12,6 +13,7 @@ void register_parts() {
     Registry<Codec>::add("raw", Raw::load);
     Registry<Codec>::add("bits", Bits::load);
     Registry<Codec>::add("certified", Certified::load);
+    Registry<Codec>::add("rabitq", RaBitQ::load);
     Registry<Index>::add("flat", Flat::load);
 }
 

@@ -53,6 +53,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     options.disable_function_signatures();
     bind_errors(m);
     bind_codecs(m);
+    bind_codes(m);
     bind_indexes(m);
     bind_hamming(m);
     bind_simd(m);

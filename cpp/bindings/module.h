@@ -7,6 +7,7 @@ namespace py = pybind11;
 
 void bind_errors(py::module_& m);
 void bind_codecs(py::module_& m);
+void bind_codes(py::module_& m);
 void bind_indexes(py::module_& m);
 void bind_hamming(py::module_& m);
 void bind_simd(py::module_& m);
