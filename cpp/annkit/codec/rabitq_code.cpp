@@ -1,8 +1,6 @@
 #include "annkit/codec/rabitq_code.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 
 namespace annkit {
@@ -100,23 +98,6 @@ void pack_plane(const uint8_t* levels, size_t dim, size_t plane, uint8_t* out) {
 
 void unpack_plane(const uint8_t* bits, size_t dim, size_t plane, uint8_t* levels) {
     for (size_t j = 0; j < dim; ++j) levels[j] = uint8_t(levels[j] | (bits[j / 8] >> j % 8 & 1u) << plane);
-}
-
-float sum_where(const uint8_t* bits, const float* q, size_t dim) {
-    // Four entries at a time, masked by a nibble's four bits.
-    static constexpr auto kMasks = [] {
-        std::array<std::array<uint32_t, 4>, 16> masks{};
-        for (uint32_t nibble = 0; nibble < 16; ++nibble)
-            for (uint32_t j = 0; j < 4; ++j) masks[nibble][j] = nibble >> j & 1 ? UINT32_MAX : 0;
-        return masks;
-    }();
-    float low[4] = {}, high[4] = {};
-    for (size_t i = 0; i < dim / 8; ++i, q += 8) {
-        const auto &a = kMasks[bits[i] & 15], &b = kMasks[bits[i] >> 4];
-        for (size_t j = 0; j < 4; ++j) low[j] += std::bit_cast<float>(std::bit_cast<uint32_t>(q[j]) & a[j]);
-        for (size_t j = 0; j < 4; ++j) high[j] += std::bit_cast<float>(std::bit_cast<uint32_t>(q[4 + j]) & b[j]);
-    }
-    return ((low[0] + high[0]) + (low[1] + high[1])) + ((low[2] + high[2]) + (low[3] + high[3]));
 }
 
 }  // namespace annkit

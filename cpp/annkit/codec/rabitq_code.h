@@ -49,7 +49,4 @@ float rabitq_shrink(size_t bits);
 void pack_plane(const uint8_t* levels, size_t dim, size_t plane, uint8_t* out);
 void unpack_plane(const uint8_t* bits, size_t dim, size_t plane, uint8_t* levels);  // adds the bit to the levels
 
-// The sum of the entries of q whose bit is set; dim is a multiple of 8.
-float sum_where(const uint8_t* bits, const float* q, size_t dim);
-
 }  // namespace annkit

@@ -43,10 +43,8 @@ RabitqQueries::RabitqQueries(const RaBitQ& codec, const CodeUse& use, const Rows
         const float* x = block.row(i);
         float* q = &rotated_[i * padded_];
         const double norm2 = codec.rotate(x, codec.mean().data(), q, "query", i);
-        double sum = 0, with_mean = 0;
-        for (size_t j = 0; j < padded_; ++j) sum += q[j];
+        double with_mean = 0;
         for (size_t j = 0; j < dim_; ++j) with_mean += double(x[j]) * codec.mean()[j];
-        queries_[i].sum = float(sum);
         queries_[i].own = ip_ ? -float(with_mean) : float(norm2);
         queries_[i].distance = float(std::sqrt(norm2));
         make_table(q, &tables_[i * 4 * padded_], queries_[i]);
@@ -121,25 +119,23 @@ TileRows RabitqQueries::rows(const Partition& partition, size_t first, size_t, T
 void RabitqQueries::score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                           float* out) const {
     const Codes& codes = *partition.codes;
-    const Query& own = queries_[query];
     const float* q = &rotated_[query * padded_];
-    const float base = partition.centroid != nullptr ? coarse : own.own;
-    const double middle = double((1u << bits_) - 1) / 2;
+    const float base = partition.centroid != nullptr ? coarse : queries_[query].own;
+    const auto plane_dot = simd::kernels().plane_dot;
     std::vector<uint8_t> signs(padded_ / 8);
     for (size_t i = 0; i < n; ++i) {
         const uint32_t row = positions[i];
         float factor = *codes.columns[RaBitQ::kMul].at<float>(row), add = *codes.columns[RaBitQ::kAdd].at<float>(row);
-        codes.get(row, reinterpret_cast<std::byte*>(signs.data()));
-        double dot = double(1u << (bits_ - 1)) * sum_where(signs.data(), q, padded_);
+        const std::byte* rest = nullptr;
         if (bits_ > 1) {
-            const std::byte* rest = codes.columns[RaBitQ::kRest].row(row);
+            rest = codes.columns[RaBitQ::kRest].row(row);
             std::memcpy(&factor, rest, sizeof factor);
             if (residual_) std::memcpy(&add, rest + sizeof factor, sizeof add);
-            const auto* planes = reinterpret_cast<const uint8_t*>(rest + planes_at_);
-            for (size_t p = 0; p + 1 < bits_; ++p)
-                dot += double(1u << p) * sum_where(planes + p * signs.size(), q, padded_);
+            rest += planes_at_;
         }
-        out[i] = base + (factor * (-weight() * float(dot - middle * own.sum)) + add);
+        codes.get(row, reinterpret_cast<std::byte*>(signs.data()));
+        const float dot = plane_dot(q, signs.data(), reinterpret_cast<const uint8_t*>(rest), bits_, padded_);
+        out[i] = base + (factor * (-weight() * dot) + add);
     }
 }
 

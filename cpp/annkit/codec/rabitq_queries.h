@@ -24,7 +24,6 @@ class RabitqQueries final : public TileQueries {
 
   private:
     struct Query {
-        float sum;                   // of the rotated query's entries
         float own;                   // what coarse would be, were the mean the centroid
         float distance;              // from the mean
         float step, offset, margin;  // <u, q> of the signs = step * dot + offset, give or take margin

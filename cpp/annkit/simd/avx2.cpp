@@ -5,6 +5,7 @@
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx2.h"
+#include "annkit/simd/planes_avx2.h"
 #include "annkit/simd/probes_avx2.h"
 
 namespace annkit::simd {
@@ -56,6 +57,7 @@ void fill_avx2(Kernels& k) {
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);
+    fill_planes(k);
     fill_probes(k);
 }
 

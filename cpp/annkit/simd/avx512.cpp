@@ -8,6 +8,7 @@
 #include "annkit/simd/convert_avx512.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx512.h"
+#include "annkit/simd/planes_avx512.h"
 #include "annkit/simd/probes_avx512.h"
 
 namespace annkit::simd {
@@ -40,6 +41,7 @@ void fill_avx512(Kernels& k) {
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);
+    fill_planes(k);
     fill_probes(k);
     k.filter_queries = 16;
 }

@@ -3,6 +3,7 @@
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_scalar.h"
+#include "annkit/simd/planes_scalar.h"
 #include "annkit/simd/probes_scalar.h"
 
 namespace annkit::simd {
@@ -65,6 +66,7 @@ void fill_scalar(Kernels& k) {
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);
+    fill_planes(k);
     fill_probes(k);
 }
 
