@@ -20,9 +20,9 @@ constexpr size_t kMaxDim = 1 << 16;
 // How many standard deviations of the signs' error the bound leaves room for. An error is a row's own residue times the
 // cosine between that and the query, and the cosine of a random direction with any other has a deviation of
 // 1 / sqrt(dim) and lighter tails than a normal variable. The papers take 1.9. On SIFT, Fashion-MNIST, word vectors and
-// normal rows, 1.9 dismisses up to 0.5 % of the 10 nearest by all bits, 2.3 at most 0.1 % for half as many rows more
-// whose other bits are read.
-constexpr double kErrorDeviations = 2.3;
+// normal rows, 1.9 dismisses up to 1 % of the nearest by all bits, 2.6 about 0.1 %; the rows whose other bits are read
+// become twice as many.
+constexpr double kErrorDeviations = 2.6;
 
 // Rows of the mean's sums: blocks of this many are summed alone, and the blocks in order.
 constexpr size_t kMeanBlock = 4096;
@@ -177,9 +177,9 @@ void RaBitQ::Encoder::encode(const float* x, size_t row, Codes& into, size_t pla
     *into.columns[kAdd].at<float>(place) = add_of(factors.sign_rescale, sign_dot());
     if (codec.bits_ == 1) return;
     const double deviation = 1 / std::sqrt(double(padded - 1));
-    // Never below the factor: then the error's lane can hold the rounding of the tables too.
+    // Never below a part of the factor: then the error's lane can hold the rounding of the tables too.
     *into.columns[kErr].at<float>(place) =
-        std::max(float(kErrorDeviations * deviation * factors.sign_error), factors.sign_rescale);
+        std::max(float(kErrorDeviations * deviation * factors.sign_error), factors.sign_rescale / kFactorParts);
     std::byte* rest = append(into.columns[kRest].row(place), factors.rescale);
     if (into.use.residual) rest = append(rest, add_of(factors.rescale, level_dot()));
     for (size_t p = 0; p < top; ++p)

@@ -30,6 +30,9 @@ class RaBitQ final : public Codec {
     // is the signs'), the lower planes of bits.
     static constexpr size_t kSigns = 0, kMul = 1, kAdd = 2, kErr = 3, kRest = 4;
 
+    // An entry of kErr is at least this part of the factor.
+    static constexpr float kFactorParts = 2;
+
     std::string_view kind() const override { return "rabitq"; }
     void fit(const Rows& rows, const Fit& fit) override;  // the mean; the seed is the rotation's
     void save(Writer& out) const override;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr float kUnit = FLT_EPSILON / 2;
 constexpr size_t kEntries = 16;  // of a table: the signs of four dimensions
+constexpr double kTableDeviations = 5;
 
 // Half the sums of four entries, each added where its bit is set and subtracted elsewhere.
 void sign_sums(const float* q, float* sums) {
@@ -63,7 +64,7 @@ void RabitqQueries::make_table(const float* q, uint8_t* table, Query& query) con
         total += reach;
     }
     const float step = most > 0 ? 2 * most / top : 1.0f, inverse = most > 0 ? 1 / step : 0.0f;
-    double low = 0, high = 0, offset = 0;
+    double low = 0, high = 0, offset = 0, squares = 0;
     for (size_t p = 0; p < positions; ++p) {
         float sums[kEntries], least = 0, largest = 0;
         sign_sums(q + 4 * p, sums);
@@ -74,6 +75,7 @@ void RabitqQueries::make_table(const float* q, uint8_t* table, Query& query) con
             const float miss = sums[code] - (byte * step - reach);
             least = code == 0 ? miss : std::min(least, miss);
             largest = code == 0 ? miss : std::max(largest, miss);
+            squares += double(miss) * miss;
         }
         low += least;
         high += largest;
@@ -81,8 +83,11 @@ void RabitqQueries::make_table(const float* q, uint8_t* table, Query& query) con
     }
     query.step = step;
     query.offset = float(offset + (low + high) / 2);
-    // Besides what the bytes miss: rounding, here and in the canonical score.
-    query.margin = float((high - low) / 2) + 2 * kUnit * float(padded_ + 16) * total;
+    // What the bytes miss at most or, where the error of the signs is bounded by deviations too, five of theirs; and
+    // rounding, here and in the canonical score.
+    const double most_missed = (high - low) / 2, deviation = std::sqrt(squares / kEntries);
+    const double missed = bits_ == 1 ? most_missed : std::min(most_missed, kTableDeviations * deviation);
+    query.margin = float(missed) + 2 * kUnit * float(padded_ + 16) * total;
 }
 
 float RabitqQueries::distance(size_t query, const Partition& partition, float coarse) const {
@@ -104,7 +109,8 @@ LaneTerms RabitqQueries::terms(size_t query, const Partition& partition, float c
     terms.scale = -weight() * q.step;
     terms.offset = -weight() * q.offset;
     // Of one bit the weights of errors are the factors themselves, and only the tables' rounding is to be covered.
-    terms.error = -weight() * (q.margin + (bits_ > 1 ? distance(query, partition, coarse) : 0.0f));
+    const float own = bits_ == 1 ? q.margin : RaBitQ::kFactorParts * q.margin + distance(query, partition, coarse);
+    terms.error = -weight() * own;
     terms.rounding = 8 * kUnit;
     return terms;
 }
