@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "annkit/simd/bytes_avx2.h"
+#include "annkit/simd/codes_avx2.h"
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx2.h"
@@ -55,6 +56,7 @@ void fill_avx2(Kernels& k) {
     fill_float_rows<F32x8>(k);
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
     fill_bytes(k);
+    fill_codes(k);
     fill_hamming(k);
     fill_convert(k);
     fill_planes(k);

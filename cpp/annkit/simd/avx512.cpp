@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "annkit/simd/bytes_avx512.h"
+#include "annkit/simd/codes_avx512.h"
 #include "annkit/simd/convert_avx512.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_avx512.h"
@@ -39,6 +40,7 @@ struct F32x16 {
 void fill_avx512(Kernels& k) {
     fill_float_tiles<F32x16, 2, 12, 1, 24>(k);
     fill_bytes(k);
+    fill_codes(k);
     fill_hamming(k);
     fill_convert(k);
     fill_planes(k);

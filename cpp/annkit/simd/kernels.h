@@ -67,6 +67,7 @@ struct Tile {
 };
 struct TilePair {
     Tile wide, narrow;  // narrow: for what is left of a batch (lanes of narrow <= lanes of wide)
+    Tile single = {};   // tiles of codes only: for a query or two (lanes of single <= lanes of narrow)
 };
 
 // Lower bounds of the scores of rows kept as 8-bit codes x ~ offset + scale * code, |x - decoded| <= error.
@@ -106,15 +107,19 @@ struct Kernels {
 
     void (*sq8_lower)(const Sq8Query&, const uint8_t* codes, const Sq8Row* rows, size_t dim, size_t n, float* out);
 
-    // Tiles of codes, which lie as they are stored (pack_rows is null, rows_bytes and stride are not used).
-    // byte_codes: rows of u8, padded with zeros to a multiple of 4 bytes, args.stride apart; queries (pack_queries) are
-    // dim int8 each; dot = sum of code * query, exact in int32. dim counts elements.
-    // nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim positions as queries (dim
-    // even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact below 2^16. A block is dim / 2
-    // times 32 bytes, two positions each; of those, byte i of the first (second) 16 holds the first (second) position's
-    // codes of rows i (low nibble) and i + 16 (high). args.first is a multiple of kBlockRows; a last block may hold
-    // fewer rows. mul and add may both be null there, meaning 1 and 0.
+    // Tiles of codes, which lie as they are stored: pack_rows, rows_bytes and stride are null. Nothing is read behind
+    // the last row, or block. Lanes that have no query are free, or nearly so. byte_codes: rows of u8, padded with
+    // zeros to a multiple of 4 bytes, args.stride apart (a multiple of 4); queries (pack_queries) are dim int8 of at
+    // most byte_query_levels each, in size; dot = sum of code * query, exact in int32 up to 65,536 dimensions. dim
+    // counts elements. nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim
+    // positions as queries (dim even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact
+    // if the maxima of a query's tables add up to less than 2^16. Tables run faster where those of 2, and better of 4,
+    // positions in a row add up to 255 at most. A block is dim / 2 times 32 bytes, two positions each; of those, byte i
+    // of the first (second) 16 holds the first (second) position's codes of rows i (low nibble) and i + 16 (high).
+    // args.first is a multiple of kBlockRows; a last block may hold fewer rows. mul and add may both be null there,
+    // meaning 1 and 0 (then err is null, too, and scales are positive): that is faster.
     TilePair byte_codes, nibble_codes;
+    int byte_query_levels;
 
     // Levels v of up to 8 bits as planes of bits against a float query: sum of q[j] * (v[j] - (2^planes - 1) / 2). A plane
     // is dim / 8 bytes, bit j % 8 of byte j / 8 belongs to entry j; top is the highest plane, below are the others, the

@@ -1,5 +1,6 @@
 // Plain C++, for any machine: what every level starts from, and what the tests compare the others with.
 #include "annkit/simd/bytes_scalar.h"
+#include "annkit/simd/codes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/hamming_scalar.h"
@@ -64,6 +65,7 @@ void fill_scalar(Kernels& k) {
     fill_float_rows<F32x4>(k);
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
     fill_bytes(k);
+    fill_codes(k);
     fill_hamming(k);
     fill_convert(k);
     fill_planes(k);
