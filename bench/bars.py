@@ -15,12 +15,13 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import annkit as ak
-from annkit._core import _kernels
+from annkit._core import _codes, _kernels
 
 rng = np.random.default_rng(0)
 
@@ -319,6 +320,66 @@ def pq() -> None:
         show(f"{name}, error", "", "", f"{error / faiss_error:.4f} x Faiss")
 
 
+def code_data() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield (name, rows, queries) for the quality of codes: real sets from $ANNKIT_TEST_DATA, and normal rows."""
+    folder = Path(os.environ.get("ANNKIT_TEST_DATA", "."))
+    for name, rows, queries in (
+        ("sift-caltech-128", 100_000, 500),
+        ("fashion-mnist-784", 30_000, 500),
+        ("w2v-enwiki-100", 100_000, 500),
+    ):
+        files = [folder / f"{name}.{part}.npy" for part in ("base", "query")]
+        if not all(file.exists() for file in files):
+            continue
+        x = np.load(files[0], mmap_mode="r")[:rows].astype(np.float32)
+        q = np.load(files[1], mmap_mode="r")[:queries].astype(np.float32)
+        if name.startswith("w2v"):
+            x /= np.linalg.norm(x, axis=1, keepdims=True)
+            q /= np.linalg.norm(q, axis=1, keepdims=True)
+        yield name, x, q
+    for dim in (96, 384, 768):
+        yield f"normal-{dim}", *(rng.standard_normal((n, dim), np.float32) for n in (20_000, 500))
+
+
+def recall_at_10(ids: np.ndarray, truth: np.ndarray) -> float:
+    """Return how many of the 10 nearest were found."""
+    return float(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids.tolist(), truth.tolist(), strict=True)]))
+
+
+def rabitq() -> None:
+    """Recall@10 of RaBitQ's estimates over all rows, beside Faiss with and without a random rotation in front."""
+    faiss = faiss_module()
+    for name, x, q in code_data():
+        dim = x.shape[1]
+        exact = faiss.IndexFlatL2(dim)
+        exact.add(x)
+        truth = exact.search(q, 10)[1]
+        for bits in (1, 2, 4, 8):
+            codec = ak.RaBitQ(bits=bits)
+            _codes.fit(codec, x, 1)
+            start = time.perf_counter()
+            size = sum(map(len, _codes.columns(codec, x))) / len(x)
+            seconds = time.perf_counter() - start
+            scores = np.concatenate(
+                [_codes.scores(codec, x, q[i : i + 100], bounds=False)[0] for i in range(0, len(q), 100)]
+            )
+            own = recall_at_10(np.argpartition(scores, 10, axis=1)[:, :10], truth)
+            peers = []
+            for spec in ("RaBitQ", f"RR{dim},RaBitQ"):
+                peer = faiss.index_factory(dim, spec + (str(bits) if bits > 1 else ""))
+                peer.train(x)
+                start = time.perf_counter()
+                peer.add(x)
+                peer_seconds = time.perf_counter() - start
+                peers.append(recall_at_10(peer.search(q, 10)[1], truth))
+            show(
+                f"RaBitQ {bits} bit, {name}, recall@10",
+                f"{own:.4f}",
+                f"{size:.0f} bytes, {seconds * 1e5 / len(x):.2f} s/100k",
+                f"{own - max(peers):+.4f}, Faiss {peer_seconds / seconds:.1f} x time",
+            )
+
+
 BARS = {
     "flat": flat,
     "single": single,
@@ -329,6 +390,7 @@ BARS = {
     "threads": threads,
     "kmeans": kmeans,
     "pq": pq,
+    "rabitq": rabitq,
 }
 
 if __name__ == "__main__":

@@ -435,3 +435,14 @@ def test_nearest_scores_are_one_chain_of_operations(rng, level):
         again, where = nearest_of(level, False, queries, rows[order], add, add[order], split)
         assert again[lane] == best[0]
         assert where[lane] == row
+
+
+@pytest.mark.parametrize("dim", [8, 16, 24, 104, 128, 200, 784])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
+def test_levels_in_planes_of_bits(rng, level, dim, count):
+    values = rng.integers(0, 1 << count, dim)
+    query = rng.standard_normal(dim).astype(np.float32)
+    planes = [np.packbits(values >> p & 1, bitorder="little") for p in (count - 1, *range(count - 1))]
+    wanted = query.astype(np.float64) @ (values - ((1 << count) - 1) / 2)
+    got = kernels.plane_dot(level, query.tolist(), np.stack(planes))
+    assert abs(got - wanted) < 1e-6 * (1 << count) * np.abs(query).sum()

@@ -3,6 +3,7 @@
 #include "annkit/codec/bits.h"
 #include "annkit/codec/certified.h"
 #include "annkit/codec/product.h"
+#include "annkit/codec/rabitq.h"
 #include "annkit/codec/raw.h"
 #include "annkit/codec/scalar.h"
 #include "annkit/index/flat.h"
@@ -29,6 +30,7 @@ void register_parts() {
     Registry<Transform>::add("projection", Projection::load);
     Registry<Transform>::add("rotation", Rotation::load);
     Registry<Codec>::add("product", Product::load);
+    Registry<Codec>::add("rabitq", RaBitQ::load);
     Registry<Index>::add("flat", Flat::load);
     Registry<Index>::add("ivf", Ivf::load);
     Registry<Index>::add("pipeline", Pipeline::load);

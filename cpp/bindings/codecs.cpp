@@ -8,6 +8,9 @@
 #include "annkit/codec/scalar.h"
 #include "arrays.h"
 #include "codec_calls.h"
+#include "annkit/codec/rabitq.h"
+#include "annkit/codec/raw.h"
+#include "arrays.h"
 #include "module.h"
 
 namespace annkit::bindings {
@@ -146,6 +149,34 @@ SearchResult(distances=array([[1, 1]], dtype=int32), ids=array([[0, 1]])))doc")
             "__eq__", [](const Bits&, const Bits&) { return true; }, py::is_operator())
         .def("__hash__", [](const Bits& a) { return py::hash(py::str(a.repr())); })
         .def("__reduce__", [](py::object self) { return py::make_tuple(py::type::of(self), py::tuple()); });
+
+    py::class_<RaBitQ, Codec>(m, "RaBitQ",
+                              R"doc(One to eight bits a dimension of the randomly rotated row, with unbiased distances.
+
+The first bit of each dimension, its sign, gives an estimate of the distance and a bound of the estimate's error; the
+other bits are read only where that bound cannot decide. A row takes ``bits`` bits a dimension, rounded up to a multiple
+of 8 dimensions, and 8 bytes beside them (``bits=1``), or 16 (20 in lists of residuals). Scores are estimates: of
+squared distances they may be slightly negative. Of more than one bit the bound holds for all but about one pair in a
+thousand.
+
+Parameters
+----------
+bits : int, default 1
+    Bits a dimension, 1 to 8.
+
+References
+----------
+Gao, Long: RaBitQ: Quantizing high-dimensional vectors with a theoretical error bound for approximate nearest neighbor
+search, SIGMOD 2024 (sections 3 and 4). Gao et al.: Practical and asymptotically optimal quantization of
+high-dimensional vectors in Euclidean space for approximate nearest neighbor search, SIGMOD 2025 (section 3).
+
+Examples
+--------
+>>> import annkit as ak
+>>> ak.RaBitQ(bits=4)
+RaBitQ(bits=4))doc")
+        .def(py::init([](py::handle bits) { return RaBitQ(count_from(bits, "bits")); }), py::arg("bits") = 1)
+        .def_property_readonly("bits", &RaBitQ::bits, "int: bits a dimension.");
 }
 
 }  // namespace annkit::bindings

@@ -255,6 +255,12 @@ void bind_kernels(py::module_& m) {
         table(level).to_i8(x.data(), center.data(), x.size(), scale, codes.data(), row);
         return py::make_tuple(to_array(codes), row.scale, row.error2, row.norm2);
     });
+    k.def("plane_dot",
+          [](std::string_view level, std::vector<float> q, const Bytes& planes) {  // the highest plane first
+              const auto count = size_t(planes.shape(0));
+              return table(level).plane_dot(q.data(), planes.data(), count > 1 ? planes.data(1, 0) : nullptr, count,
+                                            q.size());
+          });
     k.def("probe", probe);
 }
 

@@ -8,6 +8,7 @@ namespace py = pybind11;
 void bind_errors(py::module_& m);
 void bind_codecs(py::module_& m);
 void bind_clustering(py::module_& m);
+void bind_codes(py::module_& m);
 void bind_indexes(py::module_& m);
 void bind_transforms(py::module_& m);
 void bind_hamming(py::module_& m);

@@ -44,12 +44,6 @@ class BatchScorer {
     virtual size_t step() const = 0;  // rows that it takes at a time: ranges are best a multiple of it
 };
 
-// What codes are made for: which side columns they need depends on it.
-struct CodeUse {
-    Metric metric = Metric::l2;
-    bool residual = false;  // codes of row - centroid, in the lists of IVF
-};
-
 class Codec : public Part {
   public:
     virtual std::unique_ptr<Codec> clone() const = 0;

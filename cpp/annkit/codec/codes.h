@@ -1,16 +1,23 @@
-// What a codec makes of rows: a code each, and columns beside it for what scoring needs (norms, scales). Codes of 4 bits
-// may lie in blocks of 32 rows, as the nibble kernels take them.
+// What a codec makes of rows: a code each, and columns beside it for what scoring needs (norms, scales). Codes of 4
+// bits may lie in blocks of 32 rows, as the nibble kernels take them.
 #pragma once
 
 #include <cstddef>
 #include <vector>
 
 #include "annkit/core/column.h"
+#include "annkit/core/metric.h"
 
 namespace annkit {
 
 class Reader;
 class Writer;
+
+// What codes are made for: which side columns they need depends on it.
+struct CodeUse {
+    Metric metric = Metric::l2;
+    bool residual = false;  // codes of row - centroid, in the lists of IVF
+};
 
 struct Codes {
     // side_bytes: the entry size of each side column. In blocks, a code is code_bytes of nibbles, two positions a byte,
@@ -21,6 +28,7 @@ struct Codes {
     std::vector<Column> columns;  // [0] the codes (or blocks of them), then the side columns
     size_t block = 1;             // rows that an entry of columns[0] holds: 1 or simd::kBlockRows
     size_t n = 0;
+    CodeUse use;  // as make_codes was asked; set by codecs whose encode or decode depends on it
 
     const std::byte* code(size_t row) const { return columns[0].row(row); }  // unless they lie in blocks
     const std::byte* block_of(size_t row) const { return columns[0].row(row / block); }

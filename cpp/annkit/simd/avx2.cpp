@@ -11,6 +11,7 @@
 #include "annkit/simd/hamming_avx2.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/nibbles_avx2.h"
+#include "annkit/simd/planes_avx2.h"
 #include "annkit/simd/probes_avx2.h"
 #include "annkit/simd/product_kernels.h"
 
@@ -79,6 +80,7 @@ void fill_avx2(Kernels& k) {
     fill_nibbles(k);
     fill_hamming(k);
     fill_convert(k);
+    fill_planes(k);
     fill_probes(k);
 }
 

@@ -14,6 +14,7 @@
 #include "annkit/simd/nearest_avx512.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/nibbles_avx512.h"
+#include "annkit/simd/planes_avx512.h"
 #include "annkit/simd/probes_avx512.h"
 #include "annkit/simd/product_kernels.h"
 
@@ -65,6 +66,7 @@ void fill_avx512(Kernels& k) {
     fill_nibbles(k);
     fill_hamming(k);
     fill_convert(k);
+    fill_planes(k);
     fill_probes(k);
     k.filter_queries = 16;
 }

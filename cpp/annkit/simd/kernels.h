@@ -181,6 +181,10 @@ struct Kernels {
     // side by side; k, a multiple of 4, centroids of dim floats. What a point gets does not depend on its place.
     void (*nearest_in_group)(const float* panels, size_t n_panels, size_t dim, const float* centroids,
                              const float* norms, size_t k, uint32_t* nearest);
+    // Levels v of up to 8 bits as planes of bits against a float query: sum of q[j] * (v[j] - (2^planes - 1) / 2). A plane
+    // is dim / 8 bytes, bit j % 8 of byte j / 8 belongs to entry j; top is the highest plane, below are the others, the
+    // lowest first. dim is a multiple of 8. The order of additions depends on dim and the level alone.
+    float (*plane_dot)(const float* q, const uint8_t* top, const uint8_t* below, size_t planes, size_t dim);
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);

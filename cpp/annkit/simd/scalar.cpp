@@ -8,6 +8,7 @@
 #include "annkit/simd/groups_scalar.h"
 #include "annkit/simd/hamming_scalar.h"
 #include "annkit/simd/nearest_float.h"
+#include "annkit/simd/planes_scalar.h"
 #include "annkit/simd/probes_scalar.h"
 #include "annkit/simd/product_kernels.h"
 
@@ -92,6 +93,7 @@ void fill_scalar(Kernels& k) {
     fill_codes(k);
     fill_hamming(k);
     fill_convert(k);
+    fill_planes(k);
     fill_probes(k);
 }
 
