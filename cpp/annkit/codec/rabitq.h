@@ -42,7 +42,7 @@ class RaBitQ final : public Codec {
     bool accepts(Dtype input) const override { return input != Dtype::bits; }
     std::string_view expects() const override { return "float32, float64, float16, bfloat16, uint8 or int8"; }
     Dtype decoded() const override { return Dtype::f32; }
-    bool supports(Metric metric) const override { return is_l2(metric) || metric == Metric::ip; }
+    bool supports(Metric metric) const override { return metric != Metric::hamming; }
     bool learns() const override { return true; }
     bool is_fitted() const override { return !mean_.empty(); }
     size_t fitted_dim() const override { return mean_.size(); }

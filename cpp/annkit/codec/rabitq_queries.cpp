@@ -119,7 +119,8 @@ TileRows RabitqQueries::rows(const Partition& partition, size_t first, size_t, T
     const Codes& codes = *partition.codes;
     const float* mul = codes.columns[RaBitQ::kMul].at<float>(first);
     const float* err = bits_ > 1 ? codes.columns[RaBitQ::kErr].at<float>(first) : mul;
-    return {codes.block_of(first), 0, mul, codes.columns[RaBitQ::kAdd].at<float>(first), err};
+    const float* add = codes.columns[RaBitQ::kAdd].at<float>(first);
+    return {codes.block_of(first), 0, mul, add, err, add};
 }
 
 void RabitqQueries::score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
