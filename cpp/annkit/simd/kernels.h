@@ -82,6 +82,7 @@ struct NearestArgs {
     float* best;        // one a lane: the smallest score so far,
     uint32_t* nearest;  // and the lowest number among the rows that have it
 };
+inline constexpr size_t kMinimaRows = 12;  // see minima_i8
 // Of floats: rows as they lie; a score is one chain of fused multiply-adds from add[row] on through the dimensions in
 // order, whatever else is in the panel. Element j of the panel's lane i is panel[j * lanes + i], so groups of
 // dimensions of a panel are panels too.
@@ -131,16 +132,19 @@ struct Kernels {
     // Tiles of codes, which lie as they are stored (pack_rows is null, rows_bytes and stride are not used).
     // byte_codes: rows of u8, padded with zeros to a multiple of 4 bytes, args.stride apart; queries (pack_queries) are
     // dim int8 each; dot = sum of code * query, exact in int32. dim counts elements.
-    // nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim positions as queries
-    // (dim even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact below 2^16. A block
-    // is dim / 2 times 32 bytes, two positions each; of those, byte i of the first (second) 16 holds the first (second)
-    // position's codes of rows i (low nibble) and i + 16 (high). args.first is a multiple of kBlockRows; a last block
-    // may hold fewer rows. mul and add may both be null there, meaning 1 and 0.
+    // nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim positions as queries (dim
+    // even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact below 2^16. A block is dim / 2
+    // times 32 bytes, two positions each; of those, byte i of the first (second) 16 holds the first (second) position's
+    // codes of rows i (low nibble) and i + 16 (high). args.first is a multiple of kBlockRows; a last block may hold
+    // fewer rows. mul and add may both be null there, meaning 1 and 0.
     TilePair byte_codes, nibble_codes;
 
     NearestTile nearest;
     // Of bytes, on panels and packed rows of tiles[kI8].wide; null where floats are as fast.
     void (*nearest_i8)(const NearestArgs&);
+    // The same by blocks of kMinimaRows rows (n is a multiple): block b's smallest scores go to minima[b * lanes], and
+    // nearest gets the number of the block, a.first being that of the first one.
+    void (*minima_i8)(const NearestArgs&, float* minima);
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);
