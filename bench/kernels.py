@@ -110,6 +110,20 @@ def code_rates(level: str, dims: list[int], most: dict[str, float]) -> None:
                 line(name, rate, "pairs/s", dim / 16 * rate / most["shuffle"], "shuffle")
 
 
+def nearest_rate(level: str, of_bytes: bool, dim: int, n: int) -> float | None:
+    """Return pairs a second of a full panel against n rows; None where the level has no such kernel."""
+    width = dim if of_bytes else 4 * dim
+    rows, mul, add = as_rows(n, width), [-2.0] * n, [0.0] * n
+    best, _, lanes = _kernels.nearest(level, of_bytes, rows[:1], rows, dim, mul, add, n, 1)
+    if best is None:
+        return None
+    queries = np.zeros((int(lanes), width), np.uint8)
+    few, many = (
+        seconds(lambda r=r: _kernels.nearest(level, of_bytes, queries, rows, dim, mul, add, n, r)) for r in (1, 101)
+    )
+    return 100 * n * int(lanes) / max(many - few, 1e-9)
+
+
 def scan_rate(level: str, metric: str, element: int, query: int, width: int, dim: int, size: int) -> float:
     """Return bytes a second of scans of one query over rows that lie side by side."""
     rows, one = as_rows(max(8, size // width), width), np.zeros((1, query), np.uint8)
@@ -142,6 +156,12 @@ def level_rates(level: str, dims: list[int]) -> None:
                 shape = "wide" if wide else "narrow"
                 line(f"tile {name} d={dim} {shape}", rate, "pairs/s", 2 * dim * rate / most["fma"], "fma")
     code_rates(level, dims, most)
+
+    for of_bytes, name in ((False, "f32"), (True, "i8")):
+        for dim in (4, *dims):
+            best = nearest_rate(level, of_bytes, dim, 256)
+            if best is not None:
+                line(f"nearest of 256 {name} d={dim}", best, "pairs/s", 2 * dim * best / most["fma"], "fma")
     for bits in (64, 128, 256, 512, 1024):
         rate = tile_rate(level, BITS, bits // 8, bits // 8, True)
         line(f"tile {bits} bit", rate, "pairs/s", bits / 16 * rate / most["L2"], "L2")

@@ -446,3 +446,17 @@ def test_levels_in_planes_of_bits(rng, level, dim, count):
     wanted = query.astype(np.float64) @ (values - ((1 << count) - 1) / 2)
     got = kernels.plane_dot(level, query.tolist(), np.stack(planes))
     assert abs(got - wanted) < 1e-6 * (1 << count) * np.abs(query).sum()
+
+
+def test_minima_of_blocks_are_exact(rng, level):
+    for dim in (1, 5, 64, 129):
+        for blocks in (1, 2, 9):
+            queries, rows = rng.integers(-9, 10, (32, dim)), rng.integers(-9, 10, (12 * blocks, dim))
+            add, mul = rng.integers(0, 9, 12 * blocks).astype(float), rng.choice([-1.0, -2.0], 12 * blocks)
+            scores = (add + mul * (queries @ rows.T)).reshape(32, blocks, 12).min(axis=2)
+            i8 = queries.astype(np.int8), rows.astype(np.int8)
+            got, at = kernels.minima(level, as_bytes(i8[0]), as_bytes(i8[1]), list(mul), list(add))
+            if got is None:
+                pytest.skip("the level has no such kernel")
+            np.testing.assert_array_equal(got, scores.T)
+            np.testing.assert_array_equal(at, scores.argmin(axis=1))

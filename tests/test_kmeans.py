@@ -119,6 +119,33 @@ def test_batches_do_not_matter(rng):
     np.testing.assert_array_equal(whole[7], model.predict(x[7])[0])
 
 
+HARD = {
+    "integers with ties": lambda rng, n: rng.integers(0, 3, (n, 64)),
+    "bytes": lambda rng, n: rng.integers(0, 256, (n, 50)),
+    "normal": lambda rng, n: rng.standard_normal((n, 100)),
+    "equal": lambda rng, n: np.full((n, 48), 0.1),
+    "far": lambda rng, n: rng.standard_normal((n, 64)) + 300,
+    "tiny": lambda rng, n: rng.standard_normal((n, 64)) * 1e-15,
+    "denormal": lambda rng, n: rng.standard_normal((n, 64)) * 1e-22,
+    "huge": lambda rng, n: rng.standard_normal((n, 64)) * 1e17,
+    "largest": lambda rng, n: rng.standard_normal((n, 64)) * 6e17,
+    "uneven": lambda rng, n: rng.standard_normal((n, 64)) * np.logspace(-3, 3, 64),
+    "norms": lambda rng, n: rng.standard_normal((n, 64)) * np.exp(3 * rng.standard_normal((n, 1))),
+    "clusters": lambda rng, n: blobs(rng, n, 64, 40, 0.01),
+}
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize("kind", HARD)
+def test_bytes_that_filter_change_no_answer(rng, kind, spherical):
+    """Large batches against many centroids are filtered in bytes, small ones are not."""
+    x = HARD[kind](rng, 4000).astype(np.float32)
+    model = ak.KMeans(800, rounds=1, spherical=spherical).fit(x)
+    apart = np.concatenate([model.predict(part) for part in np.array_split(x, 20)])
+    np.testing.assert_array_equal(model.predict(x), apart)
+    np.testing.assert_array_equal(model.predict(x[:1100], threads=2), apart[:1100])
+
+
 def test_strides_and_types_do_not_matter(rng):
     x = rng.integers(0, 200, (4000, 40)).astype(np.uint8)
     want = ak.KMeans(80, seed=3).fit(x).centroids_

@@ -190,6 +190,27 @@ py::tuple nearest(std::string_view level, bool bytes, const Bytes& queries, cons
     return py::make_tuple(to_array(best), to_array(at), lanes);
 }
 
+// The smallest scores of blocks of rows, a row a block, and the block that has the least of them all for each lane.
+py::tuple minima(std::string_view level, const Bytes& queries, const Bytes& rows, std::vector<float> mul,
+                 std::vector<float> add) {
+    const Kernels& k = table(level);
+    if (k.minima_i8 == nullptr) return py::make_tuple(py::none(), py::none());
+    const Tile& t = k.tiles[kI8].wide;
+    const auto q = pointers(queries), r = pointers(rows);
+    const auto dim = size_t(queries.shape(1));
+    check(q.size() == t.lanes && r.size() % kMinimaRows == 0, "expected all lanes, and whole blocks");
+    const Buffer panel = allocate(t.panel_bytes(dim)), packed = allocate(t.rows_bytes(dim, r.size()));
+    t.pack_queries(q.data(), q.size(), dim, panel.get());
+    t.pack_rows(r.data(), r.size(), dim, packed.get());
+    std::vector<float> best(t.lanes, std::numeric_limits<float>::infinity());
+    std::vector<uint32_t> at(t.lanes);
+    py::array_t<float> out = new_array<float>(r.size() / kMinimaRows, t.lanes);
+    k.minima_i8(
+        {panel.get(), packed.get(), t.stride(dim), dim, r.size(), 0, mul.data(), add.data(), best.data(), at.data()},
+        out.mutable_data());
+    return py::make_tuple(out, to_array(at));
+}
+
 py::array_t<float> hamming_scan(std::string_view level, const Bytes& query, const Bytes& codes) {
     py::array_t<float> out(codes.shape(0));
     table(level).hamming_scan(query.data(), codes.data(), size_t(codes.shape(1)), size_t(codes.shape(0)),
@@ -236,6 +257,7 @@ void bind_kernels(py::module_& m) {
     });
     k.def("byte_query_levels", [](std::string_view level) { return table(level).byte_query_levels; });
     k.def("nearest", nearest);
+    k.def("minima", minima);
     k.def("hamming_scan", hamming_scan);
     k.def("sq8_lower", sq8_lower);
     k.def("select", select);

@@ -1,6 +1,7 @@
 #include "annkit/math/nearest.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 
 #include "annkit/core/errors.h"
@@ -16,6 +17,8 @@ constexpr size_t kStep = 36;
 
 // Shorter rows lie side by side, without padding to cache lines.
 constexpr size_t kShortDim = 16;
+// Fewer rows share too few blocks of centroids.
+constexpr size_t kLeastFiltered = 512;
 
 }  // namespace
 
@@ -36,16 +39,27 @@ Nearest::Nearest(std::span<const float> centroids, size_t dim, bool ip, std::spa
         if (!ip) k.ip[simd::kF32](self, &self, dim, 1, &add_[i]);
         add_[i] = 0.0f - add_[i] + (penalty.empty() ? 0.0f : penalty[i]);
     }
+    if (penalty.empty() && ByteFilter::pays(n, dim)) filter_.emplace(centroids, dim, ip);
 }
 
 void Nearest::find(const Rows& rows, uint32_t* nearest, float* scores, const Call& call) const {
     check(rows.dim == dim_, "the array has dimension ", rows.dim, ", the centroids have ", dim_);
     const double work = double(rows.n) * double(size()) * double(dim_);
     const auto score = (ip_ ? simd::kernels().ip : simd::kernels().l2)[simd::kF32];
-    parallel_for((rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
-        const size_t first = task * kBlock, n = std::min(kBlock, rows.n - first);
+    const bool filters = filter_ && rows.n >= kLeastFiltered;
+    const int threads = threads_for(call, work);
+    const size_t share = (rows.n / size_t(threads) + kBlock - 1) / kBlock * kBlock;
+    const size_t step = filters ? std::clamp(share, kBlock, filter_->step()) : kBlock;
+    std::atomic<bool> useful = filters;
+    parallel_for((rows.n + step - 1) / step, threads, call, [&](size_t task, int) {
+        const size_t first = task * step, n = std::min(step, rows.n - first);
         const FloatBlock block(rows.slice(first, n), "the array", first);
-        find_block(block.row(0), block.stride(), n, nearest + first);
+        const FloatCentroids floats{rows_.get(), stride_, add_.data(), size()};
+        if (!useful || !filter_->find(block, floats, nearest + first)) {
+            useful = false;
+            for (size_t i = 0; i < n; i += kBlock)
+                find_block(block.row(i), block.stride(), std::min(kBlock, n - i), nearest + first + i);
+        }
         for (size_t i = 0; scores != nullptr && i < n; ++i) {
             const void* c = centroid(nearest[first + i]);
             score(block.row(i), &c, dim_, 1, &scores[first + i]);

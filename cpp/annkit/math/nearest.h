@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "annkit/core/memory.h"
 #include "annkit/core/parallel.h"
 #include "annkit/core/rows.h"
+#include "annkit/math/byte_filter.h"
 
 namespace annkit {
 
@@ -34,6 +36,7 @@ class Nearest {
     Buffer rows_;  // -2 c or -c, as the kernels read them
     size_t dim_, stride_;
     bool ip_;
+    std::optional<ByteFilter> filter_;
 };
 
 }  // namespace annkit

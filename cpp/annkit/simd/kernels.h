@@ -85,6 +85,7 @@ struct NearestArgs {
     float* best;        // one a lane: the smallest score so far,
     uint32_t* nearest;  // and the lowest number among the rows that have it
 };
+inline constexpr size_t kMinimaRows = 12;  // see minima_i8
 // Of floats: rows as they lie; a score is one chain of fused multiply-adds from add[row] on through the dimensions in
 // order, whatever else is in the panel. Element j of the panel's lane i is panel[j * lanes + i], so groups of
 // dimensions of a panel are panels too.
@@ -176,6 +177,9 @@ struct Kernels {
     NearestTile nearest;
     // Of bytes, on panels and packed rows of tiles[kI8].wide; null where floats are as fast.
     void (*nearest_i8)(const NearestArgs&);
+    // The same by blocks of kMinimaRows rows (n is a multiple): block b's smallest scores go to minima[b * lanes], and
+    // nearest gets the number of the block, a.first being that of the first one.
+    void (*minima_i8)(const NearestArgs&, float* minima);
     // Product quantization: for each point of the panels, the number of the centroid with the least norm + centroid.point,
     // the lowest among equals. panels: for each kGroupPoints points, dim times that many floats, those of a dimension
     // side by side; k, a multiple of 4, centroids of dim floats. What a point gets does not depend on its place.

@@ -11,8 +11,7 @@ namespace annkit::simd {
 namespace {
 namespace bytes {
 
-// The scores of kRows rows against 32 lanes. Apart from run_nearest, which would otherwise hold its own registers
-// through this loop.
+// The scores of kRows rows against 32 lanes.
 template <size_t kRows>
 [[gnu::always_inline]] inline void score_block(const NearestArgs& a, size_t row, __m512 (&scores)[kRows][2]) {
     const auto* panel = static_cast<const __m512i*>(a.panel);
@@ -61,10 +60,34 @@ void run_nearest(const NearestArgs& a) {
     so_far.store(a);
 }
 
+void run_minima(const NearestArgs& a, float* minima) {
+    __m512 best[2] = {_mm512_loadu_ps(a.best), _mm512_loadu_ps(a.best + 16)};
+    __m512i at[2] = {_mm512_loadu_si512(a.nearest), _mm512_loadu_si512(a.nearest + 16)};
+    for (size_t row = 0; row < a.n; row += kMinimaRows, minima += 32) {
+        __m512 scores[kMinimaRows][2];
+        score_block<kMinimaRows>(a, row, scores);
+        const __m512i number = _mm512_set1_epi32(int(a.first + row / kMinimaRows));
+#pragma GCC unroll 2
+        for (size_t v = 0; v < 2; ++v) {
+            __m512 least = scores[0][v];
+#pragma GCC unroll 32
+            for (size_t r = 1; r < kMinimaRows; ++r) least = _mm512_min_ps(scores[r][v], least);
+            at[v] = _mm512_mask_mov_epi32(at[v], _mm512_cmp_ps_mask(least, best[v], _CMP_LT_OQ), number);
+            best[v] = _mm512_min_ps(least, best[v]);
+            _mm512_storeu_ps(minima + 16 * v, least);
+        }
+    }
+    for (size_t v = 0; v < 2; ++v) {
+        _mm512_storeu_ps(a.best + 16 * v, best[v]);
+        _mm512_storeu_si512(a.nearest + 16 * v, at[v]);
+    }
+}
+
 }  // namespace bytes
 
 template <class V>
 void fill_nearest_i8(Kernels& k) {
+    k.minima_i8 = bytes::run_minima;
     k.nearest_i8 = bytes::run_nearest<V>;
 }
 
