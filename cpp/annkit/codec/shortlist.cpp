@@ -12,7 +12,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 Shortlist::Shortlist(const TopK& empty, size_t threads)
     : top_(empty),
       k_(empty.limit()),
-      step_(k_ == SIZE_MAX ? 1024 : std::max<size_t>(k_ / 2, 16)),
+      step_(k_ == SIZE_MAX ? 1024 : std::max<size_t>(k_, 32)),
       most_(k_ == SIZE_MAX ? 0 : k_ + std::max<size_t>(k_ / 2, 24)),
       next_(k_ == SIZE_MAX ? step_ : k_ + step_),
       part_(k_ == SIZE_MAX ? k_ : (k_ + threads - 1) / threads),

@@ -18,7 +18,7 @@ std::string_view name(Metric metric);
 inline bool is_l2(Metric m) { return m == Metric::l2 || m == Metric::euclidean; }
 
 inline float distance_of(Metric metric, float score) {
-    return metric == Metric::euclidean ? std::sqrt(score) : metric == Metric::ip ? 0.0f - score : score;
+    return metric == Metric::euclidean ? std::sqrt(std::max(score, 0.0f)) : metric == Metric::ip ? 0.0f - score : score;
 }
 inline float padding_of(Metric metric) {
     return metric == Metric::ip ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
