@@ -83,13 +83,15 @@ ProductQueries::Query ProductQueries::round(std::span<const float> table, float 
     // A tile wants it above 0.
     const auto scale =
         float(std::clamp<double>(std::max(most_of_four / kFour, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
+    const double inverse = 1 / double(scale);
     double width = 0;
     for (size_t g = 0; g < m; ++g) {
         double lost = 0;
         for (size_t c = 0; c < kEntries; ++c) {
-            const double above = table[g * kEntries + c] - least[g], steps = std::floor(above / scale);
-            nibbles[g * kEntries + c] = uint8_t(std::min(steps, kFour));
-            lost = std::max(lost, above - std::min(steps, kFour) * scale);
+            const double above = table[g * kEntries + c] - least[g];
+            const auto steps = uint8_t(std::min(above * inverse, kFour));  // rounds down
+            nibbles[g * kEntries + c] = steps;
+            lost = std::max(lost, above - steps * double(scale));
         }
         width += lost;
     }

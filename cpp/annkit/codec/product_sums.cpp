@@ -9,58 +9,66 @@ namespace {
 
 constexpr size_t kAhead = 8;  // rows whose codes are on their way from memory
 
-// Four sums take turns, so that additions do not wait for each other.
+// Four sums take turns, so that additions do not wait for each other. What is left of the groups is added behind.
 struct Sums {
-    float of[4] = {};
-    float total() const { return (of[0] + of[1]) + (of[2] + of[3]); }
+    float a = 0, b = 0, c = 0, d = 0;
+    void add(float w, float x, float y, float z) { a += w, b += x, c += y, d += z; }
+    float total() const { return (a + b) + (c + d); }
 };
 
 // Two positions take 32 bytes of a block: see Kernels::nibble_codes.
 float sum_nibbles(size_t m, const float* table, const uint8_t* at, unsigned shift) {
+    const auto entry = [&](size_t p) { return table[p * 16 + (at[p * 16] >> shift & 15)]; };
     Sums sums;
-    size_t pair = 0;
-    const auto add = [&](size_t p, size_t sum) {
-        sums.of[sum] += table[p * 32 + (at[p * 32] >> shift & 15)];
-        sums.of[sum + 1] += table[p * 32 + 16 + (at[p * 32 + 16] >> shift & 15)];
-    };
-    for (; pair + 2 <= (m + 1) / 2; pair += 2) add(pair, 0), add(pair + 1, 2);
-    if (pair < (m + 1) / 2) add(pair, 0);
-    return sums.total();
-}
-
-float sum_bytes(size_t m, const float* table, const uint8_t* code) {
-    Sums sums;
-    size_t g = 0;
-    for (; g + 4 <= m; g += 4, table += 4 * 256)
-        for (size_t t = 0; t < 4; ++t) sums.of[t] += table[t * 256 + code[g + t]];
-    for (; g < m; ++g, table += 256) sums.of[g % 4] += table[code[g]];
-    return sums.total();
+    size_t p = 0;
+    for (; p + 4 <= m; p += 4) sums.add(entry(p), entry(p + 1), entry(p + 2), entry(p + 3));
+    float total = sums.total();
+    for (; p < m; ++p) total += entry(p);
+    return total;
 }
 
 // Eight numbers are kBits bytes.
 template <size_t kBits>
 float sum_packed(size_t m, const float* table, const uint8_t* code) {
-    Sums sums;
-    const auto eight = [&](size_t bytes, size_t count) {
-        uint64_t word[2] = {0, 0};
-        std::memcpy(word, code, bytes);
-        for (size_t t = 0; t < count; ++t, table += size_t(1) << kBits) {
-            sums.of[t % 4] += table[word[0] & ((1u << kBits) - 1)];
-            word[0] = word[0] >> kBits | word[1] << (64 - kBits);
-            word[1] >>= kBits;
-        }
-        code += bytes;
+    constexpr size_t kTable = size_t(1) << kBits;
+    constexpr size_t kHigh = kBits > 8 ? kBits - 8 : 0;  // bytes in the second word
+    const auto entry = [&](uint64_t low, uint64_t high, size_t t) {
+        const size_t bit = t * kBits;
+        uint64_t number = bit < 64 ? low >> bit : high >> (bit - 64);
+        if (bit < 64 && bit + kBits > 64) number |= high << (64 - bit);
+        return table[t * kTable + (number & (kTable - 1))];
     };
-    for (size_t g = 0; g + 8 <= m; g += 8) eight(kBits, 8);
-    if (m % 8 > 0) eight((m % 8 * kBits + 7) / 8, m % 8);
-    return sums.total();
+    Sums sums;
+    size_t g = 0;
+    for (; g + 8 <= m; g += 8, code += kBits, table += 8 * kTable) {
+        uint64_t low = 0, high = 0;
+        std::memcpy(&low, code, kBits - kHigh);
+        if constexpr (kHigh > 0) std::memcpy(&high, code + 8, kHigh);
+        sums.add(entry(low, high, 0), entry(low, high, 1), entry(low, high, 2), entry(low, high, 3));
+        sums.add(entry(low, high, 4), entry(low, high, 5), entry(low, high, 6), entry(low, high, 7));
+    }
+    float total = sums.total();
+    if (g == m) return total;
+    uint64_t words[2] = {0, 0};
+    std::memcpy(words, code, ((m - g) * kBits + 7) / 8);
+    for (size_t t = 0; g + t < m; ++t) total += entry(words[0], words[1], t);
+    return total;
 }
 
+// Rows that follow each other are read as they come; others are fetched ahead.
 template <auto kSum>
 void each_row(size_t m, const float* table, const Codes& codes, const uint32_t* positions, size_t n, float* out) {
-    for (size_t i = 0; i < n; ++i) {
+    const size_t stride = codes.code_bytes();
+    for (size_t i = 0; i < n;) {
+        const size_t first = positions[i], most = codes.run(first) < n - i ? codes.run(first) : n - i;
+        const auto* code = reinterpret_cast<const uint8_t*>(codes.code(first));
         if (i + kAhead < n) __builtin_prefetch(codes.code(positions[i + kAhead]));
-        out[i] = kSum(m, table, reinterpret_cast<const uint8_t*>(codes.code(positions[i])));
+        size_t run = 0;
+        do {
+            out[i + run] = kSum(m, table, code);
+            code += stride;
+        } while (++run < most && positions[i + run] == first + run);
+        i += run;
     }
 }
 
@@ -70,7 +78,7 @@ void sum_entries(size_t m, size_t bits, const float* table, const Codes& codes, 
                  float* out) {
     using EachRow = void (*)(size_t, const float*, const Codes&, const uint32_t*, size_t, float*);
     constexpr EachRow kRows[] = {each_row<sum_packed<5>>,  each_row<sum_packed<6>>, each_row<sum_packed<7>>,
-                                 each_row<sum_bytes>,      each_row<sum_packed<9>>, each_row<sum_packed<10>>,
+                                 each_row<sum_packed<8>>,  each_row<sum_packed<9>>, each_row<sum_packed<10>>,
                                  each_row<sum_packed<11>>, each_row<sum_packed<12>>};
     if (bits != 4) return kRows[bits - 5](m, table, codes, positions, n, out);
     for (size_t i = 0; i < n; ++i) {

@@ -10,6 +10,8 @@ namespace {
 // Float sums of so many rows, or of sixteen a centroid, go on in double.
 constexpr size_t kLeastSums = 4096;
 
+size_t panels_of(size_t n) { return (n + simd::kGroupPoints - 1) / simd::kGroupPoints; }
+
 // kPadded: 0 where only the argument tells.
 template <size_t kPadded>
 void add_rows(const float* points, const uint32_t* nearest, size_t n, size_t padded, float* sums, uint32_t* counts) {
@@ -38,7 +40,13 @@ GroupTrainer::GroupTrainer(const TrainingRows& rows, size_t first, size_t dim, s
                            uint64_t seed)
     : rows_(rows), first_(first), dim_(dim), padded_((dim + 3) / 4 * 4), k_(k), start_(start), random_(seed) {}
 
-size_t GroupTrainer::panels() const { return (rows_.chosen.size() + simd::kGroupPoints - 1) / simd::kGroupPoints; }
+size_t GroupTrainer::panels() const { return panels_of(rows_.chosen.size()); }
+
+size_t GroupTrainer::rows_in(size_t round, size_t rounds) const {
+    constexpr size_t kLeast = 32;  // rows a centroid
+    const size_t n = rows_.chosen.size(), part = n / TrainingRows::kParts / simd::kGroupPoints * simd::kGroupPoints;
+    return start_ == nullptr && round < rounds * 2 / 5 && part >= kLeast * k_ ? part : n;
+}
 
 double GroupTrainer::work_per_panel() const { return double(simd::kGroupPoints * k_) * double(dim_ + 3); }
 
@@ -99,9 +107,9 @@ void GroupTrainer::assign(size_t first_panel, size_t last_panel) {
                                      centroids_.data(), norms_.data(), k_, &nearest_[first_panel * kPoints]);
 }
 
-void GroupTrainer::sum_cells(std::vector<double>& sums, std::vector<uint32_t>& counts) const {
+void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts) const {
     const auto add = padded_ == 4 ? add_rows<4> : padded_ == 8 ? add_rows<8> : add_rows<0>;
-    const size_t n = rows_.chosen.size(), step = std::max(kLeastSums, 16 * k_);
+    const size_t step = std::max(kLeastSums, 16 * k_);
     std::vector<float> part(k_ * padded_);
     for (size_t first = 0; first < n; first += step) {
         add(&points_[first * padded_], &nearest_[first], std::min(step, n - first), padded_, part.data(),
@@ -112,14 +120,14 @@ void GroupTrainer::sum_cells(std::vector<double>& sums, std::vector<uint32_t>& c
 }
 
 // A centroid without a cell moves to a row drawn at random: most likely out of a crowded cell.
-bool GroupTrainer::update() {
-    if (nearest_ == before_) return false;
+bool GroupTrainer::update(size_t n) {
+    if (before_.size() == n && std::equal(before_.begin(), before_.end(), nearest_.begin())) return false;
     std::vector<double> sums(k_ * padded_);
     std::vector<uint32_t> counts(k_);
-    sum_cells(sums, counts);
+    sum_cells(n, sums, counts);
     bool moved = false;
     for (size_t c = 0; c < k_; ++c) {
-        const float* row = counts[c] > 0 ? nullptr : point(random_.below(rows_.chosen.size()));
+        const float* row = counts[c] > 0 ? nullptr : point(random_.below(n));
         for (size_t j = 0; j < dim_; ++j)
             centroids_[c * dim_ + j] = row != nullptr ? row[j] : float(sums[c * padded_ + j] / counts[c]);
         moved = moved || row != nullptr;
@@ -128,7 +136,7 @@ bool GroupTrainer::update() {
     if (moved)
         before_.clear();
     else
-        before_ = nearest_;
+        before_.assign(nearest_.begin(), nearest_.begin() + ptrdiff_t(n));
     return true;
 }
 
@@ -145,15 +153,17 @@ constexpr size_t kOpenBytes = size_t(64) << 20;
 
 // Rounds of groups that are open at once, each in several tasks.
 void train_in_rounds(std::span<GroupTrainer> groups, size_t rounds, size_t chunk, int threads, const Call& call) {
-    const size_t panels = groups[0].panels(), chunks = (panels + chunk - 1) / chunk;
     std::vector<uint8_t> live(groups.size(), 1);
     parallel_for(groups.size(), threads, call, [&](size_t g, int) { groups[g].open(); });
     for (size_t round = 0; round < rounds; ++round) {
+        const size_t n = groups[0].rows_in(round, rounds), panels = panels_of(n), chunks = (panels + chunk - 1) / chunk;
         parallel_for(groups.size() * chunks, threads, call, [&](size_t task, int) {
             const size_t first = task % chunks * chunk;
             if (live[task / chunks]) groups[task / chunks].assign(first, std::min(first + chunk, panels));
         });
-        parallel_for(groups.size(), threads, call, [&](size_t g, int) { live[g] = live[g] && groups[g].update(); });
+        parallel_for(groups.size(), threads, call, [&](size_t g, int) {
+            live[g] = live[g] && (groups[g].update(n) || n < groups[g].rows_in(rounds, rounds));
+        });
     }
     for (GroupTrainer& group : groups) group.close();
 }
@@ -161,8 +171,9 @@ void train_in_rounds(std::span<GroupTrainer> groups, size_t rounds, size_t chunk
 void train_whole(GroupTrainer& group, size_t rounds) {
     group.open();
     for (size_t round = 0; round < rounds; ++round) {
-        group.assign(0, group.panels());
-        if (!group.update()) break;
+        const size_t n = group.rows_in(round, rounds);
+        group.assign(0, panels_of(n));
+        if (!group.update(n) && n == group.rows_in(rounds, rounds)) break;
     }
     group.close();
 }
