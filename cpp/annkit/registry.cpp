@@ -2,11 +2,13 @@
 #include "annkit/core/registry.h"
 #include "annkit/codec/bits.h"
 #include "annkit/codec/certified.h"
+#include "annkit/codec/product.h"
 #include "annkit/codec/raw.h"
 #include "annkit/index/flat.h"
 #include "annkit/registry.h"
 #include "annkit/transform/center.h"
 #include "annkit/transform/normalize.h"
+#include "annkit/transform/opq.h"
 #include "annkit/transform/pca.h"
 #include "annkit/transform/projection.h"
 #include "annkit/transform/rotation.h"
@@ -17,8 +19,10 @@ void register_parts() {
     Registry<Codec>::add("raw", Raw::load);
     Registry<Codec>::add("bits", Bits::load);
     Registry<Codec>::add("certified", Certified::load);
+    Registry<Codec>::add("product", Product::load);
     Registry<Transform>::add("center", Center::load);
     Registry<Transform>::add("normalize", Normalize::load);
+    Registry<Transform>::add("opq", Opq::load);
     Registry<Transform>::add("pca", Pca::load);
     Registry<Transform>::add("projection", Projection::load);
     Registry<Transform>::add("rotation", Rotation::load);

@@ -3,6 +3,9 @@
 
 #include <pybind11/stl.h>
 
+#include <array>
+#include <optional>
+
 #include "annkit/core/errors.h"
 #include "annkit/core/memory.h"
 #include "arrays.h"
@@ -89,6 +92,69 @@ py::tuple tile(std::string_view level, int element, bool wide, const Bytes& quer
     return py::make_tuple(out, t.lanes);
 }
 
+const TilePair& code_tiles(const Kernels& k, std::string_view kind) {
+    return kind == "bytes" ? k.byte_codes : k.nibble_codes;
+}
+const Tile& chosen(const TilePair& tiles, std::string_view shape) {
+    return shape == "wide" ? tiles.wide : (shape == "narrow" ? tiles.narrow : tiles.single);
+}
+
+using Floats = py::array_t<float, py::array::c_style>;
+using Sides = std::optional<Floats>;
+const float* data(const Sides& x) { return x ? x->data() : nullptr; }
+
+// lanes holds rows of bounds, scales, offsets and errors; sides are mul, add and err.
+py::tuple code_tile(std::string_view level, std::string_view kind, std::string_view shape, const Bytes& queries,
+                    const Bytes& codes, size_t dim, size_t n, const Floats& lanes, const std::array<Sides, 3>& sides,
+                    size_t capacity, size_t repeats) {
+    const Tile& t = chosen(code_tiles(table(level), kind), shape);
+    const auto q = pointers(queries);
+    check(q.size() <= t.lanes, "too many queries");
+    std::vector<float> settings[4];
+    for (size_t i = 0; i < 4; ++i) {
+        settings[i].assign(lanes.data(py::ssize_t(i), 0), lanes.data(py::ssize_t(i), 0) + q.size());
+        settings[i].resize(t.lanes, i == 0 ? std::numeric_limits<float>::quiet_NaN() : 0);
+    }
+    const Buffer panel = allocate(t.panel_bytes(dim));
+    t.pack_queries(q.data(), q.size(), dim, panel.get());
+    std::vector<TileHit> hits(capacity), all;
+    TileArgs args{};
+    args.panel = panel.get();
+    args.rows = codes.data();
+    args.stride = size_t(codes.shape(1));
+    args.dim = dim;
+    args.n = n;
+    args.mul = data(sides[0]);
+    args.add = data(sides[1]);
+    args.bounds = settings[0].data();
+    args.hits = hits.data();
+    args.capacity = capacity;
+    args.scales = settings[1].data();
+    args.offsets = settings[2].data();
+    args.errors = settings[3].data();
+    args.err = data(sides[2]);
+    size_t calls = 0;
+    {
+        py::gil_scoped_release unlocked;
+        for (size_t i = 0; i < repeats; ++i) {
+            all.clear();
+            for (args.first = 0; args.first < args.n; ++calls) {
+                const TileResult done = t.run(args);
+                check(done.next > args.first, "no progress at row ", args.first);
+                all.insert(all.end(), hits.begin(), hits.begin() + ptrdiff_t(done.hits));
+                args.first = done.next;
+            }
+        }
+    }
+    std::vector<float> scores;
+    std::vector<uint32_t> pairs;
+    for (const TileHit& hit : all) {
+        scores.push_back(hit.score);
+        pairs.insert(pairs.end(), {hit.row, hit.lane});
+    }
+    return py::make_tuple(to_array(scores), to_array(pairs), calls);
+}
+
 py::array_t<float> hamming_scan(std::string_view level, const Bytes& query, const Bytes& codes) {
     py::array_t<float> out(codes.shape(0));
     table(level).hamming_scan(query.data(), codes.data(), size_t(codes.shape(1)), size_t(codes.shape(0)),
@@ -129,6 +195,11 @@ void bind_kernels(py::module_& m) {
     k.def("score_rows", score_rows);
     k.def("scan_rows", scan_rows);
     k.def("tile", tile);
+    k.def("code_tile", code_tile);
+    k.def("code_lanes", [](std::string_view level, std::string_view kind, std::string_view shape) {
+        return chosen(code_tiles(table(level), kind), shape).lanes;
+    });
+    k.def("byte_query_levels", [](std::string_view level) { return table(level).byte_query_levels; });
     k.def("hamming_scan", hamming_scan);
     k.def("sq8_lower", sq8_lower);
     k.def("select", select);

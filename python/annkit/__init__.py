@@ -1,7 +1,9 @@
 """Nearest neighbour search and hashing at the speed the hardware allows."""
 
 from annkit._core import (
+    OPQ,
     PCA,
+    PQ,
     Bits,
     Center,
     Codec,
@@ -24,7 +26,9 @@ from annkit._core import (
 from annkit._results import RangeResult, SearchResult
 
 __all__ = [
+    "OPQ",
     "PCA",
+    "PQ",
     "Bits",
     "Center",
     "Codec",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from annkit._core import Index, Transform
+from annkit._core import Codec, Index, Transform
 
 
 def index_from_bytes(data: bytes) -> Index:
@@ -13,3 +13,8 @@ def index_from_bytes(data: bytes) -> Index:
 def transform_from_bytes(data: bytes) -> Transform:
     """Return the transform that these bytes of ``to_bytes`` hold."""
     return Transform.from_bytes(data)
+
+
+def codec_from_bytes(data: bytes) -> Codec:
+    """Return the codec that these bytes of ``to_bytes`` hold."""
+    return Codec.from_bytes(data)

@@ -12,13 +12,23 @@ namespace annkit {
 
 class ProductQuantizer {
   public:
-    ProductQuantizer(size_t m, size_t bits) : m_(m), bits_(bits) {}
+    static constexpr size_t kLeastBits = 4, kMostBits = 12;
+    // Rows a centroid that are trained on at most: more change little (Faiss's number, too). With so many rounds of
+    // Lloyd's algorithm the error has settled to within a few parts in a thousand.
+    static constexpr size_t kSample = 256;
+    static constexpr size_t kRounds = 25;
+
+    ProductQuantizer(size_t m, size_t bits);  // ValueError where bits are not 4 to 12
     ProductQuantizer(size_t m, size_t bits, size_t dim, std::vector<float> codebooks);  // as stored; checks the size
 
     // x: n rows of dim floats. dim must be a multiple of m (ValueError names both). start: codebooks to start from, as
     // OPQ's rounds do; empty: a random sample.
     void train(const float* x, size_t n, size_t dim, size_t rounds, std::span<const float> start, const Fit& fit);
     bool is_trained() const { return !codebooks_.empty(); }
+    // Throws ValueError where rows of so many, of this dimension, cannot be trained on.
+    void check_trainable(size_t n, size_t dim) const;
+    // The rows of n to train on, ascending: all of them, or a random sample.
+    std::vector<uint32_t> sample(size_t n, uint64_t seed) const;
 
     size_t m() const { return m_; }
     size_t bits() const { return bits_; }
@@ -32,12 +42,17 @@ class ProductQuantizer {
     // One number a group. Equal rows get equal codes whatever else is encoded.
     void encode(const float* x, size_t n, uint16_t* codes) const;
     void decode(const uint16_t* codes, size_t n, float* out) const;
-    // out[g * entries + c] = inner product of the query's group g with centroid c.
-    void inner_products(const float* query, float* out) const;
+    // out[g * entries + c] = |q - c|^2 (l2) or -q.c of the query's group g and centroid c.
+    void scores(const float* query, bool l2, float* out) const;
 
   private:
+    void set(std::vector<float> codebooks);
+    void encode_block(const float* x, size_t n, std::vector<float>& panels, uint16_t* codes) const;
+
     size_t m_, bits_, dim_ = 0;
     std::vector<float> codebooks_;
+    // The same from the middle of each codebook: |c|^2 - 2 x.c cancels less there.
+    std::vector<float> middles_, centered_, norms_;
 };
 
 }  // namespace annkit

@@ -2,8 +2,10 @@
 #include <immintrin.h>
 
 #include "annkit/simd/bytes_avx2.h"
+#include "annkit/simd/codes_avx2.h"
 #include "annkit/simd/convert_avx2.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/groups_avx2.h"
 #include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_avx2.h"
 #include "annkit/simd/probes_avx2.h"
@@ -62,7 +64,9 @@ void fill_avx2(Kernels& k) {
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
     fill_product<F32x8, 6, 2, 3, 8>(k);
     k.hadamard = hadamard<F32x8>;
+    k.nearest_in_group = nearest_in_group<F32x8, Choice8, 2>;
     fill_bytes(k);
+    fill_codes(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

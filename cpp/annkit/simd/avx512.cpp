@@ -5,8 +5,10 @@
 #include <immintrin.h>
 
 #include "annkit/simd/bytes_avx512.h"
+#include "annkit/simd/codes_avx512.h"
 #include "annkit/simd/convert_avx512.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/groups_avx512.h"
 #include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_avx512.h"
 #include "annkit/simd/probes_avx512.h"
@@ -48,7 +50,9 @@ void fill_avx512(Kernels& k) {
     fill_float_tiles<F32x16, 2, 12, 1, 24>(k);
     fill_product<F32x16, 12, 2, 6, 8>(k);
     k.hadamard = hadamard<F32x16>;
+    k.nearest_in_group = nearest_in_group<F32x16, Choice16, 4>;
     fill_bytes(k);
+    fill_codes(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

@@ -55,6 +55,7 @@ struct TileResult {
 inline constexpr size_t kMinHits = 2048;
 inline constexpr size_t kMaxLanes = 64;
 inline constexpr size_t kBlockRows = 32;  // codes interleaved in a block
+inline constexpr size_t kGroupPoints = 64;  // points interleaved in a panel of nearest_in_group
 
 struct Tile {
     size_t lanes;
@@ -67,6 +68,7 @@ struct Tile {
 };
 struct TilePair {
     Tile wide, narrow;  // narrow: for what is left of a batch (lanes of narrow <= lanes of wide)
+    Tile single = {};   // tiles of codes only: for a query or two (lanes of single <= lanes of narrow)
 };
 
 // Lower bounds of the scores of rows kept as 8-bit codes x ~ offset + scale * code, |x - decoded| <= error.
@@ -122,15 +124,25 @@ struct Kernels {
 
     void (*sq8_lower)(const Sq8Query&, const uint8_t* codes, const Sq8Row* rows, size_t dim, size_t n, float* out);
 
-    // Tiles of codes, which lie as they are stored (pack_rows is null, rows_bytes and stride are not used).
-    // byte_codes: rows of u8, padded with zeros to a multiple of 4 bytes, args.stride apart; queries (pack_queries) are
-    // dim int8 each; dot = sum of code * query, exact in int32. dim counts elements.
-    // nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim positions as queries (dim
-    // even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact below 2^16. A block is dim / 2
-    // times 32 bytes, two positions each; of those, byte i of the first (second) 16 holds the first (second) position's
-    // codes of rows i (low nibble) and i + 16 (high). args.first is a multiple of kBlockRows; a last block may hold
-    // fewer rows. mul and add may both be null there, meaning 1 and 0.
+    // Tiles of codes, which lie as they are stored: pack_rows, rows_bytes and stride are null. Nothing is read behind
+    // the last row, or block. Lanes that have no query are free, or nearly so. byte_codes: rows of u8, padded with
+    // zeros to a multiple of 4 bytes, args.stride apart (a multiple of 4); queries (pack_queries) are dim int8 of at
+    // most byte_query_levels each, in size; dot = sum of code * query, exact in int32 up to 65,536 dimensions. dim
+    // counts elements. nibble_codes: 4-bit codes in blocks of kBlockRows rows, tables of 16 bytes for each of dim
+    // positions as queries (dim even; dim * 16 bytes a query); dot = sum over positions of table[position][code], exact
+    // if the maxima of a query's tables add up to less than 2^16. Tables run faster where those of 2, and better of 4,
+    // positions in a row add up to 255 at most. A block is dim / 2 times 32 bytes, two positions each; of those, byte i
+    // of the first (second) 16 holds the first (second) position's codes of rows i (low nibble) and i + 16 (high).
+    // args.first is a multiple of kBlockRows; a last block may hold fewer rows. mul and add may both be null there,
+    // meaning 1 and 0 (then err is null, too, and scales are positive): that is faster.
     TilePair byte_codes, nibble_codes;
+    int byte_query_levels;
+
+    // Product quantization: for each point of the panels, the number of the centroid with the least norm + centroid.point,
+    // the lowest among equals. panels: for each kGroupPoints points, dim times that many floats, those of a dimension
+    // side by side; k, a multiple of 4, centroids of dim floats. What a point gets does not depend on its place.
+    void (*nearest_in_group)(const float* panels, size_t n_panels, size_t dim, const float* centroids,
+                             const float* norms, size_t k, uint32_t* nearest);
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);

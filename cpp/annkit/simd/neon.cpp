@@ -4,6 +4,7 @@
 #include "annkit/simd/bytes_neon.h"
 #include "annkit/simd/convert_neon.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/groups_neon.h"
 #include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_neon.h"
 #include "annkit/simd/probes_neon.h"
@@ -54,6 +55,7 @@ void fill_neon(Kernels& k) {
     fill_float_tiles<F32x4, 2, 9, 1, 12>(k);
     fill_product<F32x4, 9, 2, 6, 8>(k);
     k.hadamard = hadamard<F32x4>;
+    k.nearest_in_group = nearest_in_group<F32x4, Choice4, 4>;
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);

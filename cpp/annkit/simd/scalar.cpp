@@ -1,7 +1,9 @@
 // Plain C++, for any machine: what every level starts from, and what the tests compare the others with.
 #include "annkit/simd/bytes_scalar.h"
+#include "annkit/simd/codes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
 #include "annkit/simd/float_kernels.h"
+#include "annkit/simd/groups_scalar.h"
 #include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_scalar.h"
 #include "annkit/simd/probes_scalar.h"
@@ -70,7 +72,9 @@ void fill_scalar(Kernels& k) {
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
     fill_product<F32x4, 3, 2, 2, 4>(k);
     k.hadamard = hadamard<F32x4>;
+    k.nearest_in_group = nearest_in_group<F32x4, PlainChoice<F32x4>, 1>;
     fill_bytes(k);
+    fill_codes(k);
     fill_hamming(k);
     fill_convert(k);
     fill_probes(k);

@@ -1,0 +1,161 @@
+#include "annkit/codec/product.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+
+#include "annkit/codec/product_queries.h"
+#include "annkit/core/errors.h"
+#include "annkit/core/reader.h"
+#include "annkit/core/writer.h"
+
+namespace annkit {
+namespace {
+
+constexpr size_t kBlock = 256;  // rows that are coded together
+constexpr size_t kMostGroups = 65536;
+constexpr size_t kMostDim = size_t(1) << 24;  // as many as an index takes
+
+// The rows that are trained on, as floats.
+std::vector<float> training_rows(const Rows& rows, const std::vector<uint32_t>& chosen, Monitor* monitor) {
+    std::vector<float> x(chosen.size() * rows.dim);
+    for (size_t i = 0; i < chosen.size();) {
+        size_t together = 1;  // rows that follow each other
+        while (together < kBlock && i + together < chosen.size() && chosen[i + together] == chosen[i] + together)
+            ++together;
+        const FloatBlock block(rows.slice(chosen[i], together), "the array", chosen[i]);
+        for (size_t r = 0; r < together; ++r, ++i) std::copy_n(block.row(r), rows.dim, &x[i * rows.dim]);
+        if (monitor != nullptr && i / 8192 != (i - together) / 8192) monitor->poll();
+    }
+    return x;
+}
+
+// |c + r|^2 - |c|^2
+float square_beside(const float* r, const float* c, size_t dim) {
+    float sums[4] = {};
+    size_t j = 0;
+    for (; j + 4 <= dim; j += 4)
+        for (size_t t = 0; t < 4; ++t) sums[t] += r[j + t] * (r[j + t] + 2 * c[j + t]);
+    for (; j < dim; ++j) sums[0] += r[j] * (r[j] + 2 * c[j]);
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+}  // namespace
+
+Product::Product(size_t m, size_t bits, std::optional<uint64_t> seed) : quantizer_(m, bits), seed_(seed) {
+    check(m <= kMostGroups, "PQ has m = ", m, ", expected at most ", kMostGroups);
+}
+
+std::string Product::repr() const {
+    std::string text = concat("PQ(", quantizer_.m());
+    if (quantizer_.bits() != 8) text += concat(", bits=", quantizer_.bits());
+    if (seed_) text += concat(", seed=", *seed_);
+    return text + ")";
+}
+
+void Product::fit(const Rows& rows, const Fit& fit) {
+    quantizer_.check_trainable(rows.n, rows.dim);
+    Fit own = fit;
+    own.seed = seed_.value_or(fit.seed);
+    const std::vector<uint32_t> chosen = quantizer_.sample(rows.n, own.seed);
+    const std::vector<float> x = training_rows(rows, chosen, fit.call.monitor);
+    ProductQuantizer fresh(quantizer_.m(), quantizer_.bits());
+    fresh.train(x.data(), chosen.size(), rows.dim, ProductQuantizer::kRounds, {}, own);
+    quantizer_ = std::move(fresh);
+}
+
+Codes Product::make_codes(size_t, const CodeUse& use) const {
+    const bool add = use.residual && use.metric != Metric::ip;
+    return Codes(code_bytes(), std::vector<size_t>(add ? 1 : 0, sizeof(float)), in_blocks());
+}
+
+// Least significant bit first, as Faiss does.
+void Product::pack(const uint16_t* numbers, std::byte* code) const {
+    uint32_t held = 0;
+    size_t bits = 0;
+    for (size_t g = 0; g < quantizer_.m(); ++g) {
+        held |= uint32_t(numbers[g]) << bits;
+        for (bits += quantizer_.bits(); bits >= 8; bits -= 8, held >>= 8) *code++ = std::byte(held & 255);
+    }
+    if (bits > 0) *code = std::byte(held);
+}
+
+void Product::unpack(const std::byte* code, uint16_t* numbers) const {
+    uint32_t held = 0;
+    size_t bits = 0;
+    for (size_t g = 0; g < quantizer_.m(); ++g) {
+        for (; bits < quantizer_.bits(); bits += 8) held |= uint32_t(*code++) << bits;
+        numbers[g] = uint16_t(held & (quantizer_.entries() - 1));
+        held >>= quantizer_.bits();
+        bits -= quantizer_.bits();
+    }
+}
+
+void Product::encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const {
+    const size_t dim = quantizer_.dim(), m = quantizer_.m();
+    const bool add = into.columns.size() > kAdd;
+    std::vector<float> x(std::min(kBlock, rows.n) * dim), decoded(add ? dim : 0);
+    std::vector<uint16_t> numbers(std::min(kBlock, rows.n) * m);
+    std::vector<std::byte> code(code_bytes());
+    for (size_t at = 0; at < rows.n; at += kBlock) {
+        const size_t n = std::min(kBlock, rows.n - at);
+        const FloatBlock block(rows.slice(at, n), "the array", row_offset + at);
+        for (size_t i = 0; i < n; ++i) {
+            const float* from = block.row(i);
+            float* to = &x[i * dim];
+            for (size_t j = 0; j < dim; ++j) to[j] = centroid != nullptr ? from[j] - centroid[j] : from[j];
+        }
+        quantizer_.encode(x.data(), n, numbers.data());
+        for (size_t i = 0; i < n; ++i) {
+            pack(&numbers[i * m], code.data());
+            into.put(first + at + i, code.data());
+            if (!add) continue;
+            quantizer_.decode(&numbers[i * m], 1, decoded.data());
+            *into.columns[kAdd].at<float>(first + at + i) = square_beside(decoded.data(), centroid, dim);
+        }
+    }
+}
+
+void Product::decode(const Codes& codes, size_t row, size_t, void* out) const {
+    std::vector<std::byte> code(code_bytes());
+    std::vector<uint16_t> numbers(quantizer_.m());
+    codes.get(row, code.data());
+    unpack(code.data(), numbers.data());
+    quantizer_.decode(numbers.data(), 1, static_cast<float*>(out));
+}
+
+std::unique_ptr<TileQueries> Product::tile_queries(const CodeUse& use, const Rows& queries) const {
+    return std::make_unique<ProductQueries>(*this, use, queries);
+}
+
+void Product::save(Writer& out) const {
+    out.value("m", quantizer_.m());
+    out.value("bits", quantizer_.bits());
+    if (seed_) out.array("seed", std::vector<uint64_t>{*seed_});
+    if (!is_fitted()) return;
+    out.value("dim", quantizer_.dim());
+    out.array("codebooks", quantizer_.codebooks(), quantizer_.group());
+}
+
+// Centroids are means of rows, whose squares add up to a quarter of the largest float at most.
+std::unique_ptr<Codec> Product::load(const Reader& in) {
+    const auto m = size_t(in.integer("m", 1, kMostGroups));
+    const auto bits = size_t(in.integer("bits", ProductQuantizer::kLeastBits, ProductQuantizer::kMostBits));
+    std::optional<uint64_t> seed;
+    if (in.has("seed")) seed = in.array<uint64_t>("seed", 1)[0];
+    auto codec = std::make_unique<Product>(m, bits, seed);
+    if (!in.has("dim")) return codec;
+    const auto dim = size_t(in.integer("dim", 1, kMostDim));
+    check<FormatError>(dim % m == 0, in.file(), ": PQ has m = ", m, " groups, which do not divide the dimension ", dim);
+    const size_t rows = m << bits, group = dim / m;
+    const auto values = in.array<float>("codebooks", rows, group);
+    for (size_t c = 0; c < rows; ++c) {
+        double norm = 0;
+        for (size_t j = 0; j < group; ++j) norm += double(values[c * group + j]) * values[c * group + j];
+        check<FormatError>(norm <= FLT_MAX * 0.26, in.file(), ": PQ has a centroid with a squared norm of ", norm);
+    }
+    codec->quantizer_ = ProductQuantizer(m, bits, dim, std::vector<float>(values.begin(), values.end()));
+    return codec;
+}
+
+}  // namespace annkit

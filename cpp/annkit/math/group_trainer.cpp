@@ -1,0 +1,186 @@
+#include "annkit/math/group_trainer.h"
+
+#include <algorithm>
+
+#include "annkit/simd/kernels.h"
+
+namespace annkit {
+namespace {
+
+// Float sums of so many rows, or of sixteen a centroid, go on in double.
+constexpr size_t kLeastSums = 4096;
+
+// kPadded: 0 where only the argument tells.
+template <size_t kPadded>
+void add_rows(const float* points, const uint32_t* nearest, size_t n, size_t padded, float* sums, uint32_t* counts) {
+    const size_t width = kPadded > 0 ? kPadded : padded;
+    for (size_t i = 0; i < n; ++i, points += width) {
+        float* to = sums + nearest[i] * width;
+        for (size_t j = 0; j < width; j += 4)
+            for (size_t t = 0; t < 4; ++t) to[j + t] += points[j + t];
+        ++counts[nearest[i]];
+    }
+}
+
+}  // namespace
+
+void pack_group(const float* x, size_t stride, size_t n, size_t dim, const float* middle, float* panels) {
+    constexpr size_t kPoints = simd::kGroupPoints;
+    for (size_t i = 0; i < n; ++i, x += stride) {
+        float* to = panels + i / kPoints * kPoints * dim + i % kPoints;
+        for (size_t j = 0; j < dim; ++j) to[j * kPoints] = -2 * (x[j] - middle[j]);
+    }
+    for (size_t i = n; i % kPoints != 0; ++i)
+        for (size_t j = 0; j < dim; ++j) panels[i / kPoints * kPoints * dim + i % kPoints + j * kPoints] = 0;
+}
+
+GroupTrainer::GroupTrainer(const TrainingRows& rows, size_t first, size_t dim, size_t k, const float* start,
+                           uint64_t seed)
+    : rows_(rows), first_(first), dim_(dim), padded_((dim + 3) / 4 * 4), k_(k), start_(start), random_(seed) {}
+
+size_t GroupTrainer::panels() const { return (rows_.chosen.size() + simd::kGroupPoints - 1) / simd::kGroupPoints; }
+
+double GroupTrainer::work_per_panel() const { return double(simd::kGroupPoints * k_) * double(dim_ + 3); }
+
+size_t GroupTrainer::bytes() const {
+    return sizeof(float) * panels() * simd::kGroupPoints * (dim_ + padded_ + 2) + sizeof(double) * k_ * padded_;
+}
+
+void GroupTrainer::open() {
+    const size_t n = rows_.chosen.size();
+    points_.assign(n * padded_, 0.0f);
+    std::vector<double> sum(dim_);
+    for (size_t i = 0; i < n; ++i) {
+        const float* x = rows_.x + rows_.chosen[i] * rows_.stride + first_;
+        for (size_t j = 0; j < dim_; ++j) sum[j] += point(i)[j] = x[j];
+    }
+    middle_.resize(dim_);
+    for (size_t j = 0; j < dim_; ++j) middle_[j] = float(sum[j] / double(n));
+    for (size_t i = 0; i < n; ++i)
+        for (size_t j = 0; j < dim_; ++j) point(i)[j] -= middle_[j];
+    panels_.resize(panels() * simd::kGroupPoints * dim_);
+    const std::vector<float> zero(dim_);
+    pack_group(points_.data(), padded_, n, dim_, zero.data(), panels_.data());
+    nearest_.assign(panels() * simd::kGroupPoints, 0);
+    before_.clear();
+    begin();
+}
+
+void GroupTrainer::close() {
+    for (std::vector<float>* values : {&points_, &panels_}) *values = {};
+    nearest_ = before_ = {};
+}
+
+// Distinct rows, by a partial shuffle.
+void GroupTrainer::begin() {
+    centroids_.resize(k_ * dim_);
+    norms_.resize(k_);
+    std::vector<uint32_t> order(rows_.chosen.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = uint32_t(i);
+    for (size_t c = 0; c < k_; ++c) {
+        std::swap(order[c], order[c + random_.below(order.size() - c)]);
+        for (size_t j = 0; j < dim_; ++j)
+            centroids_[c * dim_ + j] = start_ != nullptr ? start_[c * dim_ + j] - middle_[j] : point(order[c])[j];
+    }
+    measure();
+}
+
+void GroupTrainer::measure() {
+    for (size_t c = 0; c < k_; ++c) {
+        float norm = 0;
+        for (size_t j = 0; j < dim_; ++j) norm += centroids_[c * dim_ + j] * centroids_[c * dim_ + j];
+        norms_[c] = norm;
+    }
+}
+
+void GroupTrainer::assign(size_t first_panel, size_t last_panel) {
+    constexpr size_t kPoints = simd::kGroupPoints;
+    simd::kernels().nearest_in_group(&panels_[first_panel * kPoints * dim_], last_panel - first_panel, dim_,
+                                     centroids_.data(), norms_.data(), k_, &nearest_[first_panel * kPoints]);
+}
+
+void GroupTrainer::sum_cells(std::vector<double>& sums, std::vector<uint32_t>& counts) const {
+    const auto add = padded_ == 4 ? add_rows<4> : padded_ == 8 ? add_rows<8> : add_rows<0>;
+    const size_t n = rows_.chosen.size(), step = std::max(kLeastSums, 16 * k_);
+    std::vector<float> part(k_ * padded_);
+    for (size_t first = 0; first < n; first += step) {
+        add(&points_[first * padded_], &nearest_[first], std::min(step, n - first), padded_, part.data(),
+            counts.data());
+        for (size_t i = 0; i < part.size(); ++i) sums[i] += part[i];
+        std::fill(part.begin(), part.end(), 0.0f);
+    }
+}
+
+// A centroid without a cell moves to a row drawn at random: most likely out of a crowded cell.
+bool GroupTrainer::update() {
+    if (nearest_ == before_) return false;
+    std::vector<double> sums(k_ * padded_);
+    std::vector<uint32_t> counts(k_);
+    sum_cells(sums, counts);
+    bool moved = false;
+    for (size_t c = 0; c < k_; ++c) {
+        const float* row = counts[c] > 0 ? nullptr : point(random_.below(rows_.chosen.size()));
+        for (size_t j = 0; j < dim_; ++j)
+            centroids_[c * dim_ + j] = row != nullptr ? row[j] : float(sums[c * padded_ + j] / counts[c]);
+        moved = moved || row != nullptr;
+    }
+    measure();
+    if (moved)
+        before_.clear();
+    else
+        before_ = nearest_;
+    return true;
+}
+
+void GroupTrainer::write(float* codebook) const {
+    for (size_t c = 0; c < k_; ++c)
+        for (size_t j = 0; j < dim_; ++j) codebook[c * dim_ + j] = centroids_[c * dim_ + j] + middle_[j];
+}
+
+namespace {
+
+// Multiply-adds of a task: below a millisecond, so that a call can be stopped.
+constexpr double kTaskWork = 5e7;
+constexpr size_t kOpenBytes = size_t(64) << 20;
+
+// Rounds of groups that are open at once, each in several tasks.
+void train_in_rounds(std::span<GroupTrainer> groups, size_t rounds, size_t chunk, int threads, const Call& call) {
+    const size_t panels = groups[0].panels(), chunks = (panels + chunk - 1) / chunk;
+    std::vector<uint8_t> live(groups.size(), 1);
+    parallel_for(groups.size(), threads, call, [&](size_t g, int) { groups[g].open(); });
+    for (size_t round = 0; round < rounds; ++round) {
+        parallel_for(groups.size() * chunks, threads, call, [&](size_t task, int) {
+            const size_t first = task % chunks * chunk;
+            if (live[task / chunks]) groups[task / chunks].assign(first, std::min(first + chunk, panels));
+        });
+        parallel_for(groups.size(), threads, call, [&](size_t g, int) { live[g] = live[g] && groups[g].update(); });
+    }
+    for (GroupTrainer& group : groups) group.close();
+}
+
+void train_whole(GroupTrainer& group, size_t rounds) {
+    group.open();
+    for (size_t round = 0; round < rounds; ++round) {
+        group.assign(0, group.panels());
+        if (!group.update()) break;
+    }
+    group.close();
+}
+
+}  // namespace
+
+void train_groups(std::span<GroupTrainer> groups, size_t rounds, const Call& call) {
+    const size_t panels = groups[0].panels();
+    const double panel_work = groups[0].work_per_panel();
+    const int threads = threads_for(call, panel_work * double(panels * rounds * groups.size()));
+    const auto chunk = std::max<size_t>(1, size_t(kTaskWork / panel_work));
+    if (chunk >= panels) {
+        parallel_for(groups.size(), threads, call, [&](size_t g, int) { train_whole(groups[g], rounds); });
+        return;
+    }
+    const size_t together = std::max<size_t>(1, kOpenBytes / groups[0].bytes());
+    for (size_t first = 0; first < groups.size(); first += together)
+        train_in_rounds(groups.subspan(first, std::min(together, groups.size() - first)), rounds, chunk, threads, call);
+}
+
+}  // namespace annkit

@@ -1,0 +1,60 @@
+// Lloyd's algorithm for one group of product quantization, and for all of them at once.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "annkit/core/parallel.h"
+#include "annkit/core/random.h"
+
+namespace annkit {
+
+// Points of a group as nearest_in_group takes them: -2 (x - middle), interleaved; zeros behind the last.
+void pack_group(const float* x, size_t stride, size_t n, size_t dim, const float* middle, float* panels);
+
+struct TrainingRows {
+    const float* x;
+    size_t stride;                 // floats
+    std::vector<uint32_t> chosen;  // the rows of x to train on
+};
+
+class GroupTrainer {
+  public:
+    // Dimensions [first, first + dim) of the rows, which must outlive it. start: k centroids, or null for a random
+    // sample.
+    GroupTrainer(const TrainingRows& rows, size_t first, size_t dim, size_t k, const float* start, uint64_t seed);
+
+    size_t bytes() const;  // that open() takes
+    void open();           // copies the group's values; assign and update need them
+    void close();
+
+    // A round: all panels are assigned, by several threads if need be, then the centroids move.
+    size_t panels() const;
+    double work_per_panel() const;  // multiply-adds
+    void assign(size_t first_panel, size_t last_panel);
+    bool update();  // false: nothing has changed, nor will it
+
+    void write(float* codebook) const;
+
+  private:
+    float* point(size_t i) { return &points_[i * padded_]; }
+    void begin();
+    void measure();
+    void sum_cells(std::vector<double>& sums, std::vector<uint32_t>& counts) const;
+
+    const TrainingRows& rows_;
+    size_t first_, dim_, padded_, k_;
+    const float* start_;
+    Random random_;
+    std::vector<float> middle_;  // the mean of all points, from which points and centroids are taken
+    std::vector<float> points_;  // padded to a multiple of four dimensions
+    std::vector<float> panels_;  // the same as the kernel takes them
+    std::vector<float> centroids_, norms_;
+    std::vector<uint32_t> nearest_, before_;
+};
+
+// Results do not depend on the number of threads: a group's sums are in the order of its rows.
+void train_groups(std::span<GroupTrainer> groups, size_t rounds, const Call& call);
+
+}  // namespace annkit

@@ -1,0 +1,124 @@
+#include "annkit/math/product_quantizer.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "annkit/core/errors.h"
+#include "annkit/core/random.h"
+#include "annkit/math/group_trainer.h"
+#include "annkit/simd/kernels.h"
+
+namespace annkit {
+namespace {
+
+constexpr size_t kBlock = 4 * simd::kGroupPoints;  // rows that pass by a codebook while it is in the cache
+
+// Knuth's selection sampling: so many of n, ascending.
+std::vector<uint32_t> choose(size_t n, size_t count, Random random) {
+    std::vector<uint32_t> chosen;
+    chosen.reserve(count);
+    for (size_t i = 0; chosen.size() < count; ++i)
+        if (random.uniform() * double(n - i) < double(count - chosen.size())) chosen.push_back(uint32_t(i));
+    return chosen;
+}
+
+}  // namespace
+
+ProductQuantizer::ProductQuantizer(size_t m, size_t bits) : m_(m), bits_(bits) {
+    check(m > 0, "PQ has m = 0, expected at least 1");
+    check(bits >= kLeastBits && bits <= kMostBits, "PQ has ", bits, " bits, expected ", kLeastBits, " to ", kMostBits);
+}
+
+ProductQuantizer::ProductQuantizer(size_t m, size_t bits, size_t dim, std::vector<float> codebooks)
+    : ProductQuantizer(m, bits) {
+    check(dim > 0 && dim % m == 0, "PQ has m = ", m, " groups, which do not divide the dimension ", dim);
+    check(codebooks.size() == entries() * dim, "PQ has codebooks of ", codebooks.size(), " values, expected ",
+          entries() * dim);
+    dim_ = dim;
+    set(std::move(codebooks));
+}
+
+void ProductQuantizer::set(std::vector<float> codebooks) {
+    codebooks_ = std::move(codebooks);
+    const size_t d = group(), k = entries();
+    middles_.resize(dim_);
+    centered_.resize(codebooks_.size());
+    norms_.resize(m_ * k);
+    std::vector<double> sum(d);
+    for (size_t g = 0; g < m_; ++g) {
+        std::fill(sum.begin(), sum.end(), 0.0);
+        for (size_t c = 0; c < k; ++c)
+            for (size_t j = 0; j < d; ++j) sum[j] += centroid(g, c)[j];
+        for (size_t j = 0; j < d; ++j) middles_[g * d + j] = float(sum[j] / double(k));
+        for (size_t c = 0; c < k; ++c) {
+            float norm = 0;
+            for (size_t j = 0; j < d; ++j) {
+                const float x = centroid(g, c)[j] - middles_[g * d + j];
+                centered_[(g * k + c) * d + j] = x;
+                norm += x * x;
+            }
+            norms_[g * k + c] = norm;
+        }
+    }
+}
+
+void ProductQuantizer::check_trainable(size_t n, size_t dim) const {
+    check(dim > 0 && dim % m_ == 0, "PQ has m = ", m_, " groups, which do not divide the dimension ", dim);
+    check(n >= entries(), "PQ with ", bits_, " bits learns ", entries(), " centroids a group, got ", n, " rows");
+}
+
+std::vector<uint32_t> ProductQuantizer::sample(size_t n, uint64_t seed) const {
+    if (n > kSample * entries()) return choose(n, kSample * entries(), Random(seed));
+    std::vector<uint32_t> all(n);
+    std::iota(all.begin(), all.end(), 0u);
+    return all;
+}
+
+void ProductQuantizer::train(const float* x, size_t n, size_t dim, size_t rounds, std::span<const float> start,
+                             const Fit& fit) {
+    check_trainable(n, dim);
+    const size_t d = dim / m_, k = entries();
+    check(start.empty() || start.size() == k * dim, "PQ has ", start.size(), " values to start from, expected ",
+          k * dim);
+    const TrainingRows rows{x, dim, sample(n, fit.seed)};
+    std::vector<float> codebooks(k * dim);
+    Random seeds(fit.seed);
+    std::vector<GroupTrainer> groups;
+    groups.reserve(m_);
+    for (size_t g = 0; g < m_; ++g)
+        groups.emplace_back(rows, g * d, d, k, start.empty() ? nullptr : &start[g * k * d], seeds.next());
+    train_groups(groups, rounds, fit.call);
+    for (size_t g = 0; g < m_; ++g) groups[g].write(&codebooks[g * k * d]);
+    dim_ = dim;
+    set(std::move(codebooks));
+}
+
+void ProductQuantizer::encode(const float* x, size_t n, uint16_t* codes) const {
+    std::vector<float> panels(kBlock * group());
+    for (size_t first = 0; first < n; first += kBlock)
+        encode_block(x + first * dim_, std::min(kBlock, n - first), panels, codes + first * m_);
+}
+
+void ProductQuantizer::encode_block(const float* x, size_t n, std::vector<float>& panels, uint16_t* codes) const {
+    const size_t d = group(), k = entries(), count = (n + simd::kGroupPoints - 1) / simd::kGroupPoints;
+    uint32_t nearest[kBlock];
+    for (size_t g = 0; g < m_; ++g) {
+        pack_group(x + g * d, dim_, n, d, &middles_[g * d], panels.data());
+        simd::kernels().nearest_in_group(panels.data(), count, d, &centered_[g * k * d], &norms_[g * k], k, nearest);
+        for (size_t i = 0; i < n; ++i) codes[i * m_ + g] = uint16_t(nearest[i]);
+    }
+}
+
+void ProductQuantizer::decode(const uint16_t* codes, size_t n, float* out) const {
+    const size_t d = group();
+    for (size_t i = 0; i < n; ++i)
+        for (size_t g = 0; g < m_; ++g, out += d) std::copy_n(centroid(g, codes[i * m_ + g]), d, out);
+}
+
+void ProductQuantizer::scores(const float* query, bool l2, float* out) const {
+    const simd::Kernels& kernels = simd::kernels();
+    const auto scan = (l2 ? kernels.scan_l2 : kernels.scan_ip)[simd::kF32];
+    for (size_t g = 0; g < m_; ++g) scan(query + g * group(), centroid(g, 0), group(), entries(), out + g * entries());
+}
+
+}  // namespace annkit

@@ -1,0 +1,252 @@
+#include "codec_calls.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <mutex>
+#include <shared_mutex>
+
+#include "annkit/core/reader.h"
+#include "annkit/core/registry.h"
+#include "annkit/core/writer.h"
+#include "arrays.h"
+#include "codec_documents.h"
+
+namespace annkit::bindings {
+namespace {
+
+constexpr size_t kBlock = 1024;  // rows a task codes; a multiple of the codes' block
+
+// Codes of some rows, laid out as an index lays them, and the bytes that stand for one row: its code, then its columns.
+class RowBytes {
+  public:
+    RowBytes(const Codec& codec, size_t dim) : codes_(codec.make_codes(dim, {})) { codes_.reserve(kBlock); }
+
+    static size_t size(const Codec& codec, size_t dim) {
+        const Codes codes = codec.make_codes(dim, {});
+        size_t bytes = codes.code_bytes();
+        for (size_t c = 1; c < codes.columns.size(); ++c) bytes += codes.columns[c].row_bytes();
+        return bytes;
+    }
+    Codes& codes() { return codes_; }
+
+    void get(size_t row, std::byte* out) const {
+        codes_.get(row, out);
+        out += codes_.code_bytes();
+        for (size_t c = 1; c < codes_.columns.size(); ++c) {
+            const Column& column = codes_.columns[c];
+            std::memcpy(out, column.row(row), column.row_bytes());
+            out += column.row_bytes();
+        }
+    }
+    void put(size_t row, const std::byte* from) {
+        codes_.put(row, from);
+        from += codes_.code_bytes();
+        for (size_t c = 1; c < codes_.columns.size(); ++c) {
+            Column& column = codes_.columns[c];
+            std::memcpy(column.row(row), from, column.row_bytes());
+            from += column.row_bytes();
+        }
+    }
+
+  private:
+    Codes codes_;
+};
+
+void check_ready(const Codec& codec) {
+    if (!codec.is_fitted()) fail<NotFittedError>(codec.repr(), " has not been fitted; call fit(x) first");
+}
+
+Input rows_for(const Codec& codec, py::handle given) {
+    Input input = rows_from(given, "the array");
+    if (input.rows.dtype == Dtype::u8 && codec.accepts(Dtype::bits) && !codec.accepts(Dtype::u8))
+        input.rows = as_bits(input.rows);
+    check<TypeError>(codec.accepts(input.rows.dtype), "the array has dtype ", name(input.rows.dtype), ", ",
+                     codec.repr(), " expects ", codec.expects());
+    return input;
+}
+
+py::object fit(py::object self, py::handle x, py::handle seed, py::handle threads) {
+    auto& codec = self.cast<Codec&>();
+    const Input input = rows_for(codec, x);
+    PythonMonitor monitor;
+    const Fit how{seed_from(seed), {threads_from(threads), &monitor}};
+    run([&] {
+        const std::unique_lock lock(lock_of(codec));
+        codec.fit(input.rows, how);
+    });
+    return self;
+}
+
+// The rows' dimension, where it goes with the codec.
+size_t checked_size(const Codec& codec, size_t dim) {
+    check_ready(codec);
+    check(codec.fitted_dim() == 0 || codec.fitted_dim() == dim, "the array has dimension ", dim, ", ", codec.repr(),
+          " has been fitted to ", codec.fitted_dim());
+    return RowBytes::size(codec, dim);
+}
+
+// Rows of so many bytes each, by several threads: body(block, first row, rows).
+template <class Body>
+void each_block(const Codec& codec, size_t dim, size_t n, const Call& call, const Body& body) {
+    const int threads = threads_for(call, double(n) * double(dim) * 100);
+    std::vector<std::unique_ptr<RowBytes>> scratch(size_t(std::max(threads, 1)));
+    parallel_for((n + kBlock - 1) / kBlock, threads, call, [&](size_t task, int thread) {
+        auto& block = scratch[size_t(thread)];
+        if (!block) block = std::make_unique<RowBytes>(codec, dim);
+        body(*block, task * kBlock, std::min(kBlock, n - task * kBlock));
+    });
+}
+
+py::array_t<uint8_t> encode(const Codec& codec, py::handle x, py::handle threads) {
+    const Input input = rows_for(codec, x);
+    PythonMonitor monitor;
+    const Call call{threads_from(threads), &monitor};
+    const size_t dim = input.rows.dim;
+    const auto size = [&] { return checked_size(codec, dim); };
+    const size_t bytes = run([&] {
+        const std::shared_lock lock(lock_of(codec));
+        return size();
+    });
+    auto out = new_array<uint8_t>(input.rows.n, bytes);
+    auto* to = reinterpret_cast<std::byte*>(out.mutable_data());
+    run([&] {
+        const std::shared_lock lock(lock_of(codec));
+        check(size() == bytes, codec.repr(), " has been fitted again meanwhile");
+        each_block(codec, dim, input.rows.n, call, [&](RowBytes& block, size_t first, size_t n) {
+            codec.encode(input.rows.slice(first, n), nullptr, block.codes(), 0, first);
+            for (size_t i = 0; i < n; ++i) block.get(i, to + (first + i) * bytes);
+        });
+    });
+    return out;
+}
+
+// Of a codec that takes any dimension: the one whose rows take so many bytes.
+size_t dim_of(const Codec& codec, size_t bytes) {
+    check_ready(codec);
+    const size_t unit = codec.decoded() == Dtype::bits ? 8 : 1;
+    size_t low = 1, high = bytes;  // a value takes a byte at least
+    if (codec.fitted_dim() > 0) low = high = codec.fitted_dim();
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (RowBytes::size(codec, middle * unit) < bytes)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (codec.fitted_dim() == 0) low *= unit;
+    const size_t wanted = RowBytes::size(codec, low);
+    check(bytes == wanted, "the codes have ", bytes, " bytes a row, ", codec.repr(), " expects ", wanted);
+    return low;
+}
+
+template <class T>
+py::array decode_as(const Codec& codec, const Rows& rows, size_t dim, const Call& call) {
+    const size_t values = codec.decoded() == Dtype::bits ? dim / 8 : dim;
+    auto out = new_array<T>(rows.n, values);
+    T* to = out.mutable_data();
+    run([&] {
+        const std::shared_lock lock(lock_of(codec));
+        check(dim_of(codec, rows.dim) == dim, codec.repr(), " has been fitted again meanwhile");
+        each_block(codec, dim, rows.n, call, [&](RowBytes& block, size_t first, size_t n) {
+            std::vector<uint8_t> bytes(rows.dim);
+            for (size_t i = 0; i < n; ++i) {
+                copy_bytes(rows, first + i, bytes.data());
+                block.put(i, reinterpret_cast<const std::byte*>(bytes.data()));
+            }
+            for (size_t i = 0; i < n; ++i) codec.decode(block.codes(), i, dim, to + (first + i) * values);
+        });
+    });
+    return out;
+}
+
+py::array decode(const Codec& codec, py::handle codes, py::handle threads) {
+    const Input input = rows_from(codes, "the array of codes");
+    check<TypeError>(input.rows.dtype == Dtype::u8, "the array of codes has dtype ", name(input.rows.dtype),
+                     ", expected uint8");
+    PythonMonitor monitor;
+    const Call call{threads_from(threads), &monitor};
+    const size_t dim = run([&] {
+        const std::shared_lock lock(lock_of(codec));
+        return dim_of(codec, input.rows.dim);
+    });
+    switch (codec.decoded()) {
+        case Dtype::u8:
+        case Dtype::bits:
+            return decode_as<uint8_t>(codec, input.rows, dim, call);
+        case Dtype::i8:
+            return decode_as<int8_t>(codec, input.rows, dim, call);
+        default:
+            return decode_as<float>(codec, input.rows, dim, call);
+    }
+}
+
+template <class F>
+auto shared(const Codec& codec, F&& read) {
+    return run([&] {
+        const std::shared_lock lock(lock_of(codec));
+        return read();
+    });
+}
+
+py::bytes to_bytes(const Codec& codec) {
+    const auto bytes = shared(codec, [&] {
+        Writer out(codec.kind());
+        codec.save(out);
+        return out.to_bytes();
+    });
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::unique_ptr<Codec> from_bytes(const py::bytes& given) {
+    const std::string_view bytes(given);
+    return run([&] {
+        return Registry<Codec>::load_file(
+            Reader::from_bytes(std::as_bytes(std::span(bytes.data(), bytes.size())), nullptr));
+    });
+}
+
+}  // namespace
+
+uint64_t seed_from(py::handle given) {
+    const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr()));
+    if (!index) throw py::error_already_set();
+    const unsigned long long seed = PyLong_AsUnsignedLongLong(index.ptr());
+    if (PyErr_Occurred() == nullptr) return seed;
+    PyErr_Clear();
+    fail("seed is ", py::cast<std::string>(py::str(index)), ", expected 0 to 2^64 - 1");
+}
+
+// Codecs are copied by value, so their locks lie apart; two codecs seldom share one.
+FairMutex& lock_of(const Codec& codec) {
+    static std::array<FairMutex, 64> locks;
+    return locks[reinterpret_cast<uintptr_t>(&codec) / 64 % locks.size()];
+}
+
+void bind_codec_calls(py::class_<Codec>& base) {
+    using py::arg;
+    base.def("fit", fit, arg("x"), py::kw_only(), arg("seed") = 0, arg("threads") = py::none(), documents::kCodecFit)
+        .def("encode", encode, arg("x"), py::kw_only(), arg("threads") = py::none(), documents::kEncode)
+        .def("decode", decode, arg("codes"), py::kw_only(), arg("threads") = py::none(), documents::kDecode)
+        .def("to_bytes", to_bytes, documents::kCodecToBytes)
+        .def_static("from_bytes", from_bytes, arg("data"), documents::kCodecFromBytes)
+        .def_property_readonly(
+            "is_fitted", [](const Codec& codec) { return shared(codec, [&] { return codec.is_fitted(); }); },
+            "bool: whether it can encode; true of codecs that learn nothing.")
+        .def_property_readonly(
+            "dim", [](const Codec& codec) { return shared(codec, [&] { return codec.fitted_dim(); }); },
+            "int: the dimension it has been fitted to, 0 before a fit and of codecs that take any.")
+        .def_property_readonly(
+            "code_size",
+            [](const Codec& codec) {
+                return shared(codec,
+                              [&] { return codec.fitted_dim() == 0 ? 0 : RowBytes::size(codec, codec.fitted_dim()); });
+            },
+            "int: the bytes that encode gives a row, 0 where ``dim`` is 0.")
+        .def("__reduce__", [](py::object self) {
+            return py::make_tuple(py::module_::import("annkit._pickle").attr("codec_from_bytes"),
+                                  py::make_tuple(self.attr("to_bytes")()));
+        });
+}
+
+}  // namespace annkit::bindings
