@@ -380,6 +380,59 @@ def rabitq() -> None:
             )
 
 
+def fit_time(fit: Callable[[], Any]) -> float:
+    """Return the seconds of one call: fits are long."""
+    start = time.perf_counter()
+    fit()
+    return time.perf_counter() - start
+
+
+def quantizing_error(x: np.ndarray, matrix: np.ndarray, m: int) -> float:
+    """Return what Faiss's product quantization of 4 bits errs by a row behind a rotation."""
+    faiss = faiss_module()
+    y = np.ascontiguousarray(x @ matrix.T)
+    pq = faiss.ProductQuantizer(y.shape[1], m, 4)
+    pq.train(y)
+    return float(np.sum((y - pq.decode(pq.compute_codes(y))) ** 2, axis=1).mean())
+
+
+def transforms() -> None:
+    """Products with a matrix; PCA's and OPQ's fit."""
+    faiss = faiss_module()
+    for dim in (96, 384, 768, 1536):
+        x = rng.standard_normal((4000, dim), np.float32)
+        rotation, fast = ak.Rotation().fit(x), ak.Rotation(kind="hadamard").fit(x)
+        peer = faiss.RandomRotationMatrix(dim, dim)
+        peer.init(1)
+        limit = fma_rate()
+        for n in (4000, 1):
+            seconds = median_time(lambda r=rotation, q=x[:n]: r.apply(q, threads=1), 0.5)
+            theirs = median_time(lambda p=peer, q=x[:n]: p.apply(q), 0.5)
+            share = f"{100 * 2.0 * n * dim * dim / seconds / limit:.0f} % of the FMA rate"
+            show(f"Rotation, d={dim}, {n} rows", f"{n / seconds:,.0f} rows/s", share, f"{theirs / seconds:.2f} x Faiss")
+        seconds = median_time(lambda r=fast, q=x: r.apply(q, threads=1), 0.5)
+        show(f"the same by Hadamard, {len(x)} rows", f"{len(x) / seconds:,.0f} rows/s", "", "")
+    for dim in (96, 384, 768):
+        mix = rng.standard_normal((dim, dim)) * np.arange(1, dim + 1) ** -0.5
+        x = (rng.standard_normal((40_000, dim)) @ mix.T).astype(np.float32)
+        peer = faiss.PCAMatrix(dim, 64)
+        seconds = fit_time(lambda q=x: ak.PCA(64).fit(q, threads=1))
+        theirs = fit_time(lambda p=peer, q=x: p.train(q))
+        show(f"PCA fit, d={dim}, 40,000 rows", f"{seconds:.2f} s", "", f"{theirs / seconds:.1f} x Faiss")
+        if dim > 384:
+            continue  # Faiss takes minutes there
+        m = dim // 8
+        peer = faiss.OPQMatrix(dim, m)
+        peer.pq = faiss.ProductQuantizer(dim, m, 4)
+        opq = ak.OPQ(m)
+        seconds = fit_time(lambda o=opq, q=x: o.fit(q, threads=1))
+        theirs = fit_time(lambda p=peer, q=x: p.train(q))
+        ratio = quantizing_error(x, opq.matrix_, m) / quantizing_error(
+            x, faiss.vector_to_array(peer.A).reshape(dim, dim), m
+        )
+        show(f"OPQ fit, d={dim}", f"{seconds:.2f} s", f"error {ratio:.3f} x Faiss's", f"{theirs / seconds:.1f} x Faiss")
+
+
 BARS = {
     "flat": flat,
     "single": single,
@@ -391,6 +444,7 @@ BARS = {
     "kmeans": kmeans,
     "pq": pq,
     "rabitq": rabitq,
+    "transforms": transforms,
 }
 
 if __name__ == "__main__":

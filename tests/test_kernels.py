@@ -460,3 +460,23 @@ def test_minima_of_blocks_are_exact(rng, level):
                 pytest.skip("the level has no such kernel")
             np.testing.assert_array_equal(got, scores.T)
             np.testing.assert_array_equal(at, scores.argmin(axis=1))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5, 16, 33, 100, 384])
+def test_products(rng, level, dim):
+    """Integers, whose products are exact in any order; and the same bits for a row alone."""
+    for outputs in (1, 3, 4, 15, 16, 17, 33, 48, 130):
+        rows = rng.integers(-50, 50, (29, dim)).astype(np.float32)
+        matrix = rng.integers(-50, 50, (outputs, dim)).astype(np.float32)
+        for n in (1, 2, 3, 6, 11, 12, 13, 29):
+            np.testing.assert_array_equal(kernels.product(level, rows[:n], matrix), rows[:n] @ matrix.T)
+        rows, matrix = (rng.standard_normal(a.shape).astype(np.float32) for a in (rows, matrix))
+        whole = kernels.product(level, rows, matrix)
+        np.testing.assert_array_equal(np.concatenate([kernels.product(level, r[None], matrix) for r in rows]), whole)
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_hadamard_transform(rng, level, steps):
+    linalg = pytest.importorskip("scipy.linalg")
+    x = rng.integers(-50, 50, 1 << steps).astype(np.float32)
+    np.testing.assert_array_equal(kernels.hadamard(level, x.tolist()), linalg.hadamard(1 << steps) @ x)

@@ -13,6 +13,7 @@
 #include "annkit/registry.h"
 #include "annkit/transform/center.h"
 #include "annkit/transform/normalize.h"
+#include "annkit/transform/opq.h"
 #include "annkit/transform/pca.h"
 #include "annkit/transform/projection.h"
 #include "annkit/transform/rotation.h"
@@ -24,12 +25,13 @@ void register_parts() {
     Registry<Codec>::add("bits", Bits::load);
     Registry<Codec>::add("certified", Certified::load);
     Registry<Codec>::add("scalar", Scalar::load);
+    Registry<Codec>::add("product", Product::load);
     Registry<Transform>::add("center", Center::load);
     Registry<Transform>::add("normalize", Normalize::load);
+    Registry<Transform>::add("opq", Opq::load);
     Registry<Transform>::add("pca", Pca::load);
     Registry<Transform>::add("projection", Projection::load);
     Registry<Transform>::add("rotation", Rotation::load);
-    Registry<Codec>::add("product", Product::load);
     Registry<Codec>::add("rabitq", RaBitQ::load);
     Registry<Index>::add("flat", Flat::load);
     Registry<Index>::add("ivf", Ivf::load);

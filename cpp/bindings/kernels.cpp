@@ -235,6 +235,20 @@ py::array_t<uint32_t> select(std::string_view level, std::vector<float> scores, 
     return to_array(out);
 }
 
+// rows times matrix (outputs x dim), packed here as the level wants it.
+py::array_t<float> product(std::string_view level, py::array_t<float, py::array::c_style> rows,
+                           py::array_t<float, py::array::c_style> matrix) {
+    const Product& p = table(level).product;
+    const auto n = size_t(rows.shape(0)), dim = size_t(rows.shape(1)), outputs = size_t(matrix.shape(0));
+    std::vector<float> packed((outputs + p.lanes - 1) / p.lanes * p.lanes * dim);
+    for (size_t j = 0; j < outputs; ++j)
+        for (size_t k = 0; k < dim; ++k)
+            packed[j / p.lanes * p.lanes * dim + k * p.lanes + j % p.lanes] = matrix.at(j, k);
+    py::array_t<float> out({rows.shape(0), matrix.shape(0)});
+    p.run({rows.data(), dim, n, dim, packed.data(), outputs, out.mutable_data(), outputs});
+    return out;
+}
+
 double probe(std::string_view level, std::string_view what, size_t amount, const Bytes& data) {
     const Probes& p = table(level).probes;
     py::gil_scoped_release unlocked;
@@ -283,6 +297,11 @@ void bind_kernels(py::module_& m) {
               return table(level).plane_dot(q.data(), planes.data(), count > 1 ? planes.data(1, 0) : nullptr, count,
                                             q.size());
           });
+    k.def("product", product);
+    k.def("hadamard", [](std::string_view level, std::vector<float> x) {
+        table(level).hadamard(x.data(), x.size());
+        return to_array(x);
+    });
     k.def("probe", probe);
 }
 

@@ -181,4 +181,29 @@ array([[0., 1., 0.],
 >>> np.allclose(pca.explained_variance_, np.var(x, axis=0, ddof=1)[[1, 0]], rtol=1e-2)
 True)doc";
 
+inline constexpr char kOpq[] =
+    R"doc(Optimized product quantization: the rotation for which product quantization errs least.
+
+It starts from the principal components, dealt to the groups so that the products of their variances are even, which is
+best for Gaussian rows, or from the dimensions as they come, whichever turns out better; then codebooks and rotation are
+improved in turn (Ge, He, Ke, Sun: Optimized Product Quantization, 2014). No mean is subtracted, so inner products stay what they are.
+
+Parameters
+----------
+m : int
+    Groups of outputs, as many as the ``PQ`` behind it has.
+dim : int, optional
+    Outputs: a multiple of m. By default as many as the rows have, which then have to be a multiple of m.
+bits : int, default 4
+    Of a group's code, as of the ``PQ`` behind it: 4 to 12.
+rounds : int, default 24
+    How often codebooks and rotation are improved; 0 leaves the start.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).standard_normal((1000, 16))
+>>> ak.OPQ(4, dim=8).fit(x).apply(x).shape
+(1000, 8))doc";
+
 }  // namespace annkit::bindings::documents

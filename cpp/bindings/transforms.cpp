@@ -4,6 +4,7 @@
 #include "annkit/core/writer.h"
 #include "annkit/transform/center.h"
 #include "annkit/transform/normalize.h"
+#include "annkit/transform/opq.h"
 #include "annkit/transform/pca.h"
 #include "annkit/transform/projection.h"
 #include "annkit/transform/rotation.h"
@@ -123,6 +124,15 @@ Pca make_pca(py::handle dim, py::handle whiten, py::handle balance) {
                 balance.is_none() ? 0 : count_from(balance, "balance")});
 }
 
+Opq make_opq(py::handle m, py::handle dim, py::handle bits, py::handle rounds) {
+    if (PyIndex_Check(rounds.ptr()) == 0)
+        fail<TypeError>("rounds is a ", py::cast<std::string>(py::type::of(rounds).attr("__name__")),
+                        ", expected an integer");
+    const bool none = py::reinterpret_borrow<py::object>(rounds).equal(py::int_(0));
+    return Opq({count_from(m, "m"), dim.is_none() ? 0 : count_from(dim, "dim"), count_from(bits, "bits"),
+                none ? 0 : count_from(rounds, "rounds")});
+}
+
 Rotation make_rotation(py::handle dim, std::string_view kind) {
     check(kind == "random" || kind == "hadamard", "kind is \"", kind, "\", expected \"random\" or \"hadamard\"");
     return {dim.is_none() ? 0 : count_from(dim, "dim"), kind == "hadamard"};
@@ -184,6 +194,13 @@ void bind_transforms(py::module_& m) {
                 return matrix_of(rotation.map());
             },
             "ndarray of float32, shape (dim_out, dim_in): orthonormal rows; of kind \"random\" only.");
+    const Opq::Options opq{1};
+    leaf<Opq>(m, "OPQ", documents::kOpq)
+        .def(py::init(&make_opq), arg("m"), py::kw_only(), arg("dim") = py::none(), arg("bits") = opq.bits,
+             arg("rounds") = opq.rounds)
+        .def_property_readonly(
+            "matrix_", [](const Opq& self) { return matrix_of(fitted_copy(self).map()); },
+            "ndarray of float32, shape (dim_out, dim_in): orthonormal rows; rows are multiplied by its transpose.");
     leaf<Pca>(m, "PCA", documents::kPca)
         .def(py::init(&make_pca), arg("dim"), py::kw_only(), arg("whiten") = false, arg("balance") = py::none())
         .def_property_readonly(

@@ -2,6 +2,7 @@
 
 from annkit._core import (
     IVF,
+    OPQ,
     PCA,
     PQ,
     SQ,
@@ -32,6 +33,7 @@ from annkit._results import RangeResult, SearchResult
 
 __all__ = [
     "IVF",
+    "OPQ",
     "PCA",
     "PQ",
     "SQ",

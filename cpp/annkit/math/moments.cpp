@@ -33,9 +33,10 @@ void each_block(const Rows& rows, std::span<const size_t> chosen, std::span<cons
 
 }  // namespace
 
-std::vector<double> mean_of(const Rows& rows, std::span<const size_t> chosen, const Call& call) {
+Mean mean_of(const Rows& rows, std::span<const size_t> chosen, const Call& call) {
     const size_t dim = rows.dim, tasks = (chosen.size() + kOuterRows - 1) / kOuterRows;
     std::vector<double> parts(tasks * dim);
+    std::vector<float> largest(tasks);
     parallel_for(tasks, threads_for(call, 4.0 * double(chosen.size()) * double(dim)), call, [&](size_t task, int) {
         const size_t first = task * kOuterRows, count = std::min(kOuterRows, chosen.size() - first);
         std::vector<float> block(kTask * dim);
@@ -44,25 +45,24 @@ std::vector<double> mean_of(const Rows& rows, std::span<const size_t> chosen, co
             gather_rows(rows, &chosen[first + from], n, block.data());
             for (size_t i = 0; i < n; ++i)
                 for (size_t j = 0; j < dim; ++j) parts[task * dim + j] += double(block[i * dim + j]);
+            for (size_t i = 0; i < n * dim; ++i) largest[task] = std::max(largest[task], std::abs(block[i]));
         }
     });
-    std::vector<double> mean(dim);
-    for (size_t task = 0; task < tasks; ++task)
-        for (size_t j = 0; j < dim; ++j) mean[j] += parts[task * dim + j];
-    for (double& value : mean) value /= double(chosen.size());
+    Mean mean{std::vector<double>(dim)};
+    for (size_t task = 0; task < tasks; ++task) {
+        for (size_t j = 0; j < dim; ++j) mean.values[j] += parts[task * dim + j];
+        mean.largest = std::max(mean.largest, largest[task]);
+    }
+    for (double& value : mean.values) value /= double(chosen.size());
     return mean;
 }
 
-std::vector<double> covariance_of(const Rows& rows, std::span<const size_t> chosen, std::span<const double> mean,
+std::vector<double> covariance_of(const Rows& rows, std::span<const size_t> chosen, const Mean& mean,
                                   const Call& call) {
     const size_t dim = rows.dim, n = chosen.size();
-    const std::vector<float> shift(mean.begin(), mean.end());
+    const std::vector<float> shift(mean.values.begin(), mean.values.end());
     // Squares of what may be as large as 1e18, or as small as 1e-30, have to stay floats: a power of two scales them.
-    float largest = 0;
-    each_block(rows, chosen, shift, 1, call, [&](size_t, const float* x, size_t count) {
-        for (size_t i = 0; i < count * dim; ++i) largest = std::max(largest, std::abs(x[i]));
-    });
-    const int exponent = largest > 0 ? std::clamp(std::ilogb(largest), -100, 100) : 0;
+    const int exponent = mean.largest > 0 ? std::clamp(std::ilogb(mean.largest), -100, 100) : 0;
     const float scale = std::ldexp(1.0f, -exponent);
     std::vector<double> sums(dim * dim);
     each_block(rows, chosen, shift, scale, call,
@@ -71,7 +71,7 @@ std::vector<double> covariance_of(const Rows& rows, std::span<const size_t> chos
     const double unit = std::ldexp(1.0, 2 * exponent) / double(std::max<size_t>(n - 1, 1));
     for (size_t i = 0; i < dim; ++i)
         for (size_t j = 0; j <= i; ++j) {
-            const double rest = (mean[i] - double(shift[i])) * (mean[j] - double(shift[j]));
+            const double rest = (mean.values[i] - double(shift[i])) * (mean.values[j] - double(shift[j]));
             sums[i * dim + j] = sums[i * dim + j] * unit - rest * double(n) / double(std::max<size_t>(n - 1, 1));
         }
     return sums;

@@ -9,11 +9,14 @@
 
 namespace annkit {
 
+struct Mean {
+    std::vector<double> values;
+    float largest = 0;  // magnitude of any entry
+};
 // Of the chosen rows; double sums.
-std::vector<double> mean_of(const Rows& rows, std::span<const size_t> chosen, const Call& call);
+Mean mean_of(const Rows& rows, std::span<const size_t> chosen, const Call& call);
 
 // dim x dim, only the lower half (column <= row) filled; divided by the number of rows less one.
-std::vector<double> covariance_of(const Rows& rows, std::span<const size_t> chosen, std::span<const double> mean,
-                                  const Call& call);
+std::vector<double> covariance_of(const Rows& rows, std::span<const size_t> chosen, const Mean& mean, const Call& call);
 
 }  // namespace annkit

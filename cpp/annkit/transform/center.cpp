@@ -13,7 +13,7 @@ namespace annkit {
 
 void Center::fit(const Rows& rows, const Fit& fit) {
     check_fit(*this, rows, 1);
-    const std::vector<double> mean = mean_of(rows, sample_of(rows.n, rows.n, 0), fit.call);
+    const std::vector<double> mean = mean_of(rows, sample_of(rows.n, rows.n, 0), fit.call).values;
     mean_.assign(mean.begin(), mean.end());
 }
 

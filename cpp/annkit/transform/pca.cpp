@@ -72,7 +72,7 @@ void Pca::fit(const Rows& rows, const Fit& fit) {
     const size_t dim = options_.dim, inputs = rows.dim;
     if (dim > inputs) fail(repr(), " got rows of dimension ", inputs, ", expected at least ", dim);
     const auto chosen = sample_of(rows.n, std::max(kRowsPerDim * inputs, kLeastSample), fit.seed);
-    const std::vector<double> mean = mean_of(rows, chosen, fit.call);
+    const Mean mean = mean_of(rows, chosen, fit.call);
     SymmetricEigen eigen = symmetric_eigen(covariance_of(rows, chosen, mean, fit.call), inputs);
 
     std::vector<double> variances(dim);
@@ -91,7 +91,7 @@ void Pca::fit(const Rows& rows, const Fit& fit) {
         const double scale = options_.whiten == 0 ? 1 : nothing ? 0 : std::pow(variances_[i], -0.5 * options_.whiten);
         for (size_t j = 0; j < inputs; ++j) matrix[i * inputs + j] = float(vector[j] * scale);
     }
-    map_ = Affine(std::move(matrix), dim, inputs, {mean.begin(), mean.end()});
+    map_ = Affine(std::move(matrix), dim, inputs, {mean.values.begin(), mean.values.end()});
 }
 
 void Pca::save(Writer& out) const {

@@ -1,0 +1,15 @@
+// The nearest orthogonal matrix, by products alone: in float32 and on the product kernels.
+#pragma once
+
+#include <vector>
+
+#include "annkit/core/parallel.h"
+
+namespace annkit {
+
+// The orthogonal matrix that maximises trace(Q^T A): the polar factor of A (n x n, row-major), which is finite.
+// Singular values from `least` times the Frobenius norm on come out as 1 within about 1e-5; smaller ones, down to 0, as
+// something between 0 and 1. For decompositions to full precision see linalg.h.
+std::vector<float> polar_factor(std::vector<float> a, size_t n, double least, const Call& call);
+
+}  // namespace annkit
