@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "annkit/core/top_k.h"
@@ -28,6 +29,7 @@ class Shortlist {
     void push(float lower, float width, uint32_t row, uint32_t place, Score&& score) {
         width_ = width > width_ ? width : width_;
         pending_.push_back({lower, row, place});
+        if (k_ <= kFew) keep_upper(lower, width);
         if (pending_.size() >= next_ && narrow()) decide(score);
     }
     // A canonical score.
@@ -45,7 +47,18 @@ class Shortlist {
     }
 
   private:
+    // For so few hits the best upper bounds are kept in order as rows come; for more, they are found now and then.
+    static constexpr size_t kFew = 64;
+
     bool narrow();  // drops what is out; true if too many are left undecided
+    void find_limits();
+    void keep_upper(float lower, float width) {
+        // rounded up: the sum is rounded, too
+        const float upper = width == 0 ? lower : lower + width + (std::abs(lower) + width) * kUp;
+        if (uppers_.size() == k_ && !(upper < uppers_.back())) return;
+        insert_upper(upper);
+    }
+    void insert_upper(float upper);
     template <class Score>
     void decide(Score&& score) {
         constexpr size_t kBlock = 64;
@@ -81,6 +94,8 @@ class Shortlist {
         uint32_t row, place;
     };
     std::vector<Candidate> pending_;
+    static constexpr float kUp = 2 * std::numeric_limits<float>::epsilon();
+    std::vector<float> uppers_;  // of the k best so far, rising
 };
 
 }  // namespace annkit
