@@ -5,7 +5,6 @@
 #include <cstring>
 #include <mutex>
 
-#include "annkit/codec/raw.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/random.h"
 #include "annkit/core/reader.h"
@@ -62,7 +61,8 @@ std::vector<MemoryEntry> Ivf::memory() const {
     std::vector<MemoryEntry> entries;
     if (lists_) lists_->memory(entries);
     size_t coarse = centroids_.capacity() * sizeof(float);
-    if (coarse_) coarse += coarse_->nbytes();
+    if (finder_) coarse += finder_->nbytes();
+    if (nearest_) coarse += 2 * centroids_.size() * sizeof(float);
     entries.push_back({"centroids", coarse});
     entries.push_back({"ids", members_.nbytes()});
     return entries;
@@ -81,9 +81,8 @@ void Ivf::check_ready() const {
 void Ivf::set_up(size_t dim, std::vector<float> centroids) {
     dim_ = dim;
     centroids_ = std::move(centroids);
-    nearest_.emplace(std::span<const float>(centroids_), dim, unit());
-    coarse_.emplace(Raw("f32"), use_.metric == Metric::ip ? Metric::ip : Metric::l2);
-    coarse_->add(Rows::of(centroids_.data(), n_lists_, dim), {}, false, {});
+    nearest_.reset();
+    finder_.emplace(std::span<const float>(centroids_), dim, use_.metric == Metric::ip);
     lists_.emplace(*codec_, dim, use_, centroids_);
 }
 
@@ -130,9 +129,10 @@ std::vector<float> Ivf::codec_sample(const Rows& rows, const std::vector<float>&
     return sample;
 }
 
-void Ivf::assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call) const {
+void Ivf::assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call) {
     constexpr size_t kBlock = 65536;
     list_of.resize(rows.n);
+    if (!nearest_) nearest_.emplace(std::span<const float>(centroids_), dim_, unit());
     for (size_t first = 0; first < rows.n; first += kBlock) {
         const size_t n = std::min(kBlock, rows.n - first);
         Phase phase(call.monitor, double(first) / double(rows.n), double(first + n) / double(rows.n));
@@ -164,6 +164,7 @@ void Ivf::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) 
         throw;
     }
     lists_->commit();
+    if (rows.n >= n_lists_) nearest_.reset();  // it takes twice the centroids' memory, and little time to make beside so many
     members_.remove(replaced);
     if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
 }
@@ -172,7 +173,7 @@ void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, co
     const FilterSets filters(request.filters, members_);
     const InnerRows inner(queries, unit(), "the query");
     const size_t nprobe = request.settings.nprobe > 0 ? request.settings.nprobe : default_nprobe(n_lists_);
-    ListSearch{*codec_, use_, *coarse_, *lists_, empty, {filters.sets()}, std::min(nprobe, n_lists_),
+    ListSearch{*codec_, use_, *finder_, *lists_, empty, {filters.sets()}, std::min(nprobe, n_lists_),
                request.settings.spread}
         .run(inner.rows(), request.call, take);
 }

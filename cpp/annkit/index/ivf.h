@@ -5,7 +5,8 @@
 #include <functional>
 #include <optional>
 
-#include "annkit/index/flat.h"
+#include "annkit/index/index.h"
+#include "annkit/index/list_finder.h"
 #include "annkit/index/lists.h"
 #include "annkit/math/kmeans.h"
 #include "annkit/math/nearest.h"
@@ -49,7 +50,7 @@ class Ivf final : public Index {
     void set_up(size_t dim, std::vector<float> centroids);
     void check_ready() const;
     std::vector<float> codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const;
-    void assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call) const;
+    void assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call);
     void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const;
     void check_writable() const;
     void compact_rows();
@@ -61,8 +62,8 @@ class Ivf final : public Index {
     CodeUse use_;
     size_t dim_ = 0;
     std::vector<float> centroids_;
-    std::optional<Nearest> nearest_;    // where rows go
-    std::optional<Flat> coarse_;        // which lists a query visits
+    std::optional<Nearest> nearest_;    // where rows go: made for adding, and kept where few came
+    std::optional<ListFinder> finder_;  // which lists a query visits
     std::optional<Lists> lists_;        // once fitted
     Members members_;
     mutable FairMutex mutex_;

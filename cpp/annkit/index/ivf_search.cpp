@@ -31,20 +31,19 @@ void ListSearch::run(const Rows& queries, const Call& call, const Take& take) co
 
 void ListSearch::find_lists(const Rows& queries, const Call& call, Batch& batch) const {
     const size_t n = queries.n * nprobe;
-    std::vector<float> distances(n);
-    std::vector<int64_t> ids(n);
-    const std::vector<Filter> none;
-    coarse.search(queries, nprobe, {none, {}, call}, {distances.data(), nullptr, ids.data()});
+    std::vector<float> scores(n);
     batch.list_of.resize(n);
     batch.visits.resize(n);
+    finder.find(queries, nprobe, call, batch.list_of.data(), scores.data());
     for (size_t i = 0; i < n; ++i) {
-        const float first = distances[i / nprobe * nprobe];
-        // Distances are squared; unit rows and centroids have 2 - 2 q.c.
+        const uint32_t list = batch.list_of[i];
+        batch.visits[i] = {&lists.partitions()[list], scores[i]};
+        if (spread == 0) continue;
+        // Distances are squared; those of unit rows and centroids are 2 - 2 q.c.
+        const float first = scores[i / nprobe * nprobe];
         const bool ip = use.metric == Metric::ip;
-        const double near = ip ? 2 - 2 * double(first) : first, here = ip ? 2 - 2 * double(distances[i]) : distances[i];
-        const bool left_out = spread > 0 && here > near * spread * spread;
-        batch.list_of[i] = left_out ? kNoList : uint32_t(ids[i]);
-        batch.visits[i] = {&lists.partitions()[size_t(ids[i])], ip ? 0.0f - distances[i] : distances[i]};
+        const double near = ip ? 2 + 2 * double(first) : first, here = ip ? 2 + 2 * double(scores[i]) : scores[i];
+        if (here > near * spread * spread) batch.list_of[i] = kNoList;
     }
 }
 
@@ -105,10 +104,13 @@ void ListSearch::run_block(const Rows& block, size_t first_query, const Call& ca
     }
     const int threads = block.n >= 16 ? int(batch.workers.size()) : 1;
     parallel_for(block.n, threads, call, [&](size_t query, int) {
-        TopK top = empty;
-        for (const auto& worker : batch.workers)
-            if (worker && worker->met(query)) top.merge(worker->result(query));
-        take(first_query + query, top.sorted());
+        TopK none = empty, *top = nullptr;
+        for (const auto& worker : batch.workers) {
+            if (!worker || !worker->met(query)) continue;
+            TopK& some = worker->result(query);
+            top == nullptr ? void(top = &some) : top->merge(some);
+        }
+        take(first_query + query, (top != nullptr ? top : &none)->sorted());
     });
 }
 
