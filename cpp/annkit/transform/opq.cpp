@@ -18,7 +18,7 @@
 namespace annkit {
 namespace {
 
-// Rows to learn from: with fewer, the rotation fits their noise (Fashion-MNIST, 784 dimensions: 1.5 % more error
+// Rows to learn from: with fewer, the rotation fits their noise (Fashion-MNIST, 784 dimensions: 1.6 % more error
 // with half).
 constexpr size_t kLeastSample = 32'768, kMostSample = 65'536, kRowsPerDim = 64;
 size_t sample_size(size_t dim) { return std::clamp(kRowsPerDim * dim, kLeastSample, kMostSample); }
@@ -103,7 +103,8 @@ class Alternation {
 
   private:
     static constexpr size_t kFirstLloyd = 8, kLloyd = 2;
-    // Each step goes on in the direction of the last: 24 rounds then do what 100 do without (SIFT).
+    // Each step goes on in the direction of the last. SIFT, 24 rounds: 2.7 % less error than without, and as little as
+    // after 100 rounds without; word vectors: 0.4 % less, where 100 rounds without gain 0.7 %.
     static constexpr float kMomentum = 0.95f;
     // Of the step's matrix: so much of the present rotation is added, which leaves directions alone that hold next to
     // nothing, and keeps the matrix away from singular ones.
@@ -150,7 +151,7 @@ std::vector<float> refine(const std::vector<float>& rows, std::vector<std::vecto
 }
 
 // Rotations of the basis to start from: none; and, where it holds all of the space, back to the dimensions as they
-// come, which may be groups already (in SIFT, of cells of the picture; there it ends with 10 % less error).
+// come, which may be groups already (in SIFT, of cells of the picture; there it ends with 12 % less error).
 std::vector<std::vector<float>> starts_for(const std::vector<float>& basis, size_t dim, size_t inputs) {
     std::vector<std::vector<float>> starts(1, std::vector<float>(dim * dim));
     for (size_t i = 0; i < dim; ++i) starts[0][i * dim + i] = 1;

@@ -15,8 +15,9 @@
 namespace annkit {
 namespace {
 
-// Of signs and a transform: with two, a row of one non-zero becomes even in size only; from three on its entries look
-// like Gaussian ones.
+// Of signs and a transform: after one, a row of one non-zero is even in size only; from the second on entries are
+// random sums. The third is a margin for rows of other structure, and for the ends of dimensions that are no power of
+// two.
 constexpr size_t kRounds = 3;
 
 // Scaled signs, then the transform.
