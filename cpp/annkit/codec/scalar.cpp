@@ -123,11 +123,11 @@ void Scalar::unpack(const std::byte* code, uint8_t* wide) const {
     size_t j = 0;
     if (bits_ == 4)
         for (; j + 2 <= dim; j += 2, ++from) wide[j] = *from & 15, wide[j + 1] = *from >> 4;
-    if (bits_ == 6)
-        for (; j + 4 <= dim; j += 4, from += 3) {
-            const unsigned four = from[0] | unsigned(from[1]) << 8 | unsigned(from[2]) << 16;
-            for (size_t i = 0; i < 4; ++i) wide[j + i] = four >> 6 * i & 63;
-        }
+    if (bits_ == 6) {
+        j = dim / 4 * 4;
+        simd::kernels().unpack6(from, j, wide);
+        from += j / 4 * 3;
+    }
     for (unsigned bit = 0; j < dim && bits_ < 8; ++j, bit += unsigned(bits_)) {
         const unsigned low = from[bit / 8], high = bit % 8 + bits_ > 8 ? from[bit / 8 + 1] : 0u;
         wide[j] = uint8_t((low | high << 8) >> bit % 8 & ((1u << bits_) - 1));

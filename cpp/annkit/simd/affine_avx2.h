@@ -84,12 +84,36 @@ void dot_u8(const void* query, const void* const* rows, size_t dim, size_t n, fl
     }
 }
 
+// 24 bytes become 32 codes: three bytes to each 32-bit lane, then each code to its byte. Loads of 16 bytes stay within
+// the row: at its end the loop of four codes takes over.
+void unpack6(const uint8_t* packed, size_t dim, uint8_t* codes) {
+    const __m256i spread = _mm256_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1, 0, 1, 2, -1, 3, 4, 5,
+                                            -1, 6, 7, 8, -1, 9, 10, 11, -1);
+    size_t j = 0;
+    for (; j + 40 <= dim; j += 32, packed += 24) {
+        const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(packed));
+        const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(packed + 12));
+        const __m256i x = _mm256_shuffle_epi8(_mm256_set_m128i(high, low), spread);
+        const __m256i first = _mm256_and_si256(x, _mm256_set1_epi32(0x3f));
+        const __m256i second = _mm256_and_si256(_mm256_slli_epi32(x, 2), _mm256_set1_epi32(0x3f00));
+        const __m256i third = _mm256_and_si256(_mm256_slli_epi32(x, 4), _mm256_set1_epi32(0x3f0000));
+        const __m256i fourth = _mm256_and_si256(_mm256_slli_epi32(x, 6), _mm256_set1_epi32(0x3f000000));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + j),
+                            _mm256_or_si256(_mm256_or_si256(first, second), _mm256_or_si256(third, fourth)));
+    }
+    for (; j < dim; j += 4, packed += 3) {
+        const unsigned four = packed[0] | unsigned(packed[1]) << 8 | unsigned(packed[2]) << 16;
+        for (size_t i = 0; i < 4; ++i) codes[j + i] = four >> 6 * i & 63;
+    }
+}
+
 }  // namespace affine
 
 void fill_affine(Kernels& k) {
     k.decode_u8 = affine::decode_u8;
     k.encode_u8 = affine::encode_u8;
     k.dot_u8 = affine::dot_u8;
+    k.unpack6 = affine::unpack6;
 }
 
 }  // namespace

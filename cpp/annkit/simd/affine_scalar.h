@@ -29,12 +29,20 @@ void dot_u8(const void* query, const void* const* rows, size_t dim, size_t n, fl
     }
 }
 
+void unpack6(const uint8_t* packed, size_t dim, uint8_t* codes) {
+    for (size_t j = 0; j < dim; j += 4, packed += 3) {
+        const unsigned four = packed[0] | unsigned(packed[1]) << 8 | unsigned(packed[2]) << 16;
+        for (size_t i = 0; i < 4; ++i) codes[j + i] = four >> 6 * i & 63;
+    }
+}
+
 }  // namespace affine
 
 void fill_affine(Kernels& k) {
     k.decode_u8 = affine::decode_u8;
     k.encode_u8 = affine::encode_u8;
     k.dot_u8 = affine::dot_u8;
+    k.unpack6 = affine::unpack6;
 }
 
 }  // namespace

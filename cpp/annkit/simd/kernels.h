@@ -152,6 +152,9 @@ struct Kernels {
     void (*decode_u8)(const uint8_t* codes, const float* low, const float* step, size_t dim, float* out);
     void (*encode_u8)(const float* x, const float* low, const float* inverse, float most, size_t dim, uint8_t* codes);
 
+    // Codes of 6 bits, least significant bits first, as bytes. dim is a multiple of 4.
+    void (*unpack6)(const uint8_t* packed, size_t dim, uint8_t* codes);
+
     // out = sum of query * code for rows of u8, the query float32; as ScoreRows, without its sign.
     ScoreRows dot_u8;
 
