@@ -162,6 +162,11 @@ void PythonMonitor::progress(size_t done, size_t total) {
     report(size_t(double(total_) * double(done) / double(total)));
 }
 
+void PythonMonitor::warn(std::string_view message) {
+    py::gil_scoped_acquire locked;
+    if (PyErr_WarnEx(PyExc_UserWarning, std::string(message).c_str(), 1) != 0) throw Interrupted();
+}
+
 void PythonMonitor::report(size_t done) {
     PyObject* result = PyObject_CallFunction(callback_, "nn", Py_ssize_t(done), Py_ssize_t(total_));
     if (result == nullptr) throw Interrupted();

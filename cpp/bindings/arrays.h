@@ -63,6 +63,7 @@ class PythonMonitor final : public Monitor {
     ~PythonMonitor() override;
     void poll() override;
     void progress(size_t done, size_t total) override;
+    void warn(std::string_view message) override;  // a UserWarning
 
   private:
     void report(size_t done);

@@ -71,19 +71,11 @@ std::string repr(const KMeans& model) {
                   ", seed=", model.seed(), ")");
 }
 
-void warn_of_few(size_t rows, size_t k) {
-    if (rows / k >= kLeastRowsPerCentroid) return;
-    const std::string text = concat("got ", rows, " rows to train ", k, " centroids, expected at least ",
-                                    kLeastRowsPerCentroid * k, " (", kLeastRowsPerCentroid, " a centroid)");
-    if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 1) != 0) throw py::error_already_set();
-}
-
 py::object fit(py::object self, py::handle x, py::handle threads, py::handle progress) {
     auto& model = self.cast<KMeans&>();
     const Input input = rows_from(x, "the array");
     PythonMonitor monitor(progress, model.options().rounds);
     const Call call{threads_from(threads), &monitor};
-    if (input.rows.n >= model.options().k) warn_of_few(input.rows.n, model.options().k);
     run([&] { model.fit(input.rows, call); });
     return self;
 }

@@ -16,7 +16,12 @@ threads : int, optional
 
 Returns
 -------
-self)doc";
+self
+
+Warns
+-----
+UserWarning
+    Fewer than 39 rows a centroid of PQ.)doc";
 
 inline constexpr char kEncode[] = R"doc(Turn rows into codes.
 

@@ -137,7 +137,12 @@ self
 Raises
 ------
 ValueError
-    Fewer rows than there is to learn, NaN or infinite values, or an index that holds rows already.)doc";
+    Fewer rows than there is to learn, NaN or infinite values, or an index that holds rows already.
+
+Warns
+-----
+UserWarning
+    Fewer than 39 rows a centroid, of the lists of IVF or of PQ.)doc";
 
 inline constexpr char kMemory[] = R"doc(Say where the bytes are.
 

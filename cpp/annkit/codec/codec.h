@@ -56,6 +56,7 @@ class Codec : public Part {
     virtual bool learns() const { return false; }
     virtual bool is_fitted() const { return true; }  // also true of those that learn nothing
     virtual size_t fitted_dim() const { return 0; }  // 0: any
+    virtual size_t rows_wanted() const { return 0; }  // fit takes fewer, and learns little from them
     virtual bool in_lists() const { return true; }  // false: it gives no TileQueries
     virtual bool takes_residuals() const { return false; }
     virtual bool prefers_residuals() const { return takes_residuals(); }

@@ -51,6 +51,8 @@ void Codes::get(size_t row, std::byte* code) const {
 
 // Rows of a block that are not there yet are zeros: put changes single nibbles, and files do not depend on the past.
 void Codes::reserve(size_t rows) {
+    // A mapped last block may have room for more rows.
+    check(!is_view() || rows <= n, "the index is mapped read-only; load it with mmap=False to change it");
     const size_t before = entries(0, n);
     for (size_t c = 0; c < columns.size(); ++c) columns[c].reserve(entries(c, rows));
     for (size_t i = before; block > 1 && i < entries(0, rows); ++i)
@@ -68,7 +70,9 @@ void Codes::keep(const std::vector<uint32_t>& rows) {
 
 void Codes::keep_blocks(const std::vector<uint32_t>& rows) {
     const auto shift = [this](size_t row) { return row % block < 16 ? 0u : 4u; };
-    const auto place = [this](size_t row) { return reinterpret_cast<uint8_t*>(columns[0].row(row / block)) + row % 16; };
+    const auto place = [this](size_t row) {
+        return reinterpret_cast<uint8_t*>(columns[0].row(row / block)) + row % 16;
+    };
     const size_t positions = 2 * code_bytes();
     for (size_t i = 0; i < rows.size(); ++i) {
         uint8_t* to = place(i);

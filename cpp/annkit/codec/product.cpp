@@ -55,6 +55,7 @@ std::string Product::repr() const {
 
 void Product::fit(const Rows& rows, const Fit& fit) {
     quantizer_.check_trainable(rows.n, rows.dim);
+    warn_of_few(rows.n, quantizer_.entries(), " a group of PQ", fit.call);
     Fit own = fit;
     own.seed = seed_.value_or(fit.seed);
     const std::vector<uint32_t> chosen = quantizer_.sample(rows.n, own.seed);

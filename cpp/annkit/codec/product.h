@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "annkit/codec/codec.h"
+#include "annkit/math/kmeans.h"
 #include "annkit/math/product_quantizer.h"
 
 namespace annkit {
@@ -32,8 +33,7 @@ class Product final : public Codec {
     bool is_fitted() const override { return quantizer_.is_trained(); }
     size_t fitted_dim() const override { return quantizer_.dim(); }
     bool takes_residuals() const override { return true; }
-    // Fewer rows than these leave centroids badly placed.
-    size_t rows_wanted() const { return 39 * quantizer_.entries(); }
+    size_t rows_wanted() const override { return kLeastRowsPerCentroid * quantizer_.entries(); }
     void fit(const Rows& rows, const Fit& fit) override;
     Codes make_codes(size_t dim, const CodeUse& use) const override;
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <string_view>
 
 namespace annkit {
 
@@ -13,6 +14,8 @@ class Monitor {
     virtual ~Monitor() = default;
     virtual void poll() = 0;  // throws to stop the work
     virtual void progress(size_t done, size_t total) = 0;
+    // Of what works, but hardly as meant; throws to stop the work.
+    virtual void warn(std::string_view) {}
     std::chrono::steady_clock::time_point polled = std::chrono::steady_clock::now();
 };
 
@@ -21,6 +24,7 @@ class Phase final : public Monitor {
   public:
     Phase(Monitor* whole, double from, double to) : whole_(whole), from_(from), to_(to) {}
     void poll() override { whole_->poll(); }
+    void warn(std::string_view message) override { whole_->warn(message); }
     void progress(size_t done, size_t total) override {
         constexpr double kParts = 1e6;
         const double share = total == 0 ? 0 : double(done) / double(total);

@@ -262,6 +262,7 @@ std::unique_ptr<Index> Flat::load(const Reader& in) {
     }
     check<FormatError>(codec->fitted_dim() == 0 || codec->fitted_dim() == index->dim_, in.file(),
                        ": a codec of dimension ", codec->fitted_dim(), " in an index of ", index->dim_);
+    if (n == 0 && !in.has("column0")) return index;  // fitted, and no rows so far
     index->codes_.emplace(codec->make_codes(index->dim_, {index->inner_metric()}));
     index->codes_->load(in, n);
     return index;

@@ -46,7 +46,7 @@ struct MemoryEntry {
 class Index : public Part {
   public:
     virtual bool is_fitted() const = 0;  // also true where there is nothing to learn
-    virtual bool takes(std::string_view setting) const { return setting.empty(); }
+    virtual bool takes(std::string_view) const { return false; }
     virtual size_t size() const = 0;
     virtual size_t dim() const = 0;  // 0 before the first rows
     virtual std::vector<MemoryEntry> memory() const = 0;  // where the bytes are

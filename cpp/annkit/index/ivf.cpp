@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kMaxDim = size_t(1) << 24, kMaxLists = size_t(1) << 24;
 // Compaction when more than a quarter of the rows is dead: a removal then costs a few moved rows on average.
 constexpr size_t kDeadShare = 4;
-// The codec learns from so many residuals.
+// The codec learns from so many residuals, or from more where it wants them.
 constexpr size_t kCodecRows = 65536;
 constexpr size_t kRounds = 10;
 
@@ -111,7 +111,7 @@ void Ivf::fit(const Rows& rows, const Fit& fit) {
 // Rows, or what is left of them beyond their centroid.
 std::vector<float> Ivf::codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const {
     if (!codec_->learns()) return {};
-    const size_t n = std::min(rows.n, kCodecRows);
+    const size_t n = std::min(rows.n, std::max(kCodecRows, codec_->rows_wanted()));
     std::vector<uint32_t> chosen(rows.n);
     for (uint32_t i = 0; i < rows.n; ++i) chosen[i] = i;
     Random random(fit.seed);

@@ -71,7 +71,14 @@ void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_
             std::memcpy(&scratch[i * dim_], one.row(0), dim_ * sizeof(float));
             *list.rows.at<uint32_t>(first + i) = first_row + order[at + i];
         }
-        codec_.encode(Rows::of(scratch.data(), n, dim_), partitions_[number].centroid, list.codes, first, order[at]);
+        const float* centroid = partitions_[number].centroid;
+        try {
+            codec_.encode(Rows::of(scratch.data(), n, dim_), centroid, list.codes, first, order[at]);
+        } catch (const ValueError&) {  // once more, row by row: the message then names the caller's row
+            for (size_t i = 0; i < n; ++i)
+                codec_.encode(Rows::of(&scratch[i * dim_], 1, dim_), centroid, list.codes, first + i, order[at + i]);
+            throw;
+        }
     }
 }
 
@@ -183,8 +190,9 @@ void Lists::load(const Reader& in, size_t rows) {
         if (!view_) in.read_into(name, SectionType::u8, row_bytes, pieces);
     };
     for (size_t c = 0; c < lists_[0].codes.columns.size(); ++c)
-        spread(concat("column", c), [c](List& list) -> Column& { return list.codes.columns[c]; },
-               c == 0 ? blocks : rows, c == 0 ? lists_[0].codes.block : 1);
+        spread(
+            concat("column", c), [c](List& list) -> Column& { return list.codes.columns[c]; }, c == 0 ? blocks : rows,
+            c == 0 ? lists_[0].codes.block : 1);
     spread("rows_of_lists", [](List& list) -> Column& { return list.rows; }, rows, 1);
     std::vector<bool> seen(rows);
     for (size_t i = 0; i < lists_.size(); ++i) {

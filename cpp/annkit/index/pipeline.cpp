@@ -14,14 +14,14 @@ namespace {
 constexpr size_t kMaxDim = size_t(1) << 24, kMaxTransforms = 16;
 
 // Rows through one transform, in parallel: a row's result does not depend on those beside it.
-std::vector<float> apply_one(const Transform& transform, const Rows& rows, const Call& call) {
+std::vector<float> apply_one(const Transform& transform, const Rows& rows, const Call& call, size_t row_offset = 0) {
     constexpr size_t kBlock = 256;
     const size_t dim_out = transform.dim_out(rows.dim);
     std::vector<float> out(rows.n * dim_out);
     const double work = double(rows.n) * double(rows.dim) * 16;
     parallel_for((rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
         const size_t first = task * kBlock;
-        transform.apply(rows.slice(first, std::min(kBlock, rows.n - first)), &out[first * dim_out]);
+        transform.apply(rows.slice(first, std::min(kBlock, rows.n - first)), &out[first * dim_out], row_offset + first);
     });
     return out;
 }
@@ -70,11 +70,11 @@ void Pipeline::check_dim(const Rows& rows, std::string_view what) const {
     check(dim_ == 0 || rows.dim == dim_, what, " has dimension ", rows.dim, ", the index has ", dim_);
 }
 
-std::vector<float> Pipeline::apply(const Rows& rows, const Call& call) const {
-    std::vector<float> now = apply_one(*transforms_.front(), rows, call);
+std::vector<float> Pipeline::apply(const Rows& rows, const Call& call, size_t row_offset) const {
+    std::vector<float> now = apply_one(*transforms_.front(), rows, call, row_offset);
     size_t dim = transforms_.front()->dim_out(rows.dim);
     for (size_t i = 1; i < transforms_.size(); ++i) {
-        now = apply_one(*transforms_[i], Rows::of(now.data(), rows.n, dim), call);
+        now = apply_one(*transforms_[i], Rows::of(now.data(), rows.n, dim), call, row_offset);
         dim = transforms_[i]->dim_out(dim);
     }
     return now;
@@ -116,7 +116,7 @@ void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& c
             const size_t n = std::min(block, rows.n - first);
             Phase phase(call.monitor, double(first) / double(rows.n), double(first + n) / double(rows.n));
             const Call part{call.threads, phase.monitor()};
-            const std::vector<float> inner = apply(rows.slice(first, n), part);
+            const std::vector<float> inner = apply(rows.slice(first, n), part, first);
             Ids some;
             if (ids) {
                 check(ids->size() == rows.n, "got ", ids->size(), " ids for ", rows.n, " rows, expected one a row");
@@ -124,7 +124,8 @@ void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& c
             }
             index_->add(Rows::of(inner.data(), n, inner.size() / n), some, replace, part);
             if (first + n < rows.n) {
-                const std::vector<int64_t> all = some ? std::vector<int64_t>(some->begin(), some->end()) : index_->ids();
+                const std::vector<int64_t> all =
+                    some ? std::vector<int64_t>(some->begin(), some->end()) : index_->ids();
                 added.insert(added.end(), all.end() - ptrdiff_t(n), all.end());
             }
         }

@@ -142,8 +142,15 @@ void check_options(const Rows& rows, const KMeansOptions& options) {
 
 }  // namespace
 
+void warn_of_few(size_t rows, size_t k, std::string_view what, const Call& call) {
+    if (call.monitor == nullptr || rows / k >= kLeastRowsPerCentroid) return;
+    call.monitor->warn(concat("got ", rows, " rows to train ", k, " centroids", what, ", expected at least ",
+                              kLeastRowsPerCentroid * k, " (", kLeastRowsPerCentroid, " a centroid)"));
+}
+
 KMeansResult kmeans(const Rows& rows, const KMeansOptions& options, const Fit& fit) {
     check_options(rows, options);
+    warn_of_few(rows.n, options.k, "", fit.call);
     RoundsMonitor monitor(fit.call.monitor, options.rounds);
     const Call call{fit.call.threads, fit.call.monitor == nullptr ? nullptr : &monitor};
     Random seeds(fit.seed);

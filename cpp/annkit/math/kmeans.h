@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "annkit/core/part.h"
@@ -28,8 +29,10 @@ struct KMeansResult {
     size_t trained = 0;  // how many rows it was trained on
 };
 
-// With fewer rows a centroid the means are not worth much; callers warn.
+// With fewer rows a centroid the means are not worth much.
 inline constexpr size_t kLeastRowsPerCentroid = 39;
+// Warns by the call's monitor where there are fewer. what: of the centroids, after their number.
+void warn_of_few(size_t rows, size_t k, std::string_view what, const Call& call);
 
 // ValueError where there are fewer rows than centroids, or rows are not finite. Rows that the sample leaves out are not
 // read.
