@@ -1,9 +1,10 @@
 """The figures annkit is held to, each beside Faiss and beside this machine's limit, measured in one run.
 
     taskset -c 0 python bench/bars.py [BAR ...]
+    python bench/bars.py ivf --data sift --budget 60
 
-Rates are medians over several passes, with one thread unless a line says two. `threads`, `kmeans` and `pq` want two
-cores: run them without taskset.
+Rates are medians over several passes, with one thread unless a line says two. `threads`, `kmeans`, `pq`, `ivf` and
+`ivf-build` want two cores: run them without taskset.
 """
 
 from __future__ import annotations
@@ -18,55 +19,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import code_bars
+import list_bars
 import numpy as np
+from figures import MADE, REAL, Limits, faiss_module, fma_rate, median_of, median_time, once, read_rate, rng, show
 
 import annkit as ak
-from annkit._core import _codes, _kernels
-
-rng = np.random.default_rng(0)
-
-
-def median_time(call: Callable[[], Any], seconds: float = 1.5, least: int = 3) -> float:
-    """Return the median seconds of a call, after one to warm up."""
-    call()
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < least or time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def once(call: Callable[[], Any]) -> float:
-    """Return the seconds of one call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def faiss_module() -> Any:
-    """Return Faiss with one thread."""
-    try:
-        import faiss
-    except ImportError as error:
-        raise SystemExit('this bench needs Faiss: pip install "annkit-native[bench]"') from error
-    faiss.omp_set_num_threads(1)
-    return faiss
-
-
-def fma_rate() -> float:
-    """Return this core's multiply-add rate in flop a second."""
-    rounds = 2_000_000
-    empty = np.zeros((1, 1024), np.uint8)
-    flop = _kernels.probe(ak.simd.level(), "fma", rounds, empty)
-    return flop / median_time(lambda: _kernels.probe(ak.simd.level(), "fma", rounds, empty), 0.5)
-
-
-def read_rate(megabytes: int = 512) -> float:
-    """Return how many bytes a second one core reads from DRAM."""
-    data = np.ones((1, megabytes << 20), np.uint8)
-    return data.size / median_time(lambda: _kernels.probe(ak.simd.level(), "read", 1, data), 1.5)
+from annkit._core import _codes
 
 
 def faiss_flat_time(base: np.ndarray, queries: np.ndarray, k: int = 10) -> float:
@@ -81,11 +40,6 @@ def faiss_flat_time(base: np.ndarray, queries: np.ndarray, k: int = 10) -> float
         times.append(median_time(lambda: index.search(queries, k)))
         faiss.cvar.distance_compute_blas_threshold = before
     return min(times)
-
-
-def show(what: str, rate: str, limit: str, peer: str) -> None:
-    """Print one line."""
-    print(f"{what:46} {rate:>18} {limit:>26} {peer:>22}", flush=True)
 
 
 def flat() -> None:
@@ -281,11 +235,6 @@ def kmeans() -> None:
     )
 
 
-def median_of(times: Callable[[], float], passes: int = 3) -> float:
-    """Return the median of several measurements that are made in one call each."""
-    return statistics.median(times() for _ in range(passes))
-
-
 def pq() -> None:
     """Product quantization: training and encoding, and the error that is left, beside Faiss."""
     faiss = faiss_module()
@@ -433,7 +382,7 @@ def transforms() -> None:
         show(f"OPQ fit, d={dim}", f"{seconds:.2f} s", f"error {ratio:.3f} x Faiss's", f"{theirs / seconds:.1f} x Faiss")
 
 
-BARS = {
+BARS: dict[str, Callable[..., None]] = {
     "flat": flat,
     "single": single,
     "bytes": byte_rows,
@@ -446,9 +395,31 @@ BARS = {
     "rabitq": rabitq,
     "transforms": transforms,
 }
+# These take the data to look at and the seconds to spend.
+LIMITED: dict[str, Callable[[Limits], None]] = {
+    "sq": code_bars.scalar,
+    "fastscan": code_bars.fastscan,
+    "codes": code_bars.codes,
+    "ivf": list_bars.search,
+    "ivf-build": list_bars.build,
+    "ivf-memory": list_bars.memory,
+}
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bars", nargs="*", metavar="BAR", help=f"of {', '.join([*BARS, *LIMITED])}; all by default")
+    parser.add_argument("--data", default="", metavar="A,B", help=f"of {', '.join([*REAL, *MADE])}; all by default")
+    parser.add_argument("--rows", type=int, help="at most so many rows")
+    parser.add_argument("--budget", type=float, default=300.0, help="seconds of ivf for each data set, builds apart")
+    options = parser.parse_args()
+    limits = Limits([name for name in options.data.split(",") if name], options.rows, options.budget)
+    for bar in options.bars or [*BARS, *LIMITED]:
+        if bar in LIMITED:
+            LIMITED[bar](limits)
+        else:
+            BARS[bar]()
+
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bars", nargs="*", metavar="BAR", help=f"of {', '.join(BARS)}; all by default")
-    for bar in parser.parse_args().bars or BARS:
-        BARS[bar]()
+    _main()

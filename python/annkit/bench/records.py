@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-__all__ = ["Change", "Record", "compare", "group", "pareto", "qps_at", "read", "setting_text", "write"]
+__all__ = ["Change", "Point", "Record", "compare", "group", "pareto", "qps_at", "read", "setting_text", "write"]
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,31 @@ def group(records: Iterable[Record], by: Callable[[Record], Any]) -> dict[Any, l
     return groups
 
 
-def pareto(records: Sequence[Record]) -> list[Record]:
+class Point(Protocol):
+    """What has a recall and a rate: a `Record`, for one."""
+
+    @property
+    def recall(self) -> float:
+        """The share of true neighbours found."""
+
+    @property
+    def qps(self) -> float:
+        """Queries per second."""
+
+
+_Point = TypeVar("_Point", bound=Point)
+
+
+def pareto(records: Sequence[_Point]) -> list[_Point]:
     """Return the records that no other beats in both recall and QPS, by rising recall."""
-    front: list[Record] = []
+    front: list[_Point] = []
     for record in sorted(records, key=lambda r: (-r.recall, -r.qps)):
         if not front or record.qps > front[-1].qps:
             front.append(record)
     return front[::-1]
 
 
-def qps_at(records: Sequence[Record], recall: float) -> float | None:
+def qps_at(records: Sequence[Point], recall: float) -> float | None:
     """Return the queries per second at a recall, read from the Pareto front; None if it is never reached.
 
     Between two points of the front log(QPS) is interpolated, as the plots draw it.

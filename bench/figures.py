@@ -1,0 +1,176 @@
+"""What the bars share: medians of times, the machine's limits, one line of print, data sets and recall."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import annkit as ak
+from annkit._core import _kernels
+
+rng = np.random.default_rng(0)
+
+
+def median_time(call: Callable[[], Any], seconds: float = 1.5, least: int = 3) -> float:
+    """Return the median seconds of a call, after one to warm up."""
+    call()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < least or time.perf_counter() < end:
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def median_times(*calls: Callable[[], Any], seconds: float = 1.5, least: int = 3) -> list[float]:
+    """Return the median seconds of several calls that take turns, so that all meet the same machine."""
+    for call in calls:
+        call()
+    times: list[list[float]] = [[] for _ in calls]
+    end = time.perf_counter() + seconds * len(calls)
+    while len(times[0]) < least or time.perf_counter() < end:
+        for call, taken in zip(calls, times, strict=True):
+            taken.append(once(call))
+    return [statistics.median(taken) for taken in times]
+
+
+def median_of(times: Callable[[], float], passes: int = 3) -> float:
+    """Return the median of several measurements that are made in one call each."""
+    return statistics.median(times() for _ in range(passes))
+
+
+def once(call: Callable[[], Any]) -> float:
+    """Return the seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def faiss_module() -> Any:
+    """Return Faiss with one thread."""
+    try:
+        import faiss
+    except ImportError as error:
+        raise SystemExit('this bench needs Faiss: pip install "annkit-native[bench]"') from error
+    faiss.omp_set_num_threads(1)
+    return faiss
+
+
+def probe_rate(what: str, rounds: int = 2_000_000) -> float:
+    """Return how many operations a second this core makes: of "fma" flop, of "shuffle" lanes of 16 bytes."""
+    empty = np.zeros((1, 1024), np.uint8)
+    done = _kernels.probe(ak.simd.level(), what, rounds, empty)
+    return done / median_time(lambda: _kernels.probe(ak.simd.level(), what, rounds, empty), 0.5)
+
+
+def fma_rate() -> float:
+    """Return this core's multiply-add rate in flop a second."""
+    return probe_rate("fma")
+
+
+def read_rate(megabytes: int = 512) -> float:
+    """Return how many bytes a second one core reads from DRAM."""
+    data = np.ones((1, megabytes << 20), np.uint8)
+    return data.size / median_time(lambda: _kernels.probe(ak.simd.level(), "read", 1, data), 1.5)
+
+
+def show(what: str, rate: str, limit: str, peer: str) -> None:
+    """Print one line."""
+    print(f"{what:46} {rate:>18} {limit:>26} {peer:>22}", flush=True)
+
+
+class Rows(NamedTuple):
+    """A data set of float32 rows to compare by l2: rows that are compared by cosine have length one."""
+
+    name: str
+    base: np.ndarray
+    queries: np.ndarray
+    unit: bool = False
+
+
+def mixture(n: int, dim: int, queries: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and queries like learned embeddings: clusters, each spread along few of its own directions."""
+    clusters, rank = 200, max(8, dim // 16)
+    means = rng.standard_normal((clusters, dim), np.float32)
+    spread = rng.standard_normal((clusters, rank, dim), np.float32) / np.float32(rank**0.5)
+    member = rng.integers(0, clusters, n + queries)
+    x = means[member] + np.float32(0.1) * rng.standard_normal((n + queries, dim), np.float32)
+    for cluster in range(clusters):
+        mine = np.flatnonzero(member == cluster)
+        x[mine] += rng.standard_normal((len(mine), rank), np.float32) @ spread[cluster]
+    return x[:n], x[n:]
+
+
+class Limits(NamedTuple):
+    """What the command line narrows a bar to: data sets by name, at most so many rows, seconds for each set."""
+
+    names: list[str]
+    rows: int | None
+    seconds: float
+
+    def sets(self, queries: int = 1000) -> Iterator[Rows]:
+        """Yield the data sets."""
+        return data_sets(self.names, self.rows, queries)
+
+    def bounded(self, n: int) -> int:
+        """Return n, or the most rows allowed."""
+        return min(n, self.rows or n)
+
+
+REAL = {"sift": "sift-caltech-128", "fashion": "fashion-mnist-784", "w2v": "w2v-enwiki-100"}
+MADE = {"mixture-128": (200_000, 128), "mixture-768": (60_000, 768)}
+
+
+def data_sets(wanted: Collection[str] = (), most: int | None = None, queries: int = 1000) -> Iterator[Rows]:
+    """Yield data sets (all, or those named) of at most so many rows: real ones where they are at hand, and mixtures.
+
+    Real ones lie in $ANNKIT_TEST_DATA, or in ../shared/data beside the checkout.
+    """
+    if unknown := set(wanted) - set(REAL) - set(MADE):
+        raise SystemExit(f"unknown data {', '.join(sorted(unknown))}, expected of {', '.join((*REAL, *MADE))}")
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("ANNKIT_TEST_DATA", beside))
+    for name, stem in REAL.items():
+        files = [folder / f"{stem}.{part}.npy" for part in ("base", "query")]
+        if (wanted and name not in wanted) or not all(file.exists() for file in files):
+            continue
+        x, q = (np.load(file, mmap_mode="r") for file in files)
+        x, q = x[:most].astype(np.float32), q[:queries].astype(np.float32)
+        unit = name == "w2v"
+        if unit:
+            x, q = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, q))
+        yield Rows(name, x, q, unit)
+    for name, (n, dim) in MADE.items():
+        if not wanted or name in wanted:
+            yield Rows(name, *mixture(min(n, most or n), dim, queries))
+
+
+class Truth:
+    """The exact distances to the k-th neighbours, which judge answers by distance: ties do not matter."""
+
+    def __init__(self, base: np.ndarray, queries: np.ndarray, k: int = 10) -> None:
+        self.base, self.queries, self.k = base, queries, k
+        index = faiss_module().IndexFlatL2(base.shape[1])
+        index.add(base)
+        self.kth = self._distances(index.search(queries, k)[1]).max(axis=1)
+
+    def recall(self, ids: np.ndarray) -> float:
+        """Return which share of the k nearest of the first queries is among `ids`, of which none may repeat."""
+        limit = self.kth[: len(ids), None] * (1 + 1e-5) + 1e-12
+        near = self._distances(ids) <= limit
+        return float(np.minimum(near.sum(axis=1), self.k).mean() / self.k)
+
+    def _distances(self, ids: np.ndarray) -> np.ndarray:
+        out = np.full(ids.shape, np.inf)
+        for i, found in enumerate(ids):
+            real = found >= 0
+            rows = self.base[found[real]].astype(np.float64) - self.queries[i]
+            out[i, real] = np.einsum("ij,ij->i", rows, rows)
+        return out

@@ -1,0 +1,293 @@
+"""Bars of inverted lists: queries a second at a recall, latency, build time and memory, beside Faiss and ScaNN.
+
+Every index of annkit and of Faiss is built first; then all take turns at all their settings, so that each meets the
+same machine. ScaNN, whose OpenMP runtime would disturb them, runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from figures import Limits, Rows, Truth, faiss_module, mixture, once, show
+
+import annkit as ak
+from annkit.bench import runner
+from annkit.bench.contenders import by_name
+from annkit.bench.records import Record, pareto, qps_at
+from annkit.datasets import Dataset
+
+RECALLS = (0.9, 0.95, 0.99)
+PROBES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 200)
+# What a second thread does for building; the search is of one.
+BUILD_THREADS = min(2, len(os.sched_getaffinity(0)))
+_ENOUGH = 0.995
+# Settings below it say nothing about the recalls of interest.
+_LEAST = 0.8
+
+
+@dataclass
+class Setting:
+    """One way to search an index, and what came of it."""
+
+    search: Callable[[np.ndarray], np.ndarray]
+    name: str
+    recall: float
+    seconds: list[float]
+    queries: int
+
+    @property
+    def qps(self) -> float:
+        """Return the median of the passes."""
+        return self.queries / statistics.median(self.seconds)
+
+
+@dataclass
+class Method:
+    """An index to build, and how to search it at `nprobe` and `k_factor` (None: it re-ranks nothing)."""
+
+    name: str
+    build: Callable[[np.ndarray], Any]
+    search: Callable[[Any, np.ndarray, int, int | None], np.ndarray]
+    lists: int
+    k_factors: tuple[int, ...] = ()
+    build_seconds: float = 0.0
+    settings: list[Setting] = field(default_factory=list)
+
+    def open(self, rows: Rows, truth: Truth) -> None:
+        """Build, ask every setting once, and keep those on the front."""
+        begin = time.perf_counter()
+        index = self.build(rows.base)
+        self.build_seconds = time.perf_counter() - begin
+        seen = [s for factor in self.k_factors or (None,) for s in self._sweep(index, factor, rows.queries, truth)]
+        front = pareto(seen)
+        below = [s for s in front if s.recall < _LEAST]
+        self.settings = [*below[-1:], *(s for s in front if s.recall >= _LEAST)]
+
+    def _sweep(self, index: Any, factor: int | None, queries: np.ndarray, truth: Truth) -> Iterator[Setting]:
+        """Yield one setting a probe until nothing is left to gain."""
+        before = -1.0
+        for probe in (p for p in PROBES if p <= self.lists):
+            search = self._search(index, probe, factor)
+            search(queries[:50])
+            begin = time.perf_counter()
+            ids = search(queries)
+            seconds = time.perf_counter() - begin
+            name = f"nprobe={probe}" + (f", k_factor={factor}" if factor else "")
+            reached = truth.recall(ids)
+            yield Setting(search, name, reached, [seconds], len(queries))
+            if reached >= _ENOUGH or reached < before + 1e-4:
+                return
+            before = reached
+
+    def _search(self, index: Any, probe: int, factor: int | None) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda queries: self.search(index, queries, probe, factor)
+
+
+def own_methods(n: int, dim: int) -> Iterator[Method]:
+    """Yield annkit's indexes."""
+    root = math.sqrt(n)
+    several = [round(factor * root) for factor in (1, 2, 4)]
+    for lists in several:
+        yield own(f"IVF{lists}, SQ(8)", lists, ak.IVF(lists=lists, codec=ak.SQ(8)))
+    middle = several[1]
+    for share in (2, 4, 8):
+        if dim // share >= 32:
+            for kept in ("f32", "f16"):
+                base = ak.Pipeline(ak.PCA(dim // share), ak.IVF(lists=middle, codec=ak.SQ(8)))
+                name = f"PCA({dim // share}), IVF{middle}, SQ(8), Refine {kept}"
+                yield own(name, middle, ak.Refine(base, codec=ak.Raw(kept)), (2, 4, 10))
+    yield own(f"IVF{middle}, Raw", middle, ak.IVF(lists=middle))
+    for lists in several[1:]:
+        base = ak.IVF(lists=lists, codec=ak.PQ(dim // 2, bits=4))
+        yield own(f"IVF{lists}, PQ({dim // 2}, bits=4), Refine", lists, ak.Refine(base), (4, 10, 30))
+
+
+def own(name: str, lists: int, index: ak.Index, k_factors: tuple[int, ...] = ()) -> Method:
+    """Return a method of annkit."""
+
+    def built(base: np.ndarray) -> ak.Index:
+        return index.fit(base, threads=BUILD_THREADS).add(base, threads=BUILD_THREADS)
+
+    def search(index: ak.Index, queries: np.ndarray, probe: int, factor: int | None) -> np.ndarray:
+        how = {"nprobe": probe} if factor is None else {"nprobe": probe, "k_factor": factor}
+        return index.search(queries, k=10, threads=1, **how).ids
+
+    return Method(name, built, search, lists, k_factors)
+
+
+def faiss_methods(n: int, dim: int) -> Iterator[Method]:
+    """Yield Faiss's indexes."""
+    lists = round(4 * math.sqrt(n))
+    yield peer(f"IVF{lists},Flat", lists, dim)
+    yield peer(f"IVF{lists},SQ8", lists, dim)
+    yield peer(f"IVF{lists},PQ{dim // 2}x4fs,RFlat", lists, dim, (4, 10, 30))
+    yield peer(f"IVF{lists},RaBitQfs,RFlat", lists, dim, (10, 30, 100))
+
+
+def peer(key: str, lists: int, dim: int, k_factors: tuple[int, ...] = ()) -> Method:
+    """Return a method of Faiss."""
+    faiss = faiss_module()
+
+    def built(base: np.ndarray) -> Any:
+        faiss.omp_set_num_threads(BUILD_THREADS)
+        index = faiss.index_factory(dim, key)
+        index.train(base)
+        index.add(base)
+        faiss.omp_set_num_threads(1)
+        return index
+
+    def search(index: Any, queries: np.ndarray, probe: int, factor: int | None) -> np.ndarray:
+        faiss.extract_index_ivf(index).nprobe = probe
+        if factor is not None:
+            index.k_factor = factor
+        return index.search(queries, 10)[1]
+
+    return Method(key, built, search, lists, k_factors)
+
+
+def search(limits: Limits) -> None:
+    """Queries a second at a recall, the best of annkit's indexes beside the best of the peers', and latency."""
+    for rows in limits.sets():
+        truth = Truth(rows.base, rows.queries)
+        mine, theirs = (list(make(*rows.base.shape)) for make in (own_methods, faiss_methods))
+        turns = [method for pair in zip_longest(mine, theirs) for method in pair if method is not None]
+        for method in turns:
+            method.open(rows, truth)
+        take_turns(turns, rows.queries, limits.seconds)
+        scann = scann_records(rows, limits.seconds)
+        for method in turns:
+            rates = [qps_at(method.settings, recall) for recall in RECALLS]
+            words = " / ".join("–" if rate is None else f"{rate:,.0f}" for rate in rates)
+            print(f"    {method.name:44} {words:>30} queries/s, built in {method.build_seconds:.1f} s", flush=True)
+        for recall in RECALLS:
+            verdict(f"{rows.name}, recall {recall}", recall, mine, theirs, scann)
+            latency(rows, recall, mine, theirs, scann)
+
+
+def take_turns(methods: list[Method], queries: np.ndarray, seconds: float) -> None:
+    """Ask every setting in turn until the time is spent, twice at least."""
+    end, rounds = time.perf_counter() + seconds, 0
+    while rounds < 2 or (rounds < 25 and time.perf_counter() < end):
+        for method in methods:
+            for setting in method.settings:
+                setting.seconds.append(once(lambda s=setting: s.search(queries)))
+        rounds += 1
+    for method in methods:  # the first pass met a cold index
+        for setting in method.settings:
+            del setting.seconds[0]
+
+
+def scann_records(rows: Rows, seconds: float) -> list[Record]:
+    """Return what ScaNN reaches, or nothing where it is not installed."""
+    contender = by_name("scann")
+    if contender.missing():
+        return []
+    data = Dataset(rows.name, rows.base, rows.queries, "ip" if rows.unit else "l2")
+    cell = min(1.0, max(0.2, seconds / 60))
+    plan = runner.Plan([(data, [contender])], [1], 10, 100, cell, None, 3600.0)
+    return runner.run(plan, _Quiet())
+
+
+class _Quiet:
+    """A `Watcher` that tells of failures only."""
+
+    def preparing(self, data: Dataset) -> None:
+        pass
+
+    def starting(self, data: Dataset, contender: Any) -> None:
+        pass
+
+    def finished(self, data: Dataset, contender: Any, found: list[Record], failure: str | None) -> None:
+        if failure:
+            print(f"    {contender.name}: {failure}", flush=True)
+
+
+def best(methods: list[Method], recall: float) -> tuple[float, Method] | None:
+    """Return the highest rate at a recall and whose it is; points of different methods are not joined."""
+    rates = [(rate, method) for method in methods if (rate := qps_at(method.settings, recall)) is not None]
+    return max(rates, key=lambda pair: pair[0], default=None)
+
+
+def verdict(what: str, recall: float, mine: list[Method], theirs: list[Method], scann: list[Record]) -> None:
+    """Print the best rate beside Faiss's best and ScaNN's."""
+    ours, faiss = best(mine, recall), best(theirs, recall)
+    if ours is None:
+        show(what, "not reached", "", "")
+        return
+    rate, method = ours
+    show(what, f"{rate:,.0f} queries/s", method.name, f"{rate / faiss[0]:.2f} x Faiss (2)" if faiss else "Faiss –")
+    if faiss:
+        show("", f"{faiss[0]:,.0f} queries/s", f"Faiss {faiss[1].name}", "")
+    other = qps_at([r for r in scann if r.mode == "batch"], recall)
+    if other:
+        show("", f"{other:,.0f} queries/s", "ScaNN", f"{rate / other:.2f} x ScaNN (1.3)")
+
+
+def latency(rows: Rows, recall: float, mine: list[Method], theirs: list[Method], scann: list[Record]) -> None:
+    """Print the median microseconds of one query at the fastest setting that reaches the recall."""
+    chosen = []
+    for methods in (mine, theirs):
+        able = [s for method in methods for s in method.settings if s.recall >= recall]
+        if not able:
+            return
+        chosen.append(max(able, key=lambda s: s.qps))
+    queries = [rows.queries[i : i + 1] for i in range(min(200, len(rows.queries)))]
+    times: tuple[list[float], list[float]] = ([], [])
+    for query in queries:
+        for setting, taken in zip(chosen, times, strict=True):
+            setting.search(query)  # brings the lists into the cache for both alike
+            taken.append(once(lambda s=setting, q=query: s.search(q)))
+    own_us, faiss_us = (1e6 * statistics.median(taken) for taken in times)
+    alone = [r.latency_ms["p50"] * 1e3 for r in scann if r.mode == "single" and r.recall >= recall]
+    show(
+        "    one query",
+        f"{own_us:.0f} us",
+        f"Faiss {faiss_us:.0f} us" + (f", ScaNN {min(alone):.0f} us" if alone else ""),
+        f"{faiss_us / own_us:.2f} x Faiss",
+    )
+
+
+def build(limits: Limits) -> None:
+    """Seconds to fit and fill IVF over PQ with two threads."""
+    for rows in limits.sets():
+        n, dim = rows.base.shape
+        lists, m = round(4 * math.sqrt(n)), dim // 2
+        ours = own("", lists, ak.IVF(lists=lists, codec=ak.PQ(m, bits=4)))
+        theirs = peer(f"IVF{lists},PQ{m}x4fs", lists, dim)
+        times: list[list[float]] = [[], []]
+        for _ in range(3):
+            for method, taken in zip((ours, theirs), times, strict=True):
+                taken.append(once(lambda m=method, x=rows.base: m.build(x)))
+        seconds, peer_seconds = map(statistics.median, times)
+        show(
+            f"IVF{lists}, PQ({m}, bits=4), build, {rows.name}",
+            f"{seconds:.2f} s",
+            f"{BUILD_THREADS} threads, {n:,} rows",
+            f"{peer_seconds / seconds:.2f} x Faiss (1)",
+        )
+
+
+def memory(limits: Limits) -> None:
+    """Bytes of IVF over PQ at 1000 rows a list, beside those of codes, ids and centroids alone."""
+    n = limits.bounded(100_000)
+    base, _ = mixture(n, 128, 1)
+    lists = max(1, n // 1000)
+    for m, bits in ((64, 4), (32, 8)):
+        index = ak.IVF(lists=lists, codec=ak.PQ(m, bits=bits)).fit(base).add(base, np.arange(n) * 7 + 3)
+        parts = {name: size for name, size in index.memory().items() if size}
+        least = n * m * bits // 8 + 8 * n + lists * 128 * 4
+        show(
+            f"IVF{lists}, PQ({m}, bits={bits}), {n:,} rows, ids given",
+            f"{index.nbytes / n:.1f} bytes a row",
+            f"least {least / n:.1f}",
+            f"{100 * (index.nbytes / least - 1):+.1f} % (+5)",
+        )
+        print("    " + ", ".join(f"{name} {size / n:.1f}" for name, size in parts.items()))
