@@ -39,14 +39,16 @@ ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const R
       tables_(queries.n * table_size_),
       rounded_(queries.n),
       ones_(codec.in_blocks() && l2_ && residual_ ? kMostRows : 0, 1.0f),
-      nibbles_(codec.in_blocks() ? queries.n * positions_ * kEntries : 0) {
+      nibbles_(codec.in_blocks() ? queries.n * positions_ * kEntries : 0),
+      least_(codec.quantizer().m()),
+      largest_(codec.quantizer().m()) {
     constexpr size_t kBlock = 64;
     for (size_t first = 0; first < queries.n; first += kBlock) {
         const FloatBlock block(queries.slice(first, std::min(kBlock, queries.n - first)), "the query", first);
         for (size_t i = 0; i < block.size(); ++i) {
             const size_t query = first + i;
             float* table = &tables_[query * table_size_];
-            fill_table(block.row(i), table);
+            codec.quantizer().tables(block.row(i), l2_ && !residual_, l2_ ? -2.0f : -1.0f, table);
             if (codec.in_blocks())
                 rounded_[query] =
                     round({table, table_size_}, std::sqrt(block.norm2(i)), &nibbles_[query * positions_ * kEntries]);
@@ -54,28 +56,20 @@ ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const R
     }
 }
 
-void ProductQueries::fill_table(const float* query, float* table) const {
-    const ProductQuantizer& pq = codec_.quantizer();
-    pq.scores(query, l2_ && !residual_, table);
-    if (l2_ && residual_)
-        for (size_t i = 0; i < pq.m() * pq.entries(); ++i) table[i] *= 2;
-}
-
 // Entries are taken from their group's least one and rounded down, in steps that are the same for all groups, as sums
 // go by one scale: a sum of entries is a lower bound. Steps are so large that four groups in a row add up to 255 at
 // most, which the tiles are fastest with, and all to less than 2^16. (SIFT, 200,000 rows in 32 groups: 22 rows have
 // bounds below the tenth best score, with entries up to 255 it is 14, up to 63 it is 34.)
-ProductQueries::Query ProductQueries::round(std::span<const float> table, float norm, uint8_t* nibbles) const {
+ProductQueries::Query ProductQueries::round(std::span<const float> table, float norm, uint8_t* nibbles) {
     constexpr double kFour = 255, kAll = 65535;
-    const size_t m = codec_.quantizer().m();
-    std::vector<double> least(m);
+    const simd::Kernels& kernels = simd::kernels();
+    const size_t m = least_.size();
+    kernels.table_ranges(table.data(), m, least_.data(), largest_.data());
     double four = 0, most_of_four = 0, all = 0, low = 0, magnitude = 0;
     for (size_t g = 0; g < m; ++g) {
-        const auto [first, last] = std::minmax_element(&table[g * kEntries], &table[g * kEntries] + kEntries);
-        least[g] = *first;
-        low += least[g];
-        magnitude += std::max(std::abs(*first), std::abs(*last));
-        const double range = double(*last) - *first;
+        const double range = double(largest_[g]) - least_[g];
+        low += least_[g];
+        magnitude += std::max(std::abs(least_[g]), std::abs(largest_[g]));
         four = g % 4 == 0 ? range : four + range;
         most_of_four = std::max(most_of_four, four);
         all += range;
@@ -83,17 +77,11 @@ ProductQueries::Query ProductQueries::round(std::span<const float> table, float 
     // A tile wants it above 0.
     const auto scale =
         float(std::clamp<double>(std::max(most_of_four / kFour, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
-    const double inverse = 1 / double(scale);
+    kernels.round_tables(table.data(), m, least_.data(), 1 / scale, nibbles);
     double width = 0;
     for (size_t g = 0; g < m; ++g) {
-        double lost = 0;
-        for (size_t c = 0; c < kEntries; ++c) {
-            const double above = table[g * kEntries + c] - least[g];
-            const auto steps = uint8_t(std::min(above * inverse, kFour));  // rounds down
-            nibbles[g * kEntries + c] = steps;
-            lost = std::max(lost, above - steps * double(scale));
-        }
-        width += lost;
+        const double range = double(largest_[g]) - least_[g];
+        width += range > 256.0 * scale ? range : std::min<double>(range, scale);  // more than 255 steps were cut
     }
     magnitude += 2 * double(norm) * reach_ + all;
     return {scale, float(low), float(width) * (1 + 4 * FLT_EPSILON), float(magnitude)};

@@ -33,8 +33,7 @@ class ProductQueries final : public TileQueries {
         float magnitude = 0;  // of what is added up, for the margin of rounding
     };
     const float* table(size_t query) const { return &tables_[query * table_size_]; }
-    void fill_table(const float* query, float* table) const;
-    Query round(std::span<const float> table, float norm, uint8_t* nibbles) const;
+    Query round(std::span<const float> table, float norm, uint8_t* nibbles);
 
     const Product& codec_;
     bool l2_, residual_;
@@ -45,6 +44,7 @@ class ProductQueries final : public TileQueries {
     std::vector<Query> rounded_;
     std::vector<float> ones_;  // mul of as many rows as a tile takes
     std::vector<uint8_t> nibbles_;
+    std::vector<float> least_, largest_;  // of each group's table, while it is rounded
 };
 
 }  // namespace annkit

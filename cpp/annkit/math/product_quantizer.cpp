@@ -53,6 +53,10 @@ void ProductQuantizer::set(std::vector<float> codebooks) {
     middles_.resize(dim_);
     centered_.resize(codebooks_.size());
     norms_.resize(m_ * k);
+    columns_.resize(codebooks_.size());
+    for (size_t g = 0; g < m_; ++g)
+        for (size_t c = 0; c < k; ++c)
+            for (size_t j = 0; j < d; ++j) columns_[(g * d + j) * k + c] = centroid(g, c)[j];
     std::vector<double> sum(d);
     for (size_t g = 0; g < m_; ++g) {
         std::fill(sum.begin(), sum.end(), 0.0);
@@ -124,10 +128,8 @@ void ProductQuantizer::decode(const uint16_t* codes, size_t n, float* out) const
         for (size_t g = 0; g < m_; ++g, out += d) std::copy_n(centroid(g, codes[i * m_ + g]), d, out);
 }
 
-void ProductQuantizer::scores(const float* query, bool l2, float* out) const {
-    const simd::Kernels& kernels = simd::kernels();
-    const auto scan = (l2 ? kernels.scan_l2 : kernels.scan_ip)[simd::kF32];
-    for (size_t g = 0; g < m_; ++g) scan(query + g * group(), centroid(g, 0), group(), entries(), out + g * entries());
+void ProductQuantizer::tables(const float* query, bool l2, float times, float* out) const {
+    simd::kernels().product_tables({query, columns_.data(), m_, group(), entries(), l2, times}, out);
 }
 
 }  // namespace annkit

@@ -42,8 +42,8 @@ class ProductQuantizer {
     // One number a group. Equal rows get equal codes whatever else is encoded.
     void encode(const float* x, size_t n, uint16_t* codes) const;
     void decode(const uint16_t* codes, size_t n, float* out) const;
-    // out[g * entries + c] = |q - c|^2 (l2) or -q.c of the query's group g and centroid c.
-    void scores(const float* query, bool l2, float* out) const;
+    // out[g * entries + c] = |q - c|^2 (l2) or times * q.c of the query's group g and centroid c.
+    void tables(const float* query, bool l2, float times, float* out) const;
 
   private:
     void set(std::vector<float> codebooks);
@@ -53,6 +53,7 @@ class ProductQuantizer {
     std::vector<float> codebooks_;
     // The same from the middle of each codebook: |c|^2 - 2 x.c cancels less there.
     std::vector<float> middles_, centered_, norms_;
+    std::vector<float> columns_;  // the codebooks again, dimension by dimension
 };
 
 }  // namespace annkit

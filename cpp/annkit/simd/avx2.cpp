@@ -14,6 +14,7 @@
 #include "annkit/simd/planes_avx2.h"
 #include "annkit/simd/probes_avx2.h"
 #include "annkit/simd/product_kernels.h"
+#include "annkit/simd/product_tables.h"
 
 namespace annkit::simd {
 namespace {
@@ -73,6 +74,7 @@ void fill_avx2(Kernels& k) {
     fill_affine(k);
     fill_nearest<F32x8, 2, 6>(k);
     fill_product<F32x8, 6, 2, 3, 8>(k);
+    fill_tables<F32x8>(k);
     k.hadamard = hadamard<F32x8>;
     k.nearest_in_group = nearest_in_group<F32x8, Choice8, 2>;
     fill_bytes(k);

@@ -17,6 +17,7 @@
 #include "annkit/simd/planes_avx512.h"
 #include "annkit/simd/probes_avx512.h"
 #include "annkit/simd/product_kernels.h"
+#include "annkit/simd/product_tables.h"
 
 namespace annkit::simd {
 namespace {
@@ -58,6 +59,7 @@ void fill_avx512(Kernels& k) {
     fill_float_tiles<F32x16, 2, 12, 1, 24>(k);
     fill_nearest<F32x16, 2, 12>(k);
     fill_product<F32x16, 12, 2, 6, 8>(k);
+    fill_tables<F32x16>(k);
     k.hadamard = hadamard<F32x16>;
     k.nearest_in_group = nearest_in_group<F32x16, Choice16, 4>;
     fill_bytes(k);

@@ -129,6 +129,16 @@ struct Product {
     void (*run)(const ProductArgs&);
 };
 
+// The tables of a query of product quantization: m groups of dim dimensions, with as many centroids each as entries
+// says, a multiple of 16. Entry c of group g is |q - centroid|^2 for l2, else times * q.centroid.
+struct TableArgs {
+    const float* query;
+    const float* columns;  // dimension by dimension: columns[(g * dim + j) * entries + c]
+    size_t m, dim, entries;
+    bool l2;
+    float times;
+};
+
 // What this machine can do at most, by plain loops: the benches put kernels beside them.
 struct Probes {
     uint64_t (*fma)(uint64_t rounds);                  // runs fused multiply-adds; returns how many float operations
@@ -188,6 +198,11 @@ struct Kernels {
     // side by side; k, a multiple of 4, centroids of dim floats. What a point gets does not depend on its place.
     void (*nearest_in_group)(const float* panels, size_t n_panels, size_t dim, const float* centroids,
                              const float* norms, size_t k, uint32_t* nearest);
+    void (*product_tables)(const TableArgs&, float* out);
+    // Of m tables of 16 entries: the least and the largest of each; and (entry - least) * inverse, rounded down and at
+    // most 255.
+    void (*table_ranges)(const float* tables, size_t m, float* least, float* largest);
+    void (*round_tables)(const float* tables, size_t m, const float* least, float inverse, uint8_t* out);
     // Levels v of up to 8 bits as planes of bits against a float query: sum of q[j] * (v[j] - (2^planes - 1) / 2). A plane
     // is dim / 8 bytes, bit j % 8 of byte j / 8 belongs to entry j; top is the highest plane, below are the others, the
     // lowest first. dim is a multiple of 8. The order of additions depends on dim and the level alone.

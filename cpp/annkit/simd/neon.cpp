@@ -10,6 +10,7 @@
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/probes_neon.h"
 #include "annkit/simd/product_kernels.h"
+#include "annkit/simd/product_tables.h"
 
 namespace annkit::simd {
 namespace {
@@ -60,6 +61,7 @@ void fill_neon(Kernels& k) {
     fill_float_tiles<F32x4, 2, 9, 1, 12>(k);
     fill_nearest<F32x4, 2, 9>(k);
     fill_product<F32x4, 9, 2, 6, 8>(k);
+    fill_tables<F32x4>(k);
     k.hadamard = hadamard<F32x4>;
     k.nearest_in_group = nearest_in_group<F32x4, Choice4, 4>;
     fill_bytes(k);

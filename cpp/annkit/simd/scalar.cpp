@@ -11,6 +11,7 @@
 #include "annkit/simd/planes_scalar.h"
 #include "annkit/simd/probes_scalar.h"
 #include "annkit/simd/product_kernels.h"
+#include "annkit/simd/product_tables.h"
 
 namespace annkit::simd {
 namespace {
@@ -87,6 +88,7 @@ void fill_scalar(Kernels& k) {
     fill_affine(k);
     fill_nearest<F32x4, 2, 3>(k);
     fill_product<F32x4, 3, 2, 2, 4>(k);
+    fill_tables<F32x4>(k);
     k.hadamard = hadamard<F32x4>;
     k.nearest_in_group = nearest_in_group<F32x4, PlainChoice<F32x4>, 1>;
     fill_bytes(k);
