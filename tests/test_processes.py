@@ -117,6 +117,77 @@ INTERRUPTED = """
 """
 
 
+# How long a signal waits is measured from when it is sent: 50 ms, and as much again for a machine that is busy.
+INTERRUPTED_AT_ONCE = """
+    import warnings
+    warnings.simplefilter("ignore")
+    rows = rng.standard_normal((60_000, 64)).astype(np.float32)
+    index = ({index}).fit(rows[:12_000]).add(rows[:30_000])
+    expected, before, fitted = index.search(rows[:9], k=5), index.to_bytes(), index.is_fitted
+    empty = {index}
+    many = np.tile(rows, (8, 1))
+    call = {{
+        "fit": lambda: empty.fit(np.tile(rows, (4, 1)), threads={threads}),
+        "add": lambda: index.add(many, threads={threads}),
+        "search": lambda: index.search(many, k=10, threads={threads}),
+        "range": lambda: index.range_search(many, 30.0, threads={threads}),
+    }}["{what}"]
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    late = []
+    for delay in (0.01, 0.02, 0.04, 0.08, 0.12):
+        start = time.perf_counter()
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        try:
+            call()
+        except KeyboardInterrupt:
+            late.append(time.perf_counter() - start - delay)
+        else:
+            sys.exit("not interrupted")
+        assert not empty.is_fitted and len(empty) == 0
+    assert index.to_bytes() == before
+    assert same(index.search(rows[:9], k=5), expected)
+    assert sorted(late)[2] < 0.05 and max(late) < 0.5, late
+"""
+LISTS = {
+    "ivf": "ak.IVF(lists=256)",
+    "ivf pq4": "ak.IVF(lists=64, codec=ak.PQ(32, bits=4))",
+    "ivf pq8": "ak.IVF(lists=64, codec=ak.PQ(16))",
+    "ivf rabitq": "ak.IVF(lists=64, codec=ak.RaBitQ(4))",
+    "refine": "ak.Refine(ak.IVF(lists=64, codec=ak.SQ(4)), codec=ak.SQ(8))",
+    "pipeline": "ak.Pipeline(ak.OPQ(16), ak.IVF(lists=64, codec=ak.PQ(16, bits=4)))",
+}
+
+
+@posix
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("what", ["fit", "add", "search", "range"])
+@pytest.mark.parametrize("index", LISTS)
+def test_a_signal_interrupts_lists_at_once(index, what, threads):
+    run(INTERRUPTED_AT_ONCE.format(index=LISTS[index], what=what, threads=threads))
+
+
+@posix
+@pytest.mark.parametrize("index", LISTS)
+def test_a_forked_child_searches_lists(index):
+    run(
+        f"""
+        import warnings
+        warnings.simplefilter("ignore")
+        index = ({LISTS[index]}).fit(x, threads=2).add(x, threads=2)
+        expected = index.search(x[:300], k=5, threads=2)
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                good = same(index.search(x[:300], k=5, threads=2), expected)
+                index.add(x[:100], threads=2)
+                os._exit(0 if good and len(index) == 20100 else 1)
+            assert os.waitpid(child, 0)[1] == 0
+            assert same(index.search(x[:300], k=5, threads=2), expected)
+        """
+    )
+
+
 @posix
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("what", ["search", "one query", "add", "range", "topk", "pairwise"])

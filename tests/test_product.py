@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 import annkit as ak
 from annkit._core import _kernels as kernels
 
+pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning")
+
 
 def mixture(rng, n, dim, parts=50, spread=2.0):
     """Return rows around random centers."""

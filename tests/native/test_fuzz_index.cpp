@@ -1,14 +1,36 @@
 // Loads damaged and hostile index files for a while (ANNKIT_FUZZ_SECONDS, 2 by default): each is refused with a typed
-// error, or gives an index that answers. ANNKIT_FUZZ_SEED repeats a run.
+// error, or gives an index that answers, grows and is stored again. ANNKIT_FUZZ_SEED repeats a run.
+//
+// Files are damaged in three ways: bytes anywhere (which checksums find); values inside sections, or whole sections
+// that go missing or change their shape, with checksums that are right again; and files of Flat made up from nothing.
+#include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
 
 #include "annkit/codec/bits.h"
 #include "annkit/codec/certified.h"
+#include "annkit/codec/product.h"
+#include "annkit/codec/rabitq.h"
+#include "annkit/codec/scalar.h"
+#include "annkit/core/checksum.h"
+#include "annkit/core/container.h"
+#include "annkit/core/mapped_file.h"
 #include "annkit/core/random.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 #include "annkit/index/flat.h"
+#include "annkit/index/ivf.h"
+#include "annkit/index/pipeline.h"
+#include "annkit/index/refine.h"
 #include "annkit/registry.h"
+#include "annkit/transform/center.h"
+#include "annkit/transform/normalize.h"
+#include "annkit/transform/opq.h"
+#include "annkit/transform/pca.h"
+#include "annkit/transform/projection.h"
+#include "annkit/transform/rotation.h"
 #include "checks.h"
 
 namespace {
@@ -27,30 +49,169 @@ Bytes saved(const Index& index) {
     return out.to_bytes();
 }
 
-// Small indexes of every kind, with ids and removed rows.
+constexpr size_t kRows = 40, kDim = 16;
+
+template <class T, class... Arguments>
+std::unique_ptr<Transform> transform(Arguments&&... arguments) {
+    return std::make_unique<T>(std::forward<Arguments>(arguments)...);
+}
+
+template <class... Transforms>
+std::unique_ptr<Index> behind(std::unique_ptr<Index> index, Transforms... transforms) {
+    std::vector<std::unique_ptr<Transform>> parts;
+    (parts.push_back(std::move(transforms)), ...);
+    return std::make_unique<Pipeline>(std::move(parts), std::move(index));
+}
+
+std::unique_ptr<Index> flat(const Codec& codec, Metric metric) { return std::make_unique<Flat>(codec, metric); }
+std::unique_ptr<Index> ivf(const Codec& codec, Metric metric, std::optional<bool> residual = {}) {
+    return std::make_unique<Ivf>(4, codec, metric, residual);
+}
+
+// An index of every kind, over every codec and transform, for rows of floats.
+std::vector<std::unique_ptr<Index>> float_indexes() {
+    std::vector<std::unique_ptr<Index>> all;
+    const auto keep = [&](std::unique_ptr<Index> index) { all.push_back(std::move(index)); };
+    keep(flat(Raw("f32"), Metric::l2));
+    keep(flat(Raw("f16"), Metric::cosine));
+    keep(flat(Certified(Raw("f32"), false), Metric::ip));
+    keep(flat(Scalar(8, false, 0), Metric::l2));
+    keep(flat(Scalar(6, true, 0.1), Metric::ip));
+    keep(flat(Scalar(4, false, 0), Metric::cosine));
+    keep(flat(Product(8, 4), Metric::l2));
+    keep(flat(Product(4, 5, 9), Metric::ip));
+    keep(flat(RaBitQ(1), Metric::l2));
+    keep(flat(RaBitQ(4), Metric::cosine));
+    keep(ivf(Raw("bf16"), Metric::euclidean));
+    keep(ivf(Scalar(8, false, 0), Metric::l2, true));
+    keep(ivf(Scalar(4, false, 0), Metric::cosine));
+    keep(ivf(Product(8, 4), Metric::l2));
+    keep(ivf(Product(4, 5), Metric::ip, false));
+    keep(ivf(RaBitQ(1), Metric::l2));
+    keep(ivf(RaBitQ(3), Metric::ip));
+    keep(std::make_unique<Refine>(*ivf(Product(8, 4), Metric::l2), Raw("f32"), 4));
+    keep(std::make_unique<Refine>(*flat(RaBitQ(1), Metric::cosine), Scalar(8, false, 0), 2));
+    keep(
+        behind(flat(Scalar(8, false, 0), Metric::l2), transform<Pca>(Pca::Options{8, 0.5, 2}), transform<Normalize>()));
+    keep(behind(ivf(Product(4, 4), Metric::l2), transform<Center>(), transform<Opq>(Opq::Options{4, 8, 4, 2})));
+    keep(behind(flat(Raw("f32"), Metric::ip), transform<Projection>(size_t(6)), transform<Rotation>(size_t(0), true)));
+    keep(behind(ivf(RaBitQ(1), Metric::cosine), transform<Rotation>(size_t(8), false)));
+    return all;
+}
+
+// Small files of every kind: with ids and removed rows, without rows, and not fitted.
 std::vector<Bytes> seeds(Random& random) {
     std::vector<Bytes> files;
-    const size_t n = 40, dim = 16;
-    std::vector<float> rows(n * dim);
+    std::vector<float> rows(kRows * kDim);
     for (float& x : rows) x = float(random.normal());
-    std::vector<uint8_t> codes(n * dim);
+    std::vector<uint8_t> codes(kRows * kDim);
     for (uint8_t& x : codes) x = uint8_t(random.next());
-    std::vector<int64_t> ids(n);
-    for (size_t i = 0; i < n; ++i) ids[i] = int64_t(i * i);
+    std::vector<int64_t> ids(kRows);
+    for (size_t i = 0; i < kRows; ++i) ids[i] = int64_t(i * i);
     const std::vector<int64_t> removed{4, 9};
-    const auto keep = [&](Flat&& index, const Rows& x, const Ids& given) {
-        index.add(x, given, false, {});
-        index.remove(removed);
+    const auto keep = [&](Index& index, const Rows& x, bool with_ids) {
         files.push_back(saved(index));
+        index.fit(x, {});
+        files.push_back(saved(index));
+        index.add(x, with_ids ? Ids(ids) : std::nullopt, false, {});
+        index.remove(removed);
+        for (size_t times = 0; times < 4; ++times) files.push_back(saved(index));  // full ones are worth more trials
     };
-    const Rows floats = Rows::of(rows.data(), n, dim);
+    const Rows floats = Rows::of(rows.data(), kRows, kDim);
     const auto* raw_bytes = reinterpret_cast<const std::byte*>(codes.data());
-    keep(Flat(Raw("f32"), Metric::l2), floats, ids);
-    keep(Flat(Raw("f16"), Metric::cosine), floats, std::nullopt);
-    keep(Flat(Certified(Raw("f32"), false), Metric::ip), floats, ids);
-    keep(Flat(Raw("u8"), Metric::l2), {raw_bytes, n, dim, Dtype::u8, dim, 1}, ids);
-    keep(Flat(Bits(), Metric::hamming), {raw_bytes, n, 8 * dim, Dtype::bits, dim, 1}, ids);
+    for (const auto& index : float_indexes()) keep(*index, floats, files.size() % 4 == 0);
+    keep(*flat(Raw("u8"), Metric::l2), {raw_bytes, kRows, kDim, Dtype::u8, kDim, 1}, true);
+    keep(*flat(Bits(), Metric::hamming), {raw_bytes, kRows, 8 * kDim, Dtype::bits, kDim, 1}, true);
     return files;
+}
+
+// A value that loaders may not expect, over the bytes at hand.
+void overwrite(std::byte* at, size_t size, SectionType type, Random& random) {
+    const auto put = [&](auto value) { std::memcpy(at, &value, std::min(sizeof value, size)); };
+    const auto real = [&]() -> double {
+        constexpr double kReals[] = {0, -1, 1e38, -3e38, 1e-42, 1e18, 65504, 0.3};
+        const uint64_t which = random.below(10);
+        if (which == 8) return std::numeric_limits<double>::quiet_NaN();
+        if (which == 9) return std::numeric_limits<double>::infinity();
+        return kReals[which];
+    };
+    constexpr int64_t kIntegers[] = {0,  1,  2,  3,   4,     5,       7,  8,         15,        16,        17,
+                                     39, 40, 41, 255, 65536, 1 << 24, -1, INT64_MAX, INT64_MIN, UINT32_MAX};
+    switch (type) {
+        case SectionType::f32:
+            return put(float(real()));
+        case SectionType::f64:
+            return put(real());
+        case SectionType::u64:
+        case SectionType::i64:
+        case SectionType::u32:
+        case SectionType::i32:
+            return put(kIntegers[random.below(std::size(kIntegers))]);
+        default:
+            if (size >= 4 && random.below(2)) return put(float(real()));  // factors lie in columns of bytes
+            return put(uint8_t(random.next()));
+    }
+}
+
+// The file of these sections, with right checksums.
+Bytes assembled(std::vector<Section> sections, const std::vector<Bytes>& contents) {
+    for (size_t i = 0; i < sections.size(); ++i) sections[i].checksum = checksum(contents[i]);
+    Bytes file = container::encode_header(sections);
+    for (const Bytes& content : contents) {
+        file.insert(file.end(), content.begin(), content.end());
+        file.resize(container::padded(file.size()));
+    }
+    file.resize(file.size() + container::kTrailer);
+    return file;
+}
+
+// A name of another metric, part or type.
+Bytes another_word(Random& random) {
+    constexpr std::string_view kWords[] = {
+        "l2",        "euclidean", "ip",         "cosine", "hamming", "flat",   "ivf", "refine", "pipeline",
+        "raw",       "bits",      "certified",  "scalar", "product", "rabitq", "pca", "opq",    "rotation",
+        "normalize", "center",    "projection", "f32",    "f16",     "u8",     "i8"};
+    const std::string_view word = kWords[random.below(std::size(kWords))];
+    const auto* bytes = reinterpret_cast<const std::byte*>(word.data());
+    return {bytes, bytes + word.size()};
+}
+
+// The file with some sections' values, shapes or presence changed, and checksums that are right again.
+Bytes altered(const Bytes& file, Random& random) {
+    std::vector<Section> sections = container::decode_header(*memory_source(file, nullptr));
+    std::vector<Bytes> contents;
+    for (const Section& section : sections) {
+        const auto from = file.begin() + ptrdiff_t(section.offset);
+        contents.emplace_back(from, from + ptrdiff_t(section.bytes));
+    }
+    for (uint64_t times = 1 + random.below(3); times > 0 && !sections.empty(); --times) {
+        const size_t which = random.below(sections.size());
+        Section& section = sections[which];
+        Bytes& content = contents[which];
+        const size_t width = size_of(section.type);
+        const uint64_t way = random.below(16);
+        if (way == 0) {
+            sections.erase(sections.begin() + ptrdiff_t(which));
+            contents.erase(contents.begin() + ptrdiff_t(which));
+        } else if (way == 1) {
+            section.rows = section.rows + random.below(3) - (section.rows > 0);
+            content.resize(section.rows * section.row_elems * width, std::byte(random.next()));
+        } else if (way == 2) {
+            section.row_elems = std::max<uint64_t>(1, section.row_elems + random.below(3) - 1);
+            content.resize(section.rows * section.row_elems * width, std::byte(random.next()));
+        } else if (way == 3) {
+            section.type = SectionType(random.below(10));
+            content.resize(section.rows * section.row_elems * size_of(section.type));
+        } else if (section.type == SectionType::text) {
+            content = another_word(random);
+            section.rows = content.size();
+            section.row_elems = 1;
+        } else if (!content.empty()) {
+            const size_t at = random.below(content.size() / width) * width;
+            overwrite(&content[at], content.size() - at, section.type, random);
+        }
+    }
+    return assembled(sections, contents);
 }
 
 // A flat index whose checksums are right and whose values are anybody's guess.
@@ -97,8 +258,45 @@ void mutate(Bytes& bytes, Random& random) {
     }
 }
 
-// Whether the bytes were taken for an index, which then has to answer.
-bool takes(const Bytes& bytes) {
+// Every call on an index of a file: results are in range, and errors are typed.
+void use(Index& index, Random& random) {
+    const Dtype type = index.decoded();
+    const size_t dim = index.dim(), bytes = type == Dtype::bits ? dim / 8 : dim * element_size(type);
+    std::vector<std::byte> queries(3 * bytes);  // the first is zero
+    for (size_t i = bytes; i < queries.size(); ++i) queries[i] = std::byte(random.next());
+    for (size_t i = bytes; type == Dtype::f32 && i < queries.size(); i += 4) {
+        const auto value = float(random.normal());
+        std::memcpy(&queries[i], &value, 4);
+    }
+    const Rows rows{queries.data(), 3, dim, type, ptrdiff_t(bytes), ptrdiff_t(element_size(type))};
+    constexpr size_t kHits = 7;
+    float distances[3 * kHits];
+    int32_t counts[3 * kHits];
+    int64_t ids[3 * kHits];
+    const std::vector<Filter> none;
+    const bool bits = index.metric() == Metric::hamming;
+    Settings settings;
+    if (index.takes("nprobe")) settings.nprobe = 1 + random.below(6);
+    const std::vector<int64_t> held = index.ids();
+    const Request request{none, settings, {1, nullptr}};
+    index.search(rows, kHits, request, {distances, bits ? counts : nullptr, ids});
+    const auto known = [&](int64_t id) { return id == -1 || std::find(held.begin(), held.end(), id) != held.end(); };
+    checks::expect(std::all_of(ids, ids + 3 * kHits, known), "a search finds ids of the index");
+    const RangeAnswer answer = index.range_search(rows, 10, request);
+    checks::expect(std::all_of(answer.ids.begin(), answer.ids.end(), known), "a range search finds ids of the index");
+    try {
+        std::vector<std::byte> out(held.size() * bytes);
+        index.reconstruct(held, out.data());
+    } catch (const ValueError&) {  // a transform that cannot be taken back
+    }
+    index.add(rows, std::nullopt, false, {1, nullptr});
+    if (!held.empty()) index.remove(std::span(held).first(held.size() / 2));
+    index.compact();
+    Registry<Index>::load_file(Reader::from_bytes(saved(index)));
+}
+
+// Whether the bytes were taken for an index, which then has to work.
+bool takes(const Bytes& bytes, Random& random) {
     std::unique_ptr<Index> index;
     try {
         index = Registry<Index>::load_file(Reader::from_bytes(bytes));
@@ -106,14 +304,12 @@ bool takes(const Bytes& bytes) {
         return false;
     }
     if (index->dim() == 0 || index->dim() > 4096) return true;
-    const std::vector<std::byte> query(index->dim() * sizeof(float));
-    const Dtype type = index->decoded();
-    const Rows rows{query.data(), 1, index->dim(), type, ptrdiff_t(index->dim()), ptrdiff_t(element_size(type))};
-    float distances[10];
-    int32_t counts[10];
-    int64_t ids[10];
-    const bool bits = index->metric() == Metric::hamming;
-    index->search(rows, 10, {{}, {}, {}}, {distances, bits ? counts : nullptr, ids});
+    try {
+        use(*index, random);
+    } catch (const FormatError& error) {
+        checks::expect(false, concat("an index loads what it saved: ", error.what()));
+    } catch (const ValueError&) {  // values that no sum of float32 holds, no id left to give, an index not fitted
+    }
     return true;
 }
 
@@ -124,17 +320,18 @@ int main() {
     const auto seed = uint64_t(number_from("ANNKIT_FUZZ_SEED", 1));
     Random random(seed);
     const std::vector<Bytes> files = seeds(random);
-    for (const Bytes& file : files) checks::expect(takes(file), "an index loads what it saved");
+    for (const Bytes& file : files) checks::expect(takes(file, random), "an index loads what it saved");
     const auto start = std::chrono::steady_clock::now();
     const std::chrono::duration<double> span(number_from("ANNKIT_FUZZ_SECONDS", 2));
     size_t tried = 0, taken = 0;
     while (std::chrono::steady_clock::now() - start < span) {
         for (size_t i = 0; i < 100; ++i, ++tried) {
-            Bytes bytes = random.below(3) == 0 ? hostile(random) : files[random.below(files.size())];
-            const bool damaged = bytes.size() > 0 && random.below(2) == 0;
-            if (damaged) mutate(bytes, random);
+            const uint64_t way = random.below(8);
+            Bytes bytes = way == 0 ? hostile(random) : files[random.below(files.size())];
+            if (way > 2) bytes = altered(bytes, random);
+            if (way == 1 || way == 2) mutate(bytes, random);
             try {
-                taken += takes(bytes);
+                taken += takes(bytes, random);
             } catch (const std::exception& error) {
                 checks::expect(false, concat("seed ", seed, ", file ", tried, ": ", error.what()));
             }
