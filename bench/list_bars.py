@@ -6,6 +6,7 @@ same machine. ScaNN, whose OpenMP runtime would disturb them, runs in a process 
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import statistics
@@ -21,7 +22,7 @@ from figures import Limits, Rows, Truth, faiss_module, mixture, once, show
 import annkit as ak
 from annkit.bench import runner
 from annkit.bench.contenders import by_name
-from annkit.bench.records import Record, pareto, qps_at
+from annkit.bench.records import Record, qps_at
 from annkit.datasets import Dataset
 
 RECALLS = (0.9, 0.95, 0.99)
@@ -31,6 +32,8 @@ BUILD_THREADS = min(2, len(os.sched_getaffinity(0)))
 _ENOUGH = 0.995
 # Settings below it say nothing about the recalls of interest.
 _LEAST = 0.8
+# One pass errs by so much: what another setting beats by more is not measured again.
+_SLACK = 1.2
 
 
 @dataclass
@@ -62,14 +65,14 @@ class Method:
     settings: list[Setting] = field(default_factory=list)
 
     def open(self, rows: Rows, truth: Truth) -> None:
-        """Build, ask every setting once, and keep those on the front."""
+        """Build, ask every setting once, and keep those on the front, or near it."""
         begin = time.perf_counter()
         index = self.build(rows.base)
         self.build_seconds = time.perf_counter() - begin
         seen = [s for factor in self.k_factors or (None,) for s in self._sweep(index, factor, rows.queries, truth)]
-        front = pareto(seen)
+        front = [s for s in seen if not any(t.recall >= s.recall and t.qps > _SLACK * s.qps for t in seen)]
         below = [s for s in front if s.recall < _LEAST]
-        self.settings = [*below[-1:], *(s for s in front if s.recall >= _LEAST)]
+        self.settings = [*sorted(below, key=lambda s: s.recall)[-1:], *(s for s in front if s.recall >= _LEAST)]
 
     def _sweep(self, index: Any, factor: int | None, queries: np.ndarray, truth: Truth) -> Iterator[Setting]:
         """Yield one setting a probe until nothing is left to gain."""
@@ -114,7 +117,7 @@ def own(name: str, lists: int, index: ak.Index, k_factors: tuple[int, ...] = ())
     """Return a method of annkit."""
 
     def built(base: np.ndarray) -> ak.Index:
-        return index.fit(base, threads=BUILD_THREADS).add(base, threads=BUILD_THREADS)
+        return copy.copy(index).fit(base, threads=BUILD_THREADS).add(base, threads=BUILD_THREADS)
 
     def search(index: ak.Index, queries: np.ndarray, probe: int, factor: int | None) -> np.ndarray:
         how = {"nprobe": probe} if factor is None else {"nprobe": probe, "k_factor": factor}
