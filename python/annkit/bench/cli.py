@@ -170,7 +170,7 @@ def _plan(options: argparse.Namespace, contenders: Sequence[Contender]) -> runne
     for spec in specs:
         families = options.families if options.data else set(options.families) & set(_DEFAULT_SETS[spec])
         data = _shortened(datasets.load(spec, metric=given.get("metric")), options.queries)
-        sets.append((data, [c for c in contenders if c.family in families]))
+        sets.append((data, [c for c in contenders if c.family in families and (c.brief or options.data)]))
     names = [data.name for data, _ in sets]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"several data sets are called {', '.join(sorted(repeated))}")

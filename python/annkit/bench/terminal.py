@@ -138,7 +138,7 @@ def show(out: Any, tables: Sequence[Table], moves: Sequence[Movement] = (), earl
         _heading(out, table.title)
         out.print(result_table(table, out.width))
         if chosen := choices(table):
-            out.print("Memory at least so large: the fastest method that fits", style="bold")
+            out.print("Which to choose: from each line's memory on, the fastest method that fits", style="bold")
             out.print(choice_table(chosen))
     if moves:
         _heading(out, f"now / {earlier}")

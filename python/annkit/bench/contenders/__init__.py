@@ -21,7 +21,7 @@ CONTENDERS: tuple[Contender, ...] = (
     OwnIvf("IVF,SQ8"),
     OwnIvf("IVF,PQx4fs"),
     OwnIvf("IVF,PQx4fs,RSQ8", k_factors=(4, 16)),
-    OwnIvf("IVF,RaBitQ,RSQ8", k_factors=(8, 32)),
+    OwnIvf("IVF,RaBitQ,RSQ8", k_factors=(8, 32), brief=False),
     OwnIvf("PCA,IVF,SQ8,Rf16", k_factors=(2, 8)),
     FaissFlat(None),
     FaissFlat(1),

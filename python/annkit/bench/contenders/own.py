@@ -97,9 +97,11 @@ class OwnIvf(_Own):
 
     index_class = "IVF"
     family = "ivf"
+    weight = 0.5  # there are several, and they are quick to build
 
-    def __init__(self, key: str, *, k_factors: tuple[int, ...] = ()) -> None:
+    def __init__(self, key: str, *, k_factors: tuple[int, ...] = (), brief: bool = True) -> None:
         self.key = key
+        self.brief = brief
         self.k_factors = k_factors
         self.name = f"annkit {key}"
 
