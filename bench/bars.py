@@ -411,7 +411,9 @@ def _main() -> None:
     parser.add_argument("bars", nargs="*", metavar="BAR", help=f"of {', '.join([*BARS, *LIMITED])}; all by default")
     parser.add_argument("--data", default="", metavar="A,B", help=f"of {', '.join([*REAL, *MADE])}; all by default")
     parser.add_argument("--rows", type=int, help="at most so many rows")
-    parser.add_argument("--budget", type=float, default=300.0, help="seconds of ivf for each data set, builds apart")
+    parser.add_argument(
+        "--budget", type=float, default=300.0, help="seconds of ivf for each data set, after builds and a first pass"
+    )
     options = parser.parse_args()
     limits = Limits([name for name in options.data.split(",") if name], options.rows, options.budget)
     for bar in options.bars or [*BARS, *LIMITED]:

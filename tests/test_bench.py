@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from annkit.bench import cli, contenders, plot, records, report, summary, truth
-from annkit.bench.contenders import Task
+from annkit.bench import choice, cli, contenders, plot, records, report, summary, truth
+from annkit.bench.contenders import CONTENDERS, Task
 from annkit.bench.needs import installed
 from annkit.bench.records import Record
 from annkit.datasets import Dataset
@@ -110,6 +110,37 @@ def test_leads_are_given_by_kind_of_index_and_for_all_kinds():
     assert table.leads([("single", 0.95)]) == {"flat": [3.0], "any": [0.1]}
 
 
+def test_choice_is_the_fastest_index_that_is_not_larger():
+    found = [
+        *curve("annkit IVF,SQ8", [(0.85, 2000.0), (0.96, 1000.0)], index_bytes=100_000),
+        *curve("faiss HNSW32,SQ8", [(0.96, 800.0), (0.995, 400.0)], index_bytes=200_000),
+        *curve("faiss HNSW32,Flat", [(0.96, 3000.0), (0.995, 2000.0)], index_bytes=600_000),
+    ]
+    (table,) = summary.tables(found)
+    chosen = [c for c in choice.choices(table) if c.mode == "batch"]
+    assert [(c.recall, c.method, c.bytes_a_row) for c in chosen] == [
+        (0.9, "annkit IVF,SQ8", 100.0),
+        (0.9, "faiss HNSW32,Flat", 600.0),
+        (0.95, "annkit IVF,SQ8", 100.0),
+        (0.95, "faiss HNSW32,Flat", 600.0),
+        (0.99, "faiss HNSW32,SQ8", 200.0),
+        (0.99, "faiss HNSW32,Flat", 600.0),
+    ]
+    assert chosen[2].setting == {"ef": 1}
+    assert chosen[2].qps == records.qps_at(found[:4:2], 0.95)
+
+
+def test_recalls_with_the_same_choices_are_named_once():
+    (table,) = summary.tables([record(), record("faiss Flat", qps=900.0)])
+    assert [(c.mode, c.recall, c.method) for c in choice.choices(table)] == [("single", 0.99, "annkit Flat f32")]
+
+
+def test_nothing_is_chosen_where_no_recall_of_interest_is_reached():
+    (table,) = summary.tables([record(recall=0.5)])
+    assert choice.choices(table) == []
+    assert "Which configuration to choose" not in report.render([record(recall=0.5)])
+
+
 def test_records_survive_a_file_and_meet_those_of_an_earlier_run(tmp_path):
     now, then = [record(qps=200.0), record("faiss Flat")], [record(qps=100.0, build_seconds=1.0)]
     records.write(tmp_path / "r.jsonl", now)
@@ -163,6 +194,42 @@ def test_whole_run_leaves_results_plots_and_a_report(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "annkit / faiss" in printed
     assert max(len(line) for line in printed.splitlines() if not line.startswith("results")) <= 80
+
+
+def test_inverted_lists_are_swept_and_the_choice_is_shown_and_written(tmp_path, capsys, monkeypatch):
+    chosen = ("annkit IVF,SQ8", "annkit PCA,IVF,SQ8,Rf16")
+    monkeypatch.setattr(cli, "CONTENDERS", tuple(c for c in CONTENDERS if c.name in chosen))
+    monkeypatch.setattr(cli, "_CELL_SECONDS", 0.01)
+    out = tmp_path / "out"
+    assert run("random-1200x128", "--against", "none", "--queries", "50", "--out", str(out)) == 0
+    found = records.read(out / "results.jsonl")
+    assert {r.method for r in found} == set(chosen)
+    assert {tuple(r.setting) for r in found if "PCA" in r.method} == {("nprobe", "k_factor")}
+    assert max(r.recall for r in found if r.method == "annkit IVF,SQ8") > 0.9
+    written = json.loads((out / "choices.json").read_text())
+    assert {row["data"] for row in written} == {"random-1200x128"}
+    assert all(row["method"] in chosen and row["setting"]["nprobe"] > 0 and row["qps"] > 0 for row in written)
+    assert "Which configuration to choose" in (out / "report.html").read_text()
+    printed = capsys.readouterr().out
+    assert "Which to choose" in printed
+    assert max(len(line) for line in printed.splitlines() if not line.startswith("results")) <= 80
+
+
+@pytest.mark.parametrize(("dtype", "metric"), [("uint8", "l2"), ("float32", "cosine"), ("float16", "ip")])
+def test_inverted_lists_of_annkit_find_what_is_near_by_every_metric(dtype, metric):
+    base = np.random.default_rng(0).integers(0, 256, (1000, 128)).astype(dtype)
+    if metric != "l2":
+        base = base / np.asarray(128, dtype) - np.asarray(1, dtype)
+    queries = base[:20]
+    task, data = Task(1000, 128, dtype, metric, 10, 1, 100), Dataset("toy", base, queries, metric)
+    kth = truth.kth_distances(data, truth.exact_neighbours(data, 10))
+    able = [c for c in CONTENDERS if c.library == "annkit" and c.family == "ivf" and c.supports(task)]
+    assert ("annkit PCA,IVF,SQ8,Rf16" in [c.name for c in able]) == (metric != "ip")
+    for contender in able:
+        contender.build(contender.prepare(base, task), task)
+        search = contender.searcher(10, contender.settings(task)[-1], 1)
+        least = 0.95 if contender.name in ("annkit IVF,Flat", "annkit IVF,SQ8") else 0.3
+        assert truth.recall(data, search(contender.prepare(queries, task)), kth, 10) > least, contender.name
 
 
 def test_bits_and_an_earlier_run(tmp_path, capsys):
@@ -241,6 +308,16 @@ def test_contenders_have_names_of_their_own_that_fit_the_table():
     names = [contender.name for contender in contenders.CONTENDERS]
     assert len(set(names)) == len(names)
     assert max(map(len, names)) <= 24
+
+
+def test_run_without_arguments_has_time_for_most_inverted_lists_and_one_with_data_has_all():
+    parser = cli._parser()
+    names = [
+        {c.name for c in cli._plan(parser.parse_args(["bench", *data]), CONTENDERS).sets[0][1] if c.family == "ivf"}
+        for data in ((), ("random-1200x128",))
+    ]
+    assert {"annkit IVF,SQ8", "annkit IVF,PQx4fs"} <= names[0]
+    assert names[1] - names[0] == {"annkit IVF,RaBitQ,RSQ8"}
 
 
 def test_every_kind_of_data_has_an_index_of_annkit():

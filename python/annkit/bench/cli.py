@@ -12,7 +12,7 @@ from typing import Any
 
 import annkit
 from annkit import datasets
-from annkit.bench import machine, plot, records, report, runner, summary, terminal
+from annkit.bench import choice, machine, plot, records, report, runner, summary, terminal
 from annkit.bench.contenders import CONTENDERS, FAMILIES, PEERS, Contender
 from annkit.bench.needs import need
 from annkit.datasets import Dataset
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     bounded = f"aim to spend so many seconds in all; {_DEFAULT_BUDGET:.0f} without DATA, else unbounded"
     add("--budget", type=_seconds, default=argparse.SUPPRESS, help=bounded)
     add("--timeout", type=_seconds, default=3600.0, help="seconds after which one method is stopped")
-    place = "folder for results.jsonl, report.html and the plots; annkit-bench/DATE-TIME if not given"
+    place = "folder for results.jsonl, choices.json, report.html and plots; annkit-bench/DATE-TIME if not given"
     add("--out", type=Path, metavar="FOLDER", default=argparse.SUPPRESS, help=place)
     add("--compare", type=Path, metavar="JSONL", default=argparse.SUPPRESS, help="results.jsonl of an earlier run")
     return parser
@@ -170,7 +170,7 @@ def _plan(options: argparse.Namespace, contenders: Sequence[Contender]) -> runne
     for spec in specs:
         families = options.families if options.data else set(options.families) & set(_DEFAULT_SETS[spec])
         data = _shortened(datasets.load(spec, metric=given.get("metric")), options.queries)
-        sets.append((data, [c for c in contenders if c.family in families]))
+        sets.append((data, [c for c in contenders if c.family in families and (c.brief or options.data)]))
     names = [data.name for data, _ in sets]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"several data sets are called {', '.join(sorted(repeated))}")
@@ -195,6 +195,7 @@ def _shortened(data: Dataset, queries: int) -> Dataset:
 def _write(folder: Path, found: list[records.Record], page: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     records.write(folder / "results.jsonl", found)
+    choice.write(folder / "choices.json", summary.tables(found))
     (folder / "report.html").write_text(page, encoding="utf-8")
     for name, members in records.group(found, lambda r: r.data["name"]).items():
         (folder / f"{name}.png").write_bytes(plot.draw(members))

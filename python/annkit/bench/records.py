@@ -87,9 +87,12 @@ def read(path: Path) -> list[Record]:
     return records
 
 
-def group(records: Iterable[Record], by: Callable[[Record], Any]) -> dict[Any, list[Record]]:
+_Item = TypeVar("_Item")
+
+
+def group(records: Iterable[_Item], by: Callable[[_Item], Any]) -> dict[Any, list[_Item]]:
     """Group records by a function of them, in order of appearance."""
-    groups: dict[Any, list[Record]] = {}
+    groups: dict[Any, list[_Item]] = {}
     for record in records:
         groups.setdefault(by(record), []).append(record)
     return groups

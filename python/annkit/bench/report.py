@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from annkit.bench.choice import choices
 from annkit.bench.measure import MODES
 from annkit.bench.plot import DARK, LIGHT, draw
 from annkit.bench.records import Record, group, setting_text
@@ -98,7 +99,7 @@ def _data_set(records: Sequence[Record]) -> str:
     data = records[0].data
     parts = [f"<h2>{escape(str(data['name']))}</h2>", _figure(records)]
     for table in tables(records):
-        parts += [f"<h3>{escape(table.title)}</h3>", _results(table)]
+        parts += [f"<h3>{escape(table.title)}</h3>", _results(table), _choices(table)]
     return "\n".join([*parts, _given(records), _points(records)])
 
 
@@ -127,6 +128,21 @@ def _results(table: Table) -> str:
         ratios = ["–" if lead is None else f"{lead:.2f} ×" for lead in leads]
         rows.append([f"annkit / faiss, best of {kind}", "", "", "", *ratios])
     return _grid(heading, rows)
+
+
+def _choices(table: Table) -> str:
+    """Return what to choose at which memory."""
+    heading = ("mode", "recall", "bytes a row", "index MB", "method", "setting", "QPS")
+    rows = []
+    for steps in group(choices(table), lambda c: (c.mode, c.recall)).values():
+        for i, step in enumerate(steps):
+            where = ("", "") if i else (step.mode, recall_name(step.recall))
+            cost = (amount(step.bytes_a_row), megabytes(step.index_bytes))
+            rows.append((*where, *cost, escape(step.method), escape(setting_text(step.setting)), amount(step.qps)))
+    if not rows:
+        return ""
+    told = "Which configuration to choose: from each line's memory on, the fastest whose index is not larger."
+    return f"<p>{told}</p>" + _grid(heading, rows)
 
 
 def _given(records: Sequence[Record]) -> str:

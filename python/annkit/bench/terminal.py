@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from annkit.bench.choice import Choice, choices
 from annkit.bench.contenders import Contender
 from annkit.bench.measure import MODES
 from annkit.bench.needs import need
-from annkit.bench.records import Record
+from annkit.bench.records import Record, group, setting_text
 from annkit.bench.summary import Movement, Table, amount, megabytes, recall_name
 from annkit.datasets import Dataset
 
-__all__ = ["Progress", "console", "movement_table", "result_table", "show"]
+__all__ = ["Progress", "choice_table", "console", "movement_table", "result_table", "show"]
 
 _WIDE = 110
 
@@ -90,6 +91,23 @@ def result_table(table: Table, width: int) -> Any:
     return grid
 
 
+def choice_table(chosen: Sequence[Choice]) -> Any:
+    """Return a table of what to choose at which memory."""
+    grid = _grid()
+    for heading in ("mode\n", "recall\n", "bytes\na row", "index\nMB"):
+        grid.add_column(heading, justify="left" if heading == "mode\n" else "right", no_wrap=True)
+    grid.add_column("\nmethod", no_wrap=True)
+    grid.add_column("\nsetting")
+    grid.add_column("\nqueries/s", justify="right", no_wrap=True)
+    for steps in group(chosen, lambda c: (c.mode, c.recall)).values():
+        for i, step in enumerate(steps):
+            where = ("", "") if i else (step.mode, recall_name(step.recall))
+            cost = (amount(step.bytes_a_row), megabytes(step.index_bytes))
+            grid.add_row(*where, *cost, step.method, setting_text(step.setting), amount(step.qps))
+        grid.add_section()
+    return grid
+
+
 def _grid() -> Any:
     return need("rich.table").Table(box=need("rich.box").SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
@@ -119,6 +137,9 @@ def show(out: Any, tables: Sequence[Table], moves: Sequence[Movement] = (), earl
     for table in tables:
         _heading(out, table.title)
         out.print(result_table(table, out.width))
+        if chosen := choices(table):
+            out.print("Which to choose: from each line's memory on, the fastest method that fits", style="bold")
+            out.print(choice_table(chosen))
     if moves:
         _heading(out, f"now / {earlier}")
         out.print(movement_table(moves))

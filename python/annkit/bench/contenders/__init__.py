@@ -6,7 +6,7 @@ from annkit.bench.contenders.base import Contender, Task
 from annkit.bench.contenders.faiss_peers import FaissBinary, FaissBinaryFlat, FaissDirect, FaissFactory, FaissFlat
 from annkit.bench.contenders.graph_peers import Hnswlib, Rabitqlib, Svs, Usearch, Vsag
 from annkit.bench.contenders.list_peers import Scann
-from annkit.bench.contenders.own import OwnBits, OwnFlat
+from annkit.bench.contenders.own import OwnBits, OwnFlat, OwnIvf
 
 __all__ = ["CONTENDERS", "FAMILIES", "PEERS", "Contender", "Task", "by_name"]
 
@@ -17,6 +17,12 @@ CONTENDERS: tuple[Contender, ...] = (
     OwnFlat("u8"),
     OwnFlat("i8"),
     OwnBits(),
+    OwnIvf("IVF,Flat"),
+    OwnIvf("IVF,SQ8"),
+    OwnIvf("IVF,PQx4fs"),
+    OwnIvf("IVF,PQx4fs,RSQ8", k_factors=(4, 16)),
+    OwnIvf("IVF,RaBitQ,RSQ8", k_factors=(8, 32), brief=False),
+    OwnIvf("PCA,IVF,SQ8,Rf16", k_factors=(2, 8)),
     FaissFlat(None),
     FaissFlat(1),
     FaissDirect("uint8", "QT_8bit_direct"),

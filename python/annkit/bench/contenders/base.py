@@ -56,6 +56,8 @@ class Contender(ABC):
     family: str
     # How many shares of a bounded run's time it gets: graphs are slow to build and have many settings.
     weight: float = 1.0
+    # Whether a run without arguments, of three minutes, has time for it.
+    brief: bool = True
 
     @abstractmethod
     def supports(self, task: Task) -> bool:

@@ -12,11 +12,11 @@ from annkit.bench.contenders.base import Array, Contender, Search, Setting, Task
 
 __all__ = ["Scann"]
 
-_REORDER = 100
+_REORDERS = (30, 100, 300)
 
 
 class Scann(Contender):
-    """ScaNN: a tree of 2 sqrt(n) leaves, anisotropic 4-bit codes, the best 100 re-ranked."""
+    """ScaNN: a tree of 2 sqrt(n) leaves, anisotropic 4-bit codes, the best re-ranked."""
 
     library = "scann"
     distribution = "scann-core"
@@ -30,7 +30,9 @@ class Scann(Contender):
         return not task.bits and task.n >= 1000
 
     def settings(self, task: Task) -> list[Setting]:
-        return sweep("leaves_to_search", (2, 5, 10, 20, 40, 80, 160, 320), at_most=self._leaves(task))
+        leaves = sweep("leaves_to_search", (2, 5, 10, 20, 40, 80, 160, 320), at_most=self._leaves(task))
+        kept = sweep("pre_reorder_num_neighbors", _REORDERS, at_least=task.k)
+        return [{**some, **first} for some in kept for first in leaves]
 
     @staticmethod
     def _leaves(task: Task) -> int:
@@ -40,7 +42,7 @@ class Scann(Contender):
         ops = importlib.import_module("scann.scann_ops.py.scann_ops_pybind")
         distance, threshold = ("dot_product", 0.2) if task.inner_product else ("squared_l2", math.nan)
         tree = {"num_leaves": self._leaves(task), "num_leaves_to_search": 100, "training_sample_size": task.n}
-        reorder = max(_REORDER, task.k)
+        reorder = max(_REORDERS[1], task.k)
         self.built_with = {
             "distance": distance,
             **tree,
@@ -53,15 +55,15 @@ class Scann(Contender):
         self.index = builder.reorder(reorder).build()
 
     def searcher(self, k: int, setting: Setting, threads: int) -> Search:
-        leaves = setting["leaves_to_search"]
+        how = {"final_num_neighbors": k, **setting}
         self.index.set_num_threads(threads)
         several = self.index.search_batched_parallel if threads > 1 else self.index.search_batched
         one = self.index.search
 
         def ids_of(queries: Array) -> Array:
             if len(queries) == 1:
-                return padded(one(queries[0], final_num_neighbors=k, leaves_to_search=leaves)[0], k)[None]
-            return np.asarray(several(queries, final_num_neighbors=k, leaves_to_search=leaves)[0], np.int64)
+                return padded(one(queries[0], **how)[0], k)[None]
+            return np.asarray(several(queries, **how)[0], np.int64)
 
         return ids_of
 

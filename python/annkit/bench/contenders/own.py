@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 import numpy as np
 
-from annkit.bench.contenders.base import Array, Contender, Search, Setting, Task
+from annkit.bench.contenders.base import NPROBE_SWEEP, Array, Contender, Search, Setting, Task, sweep
 
-__all__ = ["OwnBits", "OwnFlat"]
+__all__ = ["OwnBits", "OwnFlat", "OwnIvf"]
+
+
+# PCA to fewer dimensions than this leaves too little to tell rows apart.
+_NARROWEST = 32
 
 
 class _Own(Contender):
@@ -81,3 +86,61 @@ class OwnBits(_Own):
         ak.set_threads(task.threads)
         self.index = ak.Flat(codec=ak.Bits(), metric="hamming")
         self.index.add(base)
+
+
+class OwnIvf(_Own):
+    """Inverted lists, 2 sqrt(n) of them, named as by a factory: [PCA,]IVF,CODEC[,RCODEC].
+
+    ``PCA`` keeps a quarter of the dimensions; ``PQx4fs`` codes each pair of dimensions in 4 bits; ``R`` re-ranks
+    `k_factors` times k rows by finer codes.
+    """
+
+    index_class = "IVF"
+    family = "ivf"
+    weight = 0.5  # there are several, and they are quick to build
+
+    def __init__(self, key: str, *, k_factors: tuple[int, ...] = (), brief: bool = True) -> None:
+        self.key = key
+        self.brief = brief
+        self.k_factors = k_factors
+        self.name = f"annkit {key}"
+
+    def supports(self, task: Task) -> bool:
+        if task.bits or task.n < 1000:
+            return False
+        # PCA takes the mean away, which changes the order of inner products.
+        reducible = task.metric != "ip" and task.dim >= 4 * _NARROWEST
+        return reducible if "PCA" in self.key else task.dim % 2 == 0 or "PQ" not in self.key
+
+    def settings(self, task: Task) -> list[Setting]:
+        probes = sweep("nprobe", NPROBE_SWEEP, at_most=self._lists(task))
+        return [{**probe, "k_factor": f} for f in self.k_factors for probe in probes] if self.k_factors else probes
+
+    @staticmethod
+    def _lists(task: Task) -> int:
+        return round(2 * math.sqrt(task.n))
+
+    def build(self, base: Array, task: Task) -> None:
+        ak = self.module()
+        ak.set_threads(task.threads)
+        self.index = self._make(task)
+        self.index.fit(base)
+        self.index.add(base)
+
+    def _make(self, task: Task) -> Any:
+        """Return the empty index; rows of length one are compared by l2, which orders them as cosine does."""
+        ak = self.module()
+        codecs = {
+            "Flat": lambda: ak.Raw("f32"),
+            "SQ8": lambda: ak.SQ(8),
+            "PQx4fs": lambda: ak.PQ(task.dim // 2, bits=4),
+            "RaBitQ": lambda: ak.RaBitQ(),
+            "RSQ8": lambda: ak.SQ(8),
+            "Rf16": lambda: ak.Raw("f16"),
+        }
+        parts = self.key.removeprefix("PCA,").split(",")[1:]
+        metric = "ip" if task.metric == "ip" else "l2"
+        index = ak.IVF(lists=self._lists(task), codec=codecs[parts[0]](), metric=metric)
+        if self.key.startswith("PCA"):
+            index = ak.Pipeline(ak.PCA(task.dim // 4), index)
+        return ak.Refine(index, codec=codecs[parts[1]]()) if self.k_factors else index
