@@ -10,7 +10,6 @@
 namespace annkit {
 namespace {
 
-constexpr size_t kEntries = 16;
 constexpr float kUnit = FLT_EPSILON / 2;
 
 float largest_norm(const ProductQuantizer& pq) {
@@ -33,13 +32,13 @@ ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const R
     : codec_(codec),
       l2_(use.metric != Metric::ip),
       residual_(use.residual),
-      positions_((codec.quantizer().m() + 1) / 2 * 2),
-      table_size_((codec.in_blocks() ? positions_ : codec.quantizer().m()) * codec.quantizer().entries()),
+      positions_(codec.in_blocks() ? (codec.quantizer().m() + 1) / 2 * 2 : codec.quantizer().m()),
+      table_size_(positions_ * codec.quantizer().entries()),
       reach_(largest_norm(codec.quantizer())),
       tables_(queries.n * table_size_),
       rounded_(queries.n),
-      ones_(codec.in_blocks() && l2_ && residual_ ? kMostRows : 0, 1.0f),
-      nibbles_(codec.in_blocks() ? queries.n * positions_ * kEntries : 0),
+      ones_(tiles().wide.run != nullptr && l2_ && residual_ ? kMostRows : 0, 1.0f),
+      steps_(tiles().wide.run != nullptr ? queries.n * table_size_ : 0),
       least_(codec.quantizer().m()),
       largest_(codec.quantizer().m()) {
     constexpr size_t kBlock = 64;
@@ -49,9 +48,8 @@ ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const R
             const size_t query = first + i;
             float* table = &tables_[query * table_size_];
             codec.quantizer().tables(block.row(i), l2_ && !residual_, l2_ ? -2.0f : -1.0f, table);
-            if (codec.in_blocks())
-                rounded_[query] =
-                    round({table, table_size_}, std::sqrt(block.norm2(i)), &nibbles_[query * positions_ * kEntries]);
+            if (!steps_.empty())
+                rounded_[query] = round({table, table_size_}, std::sqrt(block.norm2(i)), &steps_[query * table_size_]);
         }
     }
 }
@@ -59,25 +57,26 @@ ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const R
 // Entries are taken from their group's least one and rounded down, in steps that are the same for all groups, as sums
 // go by one scale: a sum of entries is a lower bound. Steps are so large that four groups in a row add up to 255 at
 // most, which the tiles are fastest with, and all to less than 2^16. (SIFT, 200,000 rows in 32 groups: 22 rows have
-// bounds below the tenth best score, with entries up to 255 it is 14, up to 63 it is 34.)
-ProductQueries::Query ProductQueries::round(std::span<const float> table, float norm, uint8_t* nibbles) {
+// bounds below the tenth best score, with entries up to 255 it is 14, up to 63 it is 34.) Of 8 bits, a group at most.
+ProductQueries::Query ProductQueries::round(std::span<const float> table, float norm, uint8_t* steps) {
     constexpr double kFour = 255, kAll = 65535;
     const simd::Kernels& kernels = simd::kernels();
-    const size_t m = least_.size();
-    kernels.table_ranges(table.data(), m, least_.data(), largest_.data());
+    const size_t m = least_.size(), entries = codec_.quantizer().entries();
+    const size_t together = codec_.in_blocks() ? 4 : 1;
+    kernels.table_ranges(table.data(), m, entries, least_.data(), largest_.data());
     double four = 0, most_of_four = 0, all = 0, low = 0, magnitude = 0;
     for (size_t g = 0; g < m; ++g) {
         const double range = double(largest_[g]) - least_[g];
         low += least_[g];
         magnitude += std::max(std::abs(least_[g]), std::abs(largest_[g]));
-        four = g % 4 == 0 ? range : four + range;
+        four = g % together == 0 ? range : four + range;
         most_of_four = std::max(most_of_four, four);
         all += range;
     }
     // A tile wants it above 0.
     const auto scale =
         float(std::clamp<double>(std::max(most_of_four / kFour, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
-    kernels.round_tables(table.data(), m, least_.data(), 1 / scale, nibbles);
+    kernels.round_tables(table.data(), m, entries, least_.data(), 1 / scale, steps);
     double width = 0;
     for (size_t g = 0; g < m; ++g) {
         const double range = double(largest_[g]) - least_[g];
@@ -89,7 +88,9 @@ ProductQueries::Query ProductQueries::round(std::span<const float> table, float 
 
 const simd::TilePair& ProductQueries::tiles() const {
     static const simd::TilePair none{};
-    return codec_.in_blocks() ? simd::kernels().nibble_codes : none;
+    const ProductQuantizer& pq = codec_.quantizer();
+    if (codec_.in_blocks()) return simd::kernels().nibble_codes;
+    return pq.bits() == 8 && pq.m() <= simd::kMostGroups ? simd::kernels().byte_tables : none;
 }
 
 // The margin is for the rounding of sums, here and of the canonical score.
@@ -111,6 +112,7 @@ TileRows ProductQueries::rows(const Partition& partition, size_t first, size_t, 
     const Codes& codes = *partition.codes;
     TileRows rows{};
     rows.data = codes.block_of(first);
+    rows.stride = codes.code_bytes();
     if (codes.columns.size() <= Product::kAdd) return rows;
     rows.mul = ones_.data();
     rows.add = codes.columns[Product::kAdd].at<float>(first);

@@ -1,5 +1,5 @@
 // Queries against codes of PQ: tables of a group's part of the score for each centroid, in float for canonical scores,
-// and for codes of 4 bits in 8 bits, too, as tiles take them. They do not depend on the list, also of residuals:
+// and for codes of 4 or 8 bits in 8 bits, too, as tiles take them. They do not depend on the list, also of residuals:
 //     |q - c - r|^2 = |q - c|^2 + (|c + r|^2 - |c|^2) - 2 q.r
 #pragma once
 
@@ -17,7 +17,7 @@ class ProductQueries final : public TileQueries {
     size_t size() const override { return rounded_.size(); }
     const simd::TilePair& tiles() const override;
     size_t tile_dim() const override { return positions_; }
-    const void* panel_row(size_t query) const override { return &nibbles_[query * positions_ * 16]; }
+    const void* panel_row(size_t query) const override { return &steps_[query * table_size_]; }
     LaneTerms terms(size_t query, const Partition& partition, float coarse) const override;
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
@@ -33,17 +33,17 @@ class ProductQueries final : public TileQueries {
         float magnitude = 0;  // of what is added up, for the margin of rounding
     };
     const float* table(size_t query) const { return &tables_[query * table_size_]; }
-    Query round(std::span<const float> table, float norm, uint8_t* nibbles);
+    Query round(std::span<const float> table, float norm, uint8_t* steps);
 
     const Product& codec_;
     bool l2_, residual_;
-    size_t positions_;   // of codes of 4 bits: m, made even
+    size_t positions_;   // m; for codes of 4 bits made even
     size_t table_size_;  // floats
     float reach_;        // the largest norm of what a code stands for
     std::vector<float> tables_;
     std::vector<Query> rounded_;
-    std::vector<float> ones_;  // mul of as many rows as a tile takes
-    std::vector<uint8_t> nibbles_;
+    std::vector<float> ones_;             // mul of as many rows as a tile takes
+    std::vector<uint8_t> steps_;          // the tables in 8 bits
     std::vector<float> least_, largest_;  // of each group's table, while it is rounded
 };
 

@@ -4,6 +4,7 @@
 // scores are the same at both levels.
 #include <immintrin.h>
 
+#include "annkit/simd/byte_tables_avx512.h"
 #include "annkit/simd/bytes_avx512.h"
 #include "annkit/simd/codes_avx512.h"
 #include "annkit/simd/convert_avx512.h"
@@ -66,6 +67,7 @@ void fill_avx512(Kernels& k) {
     fill_nearest_i8<F32x16>(k);
     fill_byte_codes(k);
     fill_nibbles(k);
+    fill_byte_tables(k);
     fill_hamming(k);
     fill_convert(k);
     fill_planes(k);

@@ -56,6 +56,7 @@ inline constexpr size_t kMinHits = 2048;
 inline constexpr size_t kMaxLanes = 64;
 inline constexpr size_t kMostTileRows = 4096;  // of codes, in one call
 inline constexpr size_t kBlockRows = 32;  // codes interleaved in a block
+inline constexpr size_t kMostGroups = 256;  // of byte_tables
 inline constexpr size_t kGroupPoints = 64;  // points interleaved in a panel of nearest_in_group
 
 struct Tile {
@@ -184,7 +185,11 @@ struct Kernels {
     // (second) 16 holds the first (second) position's codes of rows i (low nibble) and i + 16 (high). args.first is a
     // multiple of kBlockRows; a last block may hold fewer rows, but is there as a whole. mul and add may both be null,
     // meaning 1 and 0 (then err is null, too, and scales are positive), which is faster.
-    TilePair byte_codes, nibble_codes;
+    //
+    // byte_tables: rows of dim bytes, args.stride apart, dim at most kMostGroups; queries are tables of 256 bytes for
+    // each. dot = sum of table[position][code], exact. mul and add as for nibble_codes. Null where there is no such
+    // kernel.
+    TilePair byte_codes, nibble_codes, byte_tables;
     int byte_query_levels;
 
     NearestTile nearest;
@@ -199,10 +204,10 @@ struct Kernels {
     void (*nearest_in_group)(const float* panels, size_t n_panels, size_t dim, const float* centroids,
                              const float* norms, size_t k, uint32_t* nearest);
     void (*product_tables)(const TableArgs&, float* out);
-    // Of m tables of 16 entries: the least and the largest of each; and (entry - least) * inverse, rounded down and at
+    // Of m tables, of so many entries each: the least and the largest; and (entry - least) * inverse, rounded down and at
     // most 255.
-    void (*table_ranges)(const float* tables, size_t m, float* least, float* largest);
-    void (*round_tables)(const float* tables, size_t m, const float* least, float inverse, uint8_t* out);
+    void (*table_ranges)(const float* tables, size_t m, size_t entries, float* least, float* largest);
+    void (*round_tables)(const float* tables, size_t m, size_t entries, const float* least, float inverse, uint8_t* out);
     // Levels v of up to 8 bits as planes of bits against a float query: sum of q[j] * (v[j] - (2^planes - 1) / 2). A plane
     // is dim / 8 bytes, bit j % 8 of byte j / 8 belongs to entry j; top is the highest plane, below are the others, the
     // lowest first. dim is a multiple of 8. The order of additions depends on dim and the level alone.

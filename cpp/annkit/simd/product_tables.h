@@ -57,11 +57,12 @@ void product_tables(const TableArgs& a, float* out) {
         tables_of<V, false>(a, out);
 }
 
-// The least and the largest of 16 numbers, in all lanes.
+// The least and the largest of n numbers, a multiple of 16, in all lanes.
 template <class V>
-[[gnu::always_inline]] inline void extremes(const float* table, typename V::Reg& least, typename V::Reg& largest) {
+[[gnu::always_inline]] inline void extremes(const float* table, size_t n, typename V::Reg& least,
+                                            typename V::Reg& largest) {
     typename V::Reg low = V::load(table), high = V::sub(V::zero(), low);
-    for (size_t i = V::kLanes; i < 16; i += V::kLanes) {
+    for (size_t i = V::kLanes; i < n; i += V::kLanes) {
         const auto x = V::load(table + i);
         low = V::min(low, x), high = V::min(high, V::sub(V::zero(), x));
     }
@@ -74,12 +75,11 @@ template <class V>
     least = low, largest = V::sub(V::zero(), high);
 }
 
-// Of each table of 16 entries.
 template <class V>
-void table_ranges(const float* tables, size_t m, float* least, float* largest) {
+void table_ranges(const float* tables, size_t m, size_t entries, float* least, float* largest) {
     for (size_t g = 0; g < m; ++g) {
         typename V::Reg low, high;
-        extremes<V>(tables + g * 16, low, high);
+        extremes<V>(tables + g * entries, entries, low, high);
         float one[2][V::kLanes];
         V::store(one[0], low), V::store(one[1], high);
         least[g] = one[0][0], largest[g] = one[1][0];
@@ -87,12 +87,13 @@ void table_ranges(const float* tables, size_t m, float* least, float* largest) {
 }
 
 // The compiler makes vectors of it.
-void round_tables(const float* tables, size_t m, const float* least, float inverse, uint8_t* out) {
+void round_tables(const float* tables, size_t m, size_t entries, const float* least, float inverse, uint8_t* out) {
     for (size_t g = 0; g < m; ++g)
-        for (size_t c = 0; c < 16; ++c) {
-            const float steps = (tables[g * 16 + c] - least[g]) * inverse;
-            out[g * 16 + c] = uint8_t(int32_t(steps < 255.0f ? steps : 255.0f));
-        }
+        for (size_t first = g * entries; first < (g + 1) * entries; first += 16)
+            for (size_t c = first; c < first + 16; ++c) {
+                const float steps = (tables[c] - least[g]) * inverse;
+                out[c] = uint8_t(int32_t(steps < 255.0f ? steps : 255.0f));
+            }
 }
 
 template <class V>
