@@ -659,3 +659,16 @@ def test_a_bad_row_among_many_is_named(name):
                 index.add(x, threads=2)
         x[row] = X[row]
     assert len(index.add(x)) == N
+
+
+def test_a_pipeline_takes_many_queries_in_blocks():
+    index = full("pca flat")
+    one, many = index.search(Q, k=3), np.tile(Q, (300, 1))
+    assert_same(index.search(many, k=3), [np.tile(part, (300, 1)) for part in one])
+    masks = [IDS[i::60] for i in range(60)]
+    lims, *found = index.range_search(many, float(one.distances[0, 2]), filter=masks * 300)
+    wanted_lims, *wanted = index.range_search(Q, float(one.distances[0, 2]), filter=masks)
+    assert_same(found, [np.tile(part, 300) for part in wanted])
+    np.testing.assert_array_equal(np.diff(lims), np.tile(np.diff(wanted_lims), 300))
+    with_filters = index.search(many, k=3, filter=masks * 300)
+    assert_same(with_filters, [np.tile(part, (300, 1)) for part in index.search(Q, k=3, filter=masks)])

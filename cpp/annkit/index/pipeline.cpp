@@ -136,20 +136,41 @@ void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& c
     dim_ = rows.dim;
 }
 
-void Pipeline::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
-    std::shared_lock lock(mutex_);
+// The index's part of the work, block by block: few transformed rows at a time, and a signal waits for no long pass.
+template <class Body>
+void Pipeline::each_block(const Rows& queries, const Request& request, const Body& body) const {
+    constexpr size_t kQueries = 16384;
     check_ready();
     check_dim(queries, "the query");
-    const std::vector<float> inner = apply(queries, request.call);
-    index_->search(Rows::of(inner.data(), queries.n, dim_out(queries.dim)), k, request, out);
+    const size_t dim = dim_out(queries.dim);
+    for (size_t first = 0; first == 0 || first < queries.n; first += kQueries) {
+        const size_t n = std::min(kQueries, queries.n - first);
+        std::vector<Filter> filters(request.filters);
+        if (filters.size() > 1 && filters.size() == queries.n)
+            filters.assign(request.filters.begin() + ptrdiff_t(first), request.filters.begin() + ptrdiff_t(first + n));
+        const std::vector<float> inner = apply(queries.slice(first, n), request.call, first);
+        body(first, Rows::of(inner.data(), n, dim), Request{filters, request.settings, request.call});
+    }
+}
+
+void Pipeline::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
+    std::shared_lock lock(mutex_);
+    each_block(queries, request, [&](size_t first, const Rows& inner, const Request& part) {
+        index_->search(inner, k, part, {out.distances + first * k, nullptr, out.ids + first * k});
+    });
 }
 
 RangeAnswer Pipeline::range_search(const Rows& queries, float radius, const Request& request) const {
     std::shared_lock lock(mutex_);
-    check_ready();
-    check_dim(queries, "the query");
-    const std::vector<float> inner = apply(queries, request.call);
-    return index_->range_search(Rows::of(inner.data(), queries.n, dim_out(queries.dim)), radius, request);
+    RangeAnswer all{{0}, {}, {}};
+    each_block(queries, request, [&](size_t, const Rows& inner, const Request& part) {
+        const RangeAnswer some = index_->range_search(inner, radius, part);
+        const int64_t before = all.lims.back();
+        for (size_t i = 1; i < some.lims.size(); ++i) all.lims.push_back(before + some.lims[i]);
+        all.distances.insert(all.distances.end(), some.distances.begin(), some.distances.end());
+        all.ids.insert(all.ids.end(), some.ids.begin(), some.ids.end());
+    });
+    return all;
 }
 
 size_t Pipeline::dim_out(size_t dim) const {

@@ -40,6 +40,8 @@ class Pipeline final : public Index {
     void check_ready() const;
     void check_dim(const Rows& rows, std::string_view what) const;
     size_t dim_out(size_t dim) const;
+    template <class Body>
+    void each_block(const Rows& queries, const Request& request, const Body& body) const;
     // row_offset: where rows start in the caller's array.
     std::vector<float> apply(const Rows& rows, const Call& call, size_t row_offset = 0) const;
 
