@@ -144,6 +144,27 @@ Warns
 UserWarning
     Fewer than 39 rows a centroid, of the lists of IVF or of PQ.)doc";
 
+inline constexpr char kFactory[] = R"doc(str: what ``annkit.index`` makes an index like this from, metric aside.
+
+Raises
+------
+ValueError
+    Where a part has no word in factory strings, such as ``SQ(8, outliers=0.01)``.
+
+Examples
+--------
+>>> import annkit as ak
+>>> ak.Refine(ak.IVF(lists=64, codec=ak.PQ(16, bits=4)), codec=ak.SQ(8)).factory
+'IVF64,PQ16x4fsr,Refine(SQ8)')doc";
+
+inline constexpr char kSettings[] = R"doc(tuple of str: the settings that searches know, such as "nprobe".
+
+Examples
+--------
+>>> import annkit as ak
+>>> ak.Refine(ak.IVF(lists=64)).settings
+('nprobe', 'spread', 'k_factor'))doc";
+
 inline constexpr char kMemory[] = R"doc(Say where the bytes are.
 
 Returns

@@ -93,6 +93,13 @@ py::dict memory(const Index& index) {
     return out;
 }
 
+py::tuple settings(const Index& index) {
+    py::list names;
+    for (const std::string_view name : annkit::kSettings)
+        if (index.takes(name)) names.append(py::str(name));
+    return py::tuple(names);
+}
+
 py::array reconstruct(const Index& index, py::handle ids) {
     const py::array_t<int64_t> wanted = ids_from(ids, "ids");
     const std::span view(wanted.data(), size_t(wanted.size()));
@@ -266,6 +273,9 @@ void bind_indexes(py::module_& m) {
             "dim", [](const Index& self) { return run([&] { return self.dim(); }); },
             "int: the dimension (of bits: how many bits), 0 before the first rows.")
         .def_property_readonly(
+            "factory", [](const Index& self) { return run([&] { return self.factory(); }); }, documents::kFactory)
+        .def_property_readonly("settings", settings, documents::kSettings)
+        .def_property_readonly(
             "metric", [](const Index& self) { return name(self.metric()); }, "str: the metric's name.")
         .def_property_readonly(
             "ids", [](const Index& self) { return to_array(run([&] { return self.ids(); })); },
@@ -291,7 +301,7 @@ void bind_indexes(py::module_& m) {
         .def(py::init([](const Index& base, const py::object& codec, double k_factor) {
                  return std::make_unique<Refine>(base, codec_from(codec), k_factor);
              }),
-             arg("base"), py::kw_only(), arg("codec") = none, arg("k_factor") = 4.0)
+             arg("base"), py::kw_only(), arg("codec") = none, arg("k_factor") = Refine::kDefaultFactor)
         .def_property_readonly("k_factor", &Refine::k_factor, "float: candidates a hit, by default.");
 
     m.def("load", load, arg("file"), py::kw_only(), arg("mmap") = false, documents::kLoad);

@@ -29,6 +29,7 @@ from annkit._core import (
     set_threads,
     simd,
 )
+from annkit._factory import index
 from annkit._results import RangeResult, SearchResult
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "__version__",
     "get_threads",
     "hamming",
+    "index",
     "load",
     "set_threads",
     "simd",

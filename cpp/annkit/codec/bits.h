@@ -16,6 +16,7 @@ class Bits final : public Codec {
     void save(Writer&) const override {}
     std::unique_ptr<Codec> clone() const override { return std::make_unique<Bits>(); }
     std::string repr() const override { return "Bits()"; }
+    std::string factory(std::optional<bool>) const override { return "BFlat"; }
 
     bool accepts(Dtype input) const override { return input == Dtype::bits; }
     std::string_view expects() const override { return "uint8 with eight bits to a byte"; }

@@ -140,6 +140,8 @@ std::unique_ptr<Codec> Certified::load(const Reader& in) {
     return std::make_unique<Certified>(Raw(exact.text("type", 8)), in.integer("cosine", 0, 1) != 0);
 }
 
+std::string Certified::factory(std::optional<bool>) const { fail("no factory string has a word for scan=\"sq8\""); }
+
 Codes Certified::make_codes(size_t dim, const CodeUse& use) const {
     check(dim <= kMaxDim, "scan=\"sq8\" takes at most ", kMaxDim, " dimensions, got ", dim);
     const Codes plain = exact_.make_codes(dim, use);

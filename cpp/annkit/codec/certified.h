@@ -16,6 +16,7 @@ class Certified final : public Codec {
     void save(Writer& out) const override;
     std::unique_ptr<Codec> clone() const override { return std::make_unique<Certified>(*this); }
     std::string repr() const override { return exact_.repr(); }
+    std::string factory(std::optional<bool>) const override;
 
     bool accepts(Dtype input) const override { return exact_.accepts(input); }
     std::string_view expects() const override { return exact_.expects(); }

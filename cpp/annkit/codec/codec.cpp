@@ -1,8 +1,11 @@
 #include "annkit/codec/codec.h"
 
 #include "annkit/codec/partition_batch.h"
+#include "annkit/core/errors.h"
 
 namespace annkit {
+
+std::string Codec::factory(std::optional<bool>) const { fail("no factory string has a word for ", repr()); }
 
 std::unique_ptr<TileQueries> Codec::tile_queries(const CodeUse&, const Rows&) const { return nullptr; }
 

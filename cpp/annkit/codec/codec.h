@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,9 @@ class Codec : public Part {
   public:
     virtual std::unique_ptr<Codec> clone() const = 0;
     virtual std::string repr() const = 0;  // the Python constructor call
+    // The word in a factory string. residual: what the codes in the lists of an IVF are of; none elsewhere. ValueError
+    // where there is no such word.
+    virtual std::string factory(std::optional<bool> residual) const;
     virtual bool accepts(Dtype input) const = 0;
     virtual std::string_view expects() const = 0;  // the accepted dtypes, for messages
     virtual Dtype decoded() const = 0;             // what decode gives

@@ -53,6 +53,15 @@ std::string Product::repr() const {
     return text + ")";
 }
 
+// Faiss's "fs" is of 4 bits in blocks, of rows as they are; with "r" of residuals. Other codes in lists are of
+// residuals.
+std::string Product::factory(std::optional<bool> residual) const {
+    check(!seed_, "no factory string has a word for ", repr());
+    if (in_blocks()) return concat("PQ", quantizer_.m(), residual.value_or(false) ? "x4fsr" : "x4fs");
+    check(residual.value_or(true), "no factory string has a word for ", repr(), " with residual=False");
+    return quantizer_.bits() == 8 ? concat("PQ", quantizer_.m()) : concat("PQ", quantizer_.m(), "x", quantizer_.bits());
+}
+
 void Product::fit(const Rows& rows, const Fit& fit) {
     quantizer_.check_trainable(rows.n, rows.dim);
     warn_of_few(rows.n, quantizer_.entries(), " a group of PQ", fit.call);

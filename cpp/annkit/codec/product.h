@@ -22,6 +22,7 @@ class Product final : public Codec {
     void save(Writer& out) const override;
     std::unique_ptr<Codec> clone() const override { return std::make_unique<Product>(*this); }
     std::string repr() const override;
+    std::string factory(std::optional<bool> residual) const override;
     const ProductQuantizer& quantizer() const { return quantizer_; }
     std::optional<uint64_t> seed() const { return seed_; }
 

@@ -34,6 +34,11 @@ RaBitQ::RaBitQ(size_t bits) : bits_(bits) {
 }
 std::string RaBitQ::repr() const { return bits_ == 1 ? "RaBitQ()" : concat("RaBitQ(bits=", bits_, ")"); }
 
+std::string RaBitQ::factory(std::optional<bool> residual) const {
+    check(residual.value_or(true), "no factory string has a word for ", repr(), " with residual=False");
+    return bits_ == 1 ? "RaBitQ" : concat("RaBitQ", bits_);
+}
+
 void RaBitQ::learn(std::vector<float> mean, uint64_t seed) {
     rotation_ = RandomRotation((mean.size() + 7) / 8 * 8, seed);
     mean_ = std::move(mean);

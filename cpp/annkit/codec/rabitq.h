@@ -38,6 +38,7 @@ class RaBitQ final : public Codec {
     void save(Writer& out) const override;
     std::unique_ptr<Codec> clone() const override { return std::make_unique<RaBitQ>(*this); }
     std::string repr() const override;
+    std::string factory(std::optional<bool> residual) const override;
 
     bool accepts(Dtype input) const override { return input != Dtype::bits; }
     std::string_view expects() const override { return "float32, float64, float16, bfloat16, uint8 or int8"; }

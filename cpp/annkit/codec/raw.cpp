@@ -31,6 +31,10 @@ constexpr size_t kByteTileDim = 32768;
 Raw::Raw(std::string_view type) : element_(element_from(type)) {}
 std::string_view Raw::type() const { return kTypes[element_]; }
 std::string Raw::repr() const { return concat("Raw(\"", type(), "\")"); }
+std::string Raw::factory(std::optional<bool>) const {
+    constexpr std::string_view kWords[] = {"Flat", "SQfp16", "SQbf16", "SQ8_direct", "SQ8_direct_signed"};
+    return std::string(kWords[element_]);
+}
 void Raw::save(Writer& out) const { out.value("type", type()); }
 std::unique_ptr<Codec> Raw::load(const Reader& in) { return std::make_unique<Raw>(in.text("type", 8)); }
 

@@ -19,6 +19,7 @@ class Raw final : public Codec {
     void save(Writer& out) const override;
     std::unique_ptr<Codec> clone() const override { return std::make_unique<Raw>(*this); }
     std::string repr() const override;
+    std::string factory(std::optional<bool> residual) const override;
     std::string_view type() const;
 
     bool accepts(Dtype input) const override;

@@ -32,6 +32,13 @@ std::string Scalar::repr() const {
     return text + ")";
 }
 
+std::string Scalar::factory(std::optional<bool> residual) const {
+    check(!uniform_ && outliers_ == 0, "no factory string has a word for ", repr());
+    check(residual.value_or(prefers_residuals()) == prefers_residuals(), "no factory string has a word for ", repr(),
+          " with residual=", prefers_residuals() ? "False" : "True");
+    return concat("SQ", bits_);
+}
+
 // Ranges of a dimension come from all rows that are given; those of a share of outliers want them sorted, a dimension at
 // a time.
 void Scalar::fit(const Rows& rows, const Fit& fit) {

@@ -19,6 +19,7 @@ class Scalar final : public Codec {
     void save(Writer& out) const override;
     std::unique_ptr<Codec> clone() const override { return std::make_unique<Scalar>(*this); }
     std::string repr() const override;
+    std::string factory(std::optional<bool> residual) const override;
     size_t bits() const { return bits_; }
     bool uniform() const { return uniform_; }
     double outliers() const { return outliers_; }

@@ -32,6 +32,8 @@ std::string Flat::repr() const {
     return concat("Flat(codec=", codec_->repr(), ", metric=\"", name(metric_), "\"", sketch ? ", scan=\"sq8\")" : ")");
 }
 
+std::string Flat::factory() const { return codec_->factory({}); }
+
 size_t Flat::size() const {
     std::shared_lock lock(mutex_);
     return members_.size();

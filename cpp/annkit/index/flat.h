@@ -18,6 +18,7 @@ class Flat final : public Index {
     std::string_view kind() const override { return "flat"; }
     void save(Writer& out) const override;
     std::string repr() const override;
+    std::string factory() const override;
 
     size_t size() const override;
     size_t dim() const override;

@@ -1,10 +1,13 @@
 #include "annkit/index/index.h"
 
+#include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 
 namespace annkit {
+
+std::string Index::factory() const { fail("no factory string makes ", repr()); }
 
 size_t Index::nbytes() const {
     size_t total = 0;

@@ -32,6 +32,8 @@ struct Settings {
     double k_factor = 0;   // candidates a hit, of Refine
 };
 
+inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "k_factor"};
+
 struct Request {
     const std::vector<Filter>& filters;  // none, one for all queries, or one a query
     Settings settings;
@@ -53,6 +55,7 @@ class Index : public Part {
     size_t nbytes() const;
     virtual Metric metric() const = 0;
     virtual std::string repr() const = 0;  // the Python constructor call
+    virtual std::string factory() const;      // what annkit.index() makes one like it from; ValueError where nothing does
     virtual Dtype query_type(
         Dtype given) const = 0;  // bits where uint8 means packed bits; TypeError where it never fits
 

@@ -47,6 +47,8 @@ std::string Ivf::repr() const {
     return text + concat(", metric=\"", name(metric_), "\")");
 }
 
+std::string Ivf::factory() const { return concat("IVF", n_lists_, ",", codec_->factory(use_.residual)); }
+
 size_t Ivf::size() const {
     std::shared_lock lock(mutex_);
     return members_.size();

@@ -22,6 +22,7 @@ class Ivf final : public Index {
     std::string_view kind() const override { return "ivf"; }
     void save(Writer& out) const override;
     std::string repr() const override;
+    std::string factory() const override;
     size_t lists() const { return n_lists_; }
     bool residual() const { return use_.residual; }
 

@@ -44,6 +44,14 @@ std::string Pipeline::repr() const {
     return text + index_->repr() + ")";
 }
 
+// A string's refinement is of the rows before the transforms.
+std::string Pipeline::factory() const {
+    check(index_->kind() != "refine", "no factory string puts transforms before ", index_->repr());
+    std::string text;
+    for (const auto& transform : transforms_) text += transform->factory() + ",";
+    return text + index_->factory();
+}
+
 bool Pipeline::is_fitted() const {
     std::shared_lock lock(mutex_);
     return std::all_of(transforms_.begin(), transforms_.end(), [](const auto& t) { return t->is_fitted(); }) &&

@@ -14,6 +14,7 @@ class Pipeline final : public Index {
     std::string_view kind() const override { return "pipeline"; }
     void save(Writer& out) const override;
     std::string repr() const override;
+    std::string factory() const override;
 
     bool is_fitted() const override;
     bool takes(std::string_view setting) const override { return index_->takes(setting); }

@@ -29,6 +29,12 @@ std::string Refine::repr() const {
     return concat("Refine(", base_->repr(), ", codec=", finer_->codec().repr(), ", k_factor=", factor, ")");
 }
 
+std::string Refine::factory() const {
+    check(k_factor_ == kDefaultFactor, "no factory string has a word for k_factor=", k_factor_);
+    const std::string finer = finer_->factory();
+    return base_->factory() + (finer == "Flat" ? ",RFlat" : concat(",Refine(", finer, ")"));
+}
+
 std::vector<MemoryEntry> Refine::memory() const {
     std::vector<MemoryEntry> entries = base_->memory();
     for (MemoryEntry entry : finer_->memory()) {

@@ -7,12 +7,14 @@ namespace annkit {
 
 class Refine final : public Index {
   public:
+    static constexpr double kDefaultFactor = 4;
     Refine(const Index& base, const Codec& codec, double k_factor);
     static std::unique_ptr<Index> load(const Reader& in);
 
     std::string_view kind() const override { return "refine"; }
     void save(Writer& out) const override;
     std::string repr() const override;
+    std::string factory() const override;
     const Index& base() const { return *base_; }
     double k_factor() const { return k_factor_; }
 

@@ -182,6 +182,12 @@ std::string Opq::repr() const {
     return out + ")";
 }
 
+std::string Opq::factory() const {
+    const Options plain{options_.m};
+    check(options_.bits == plain.bits && options_.rounds == plain.rounds, "no factory string has a word for ", repr());
+    return options_.dim == 0 ? concat("OPQ", options_.m) : concat("OPQ", options_.m, "_", options_.dim);
+}
+
 void Opq::fit(const Rows& rows, const Fit& fit) {
     const size_t inputs = rows.dim, dim = dim_out(inputs);
     check_fit(*this, rows, std::max<size_t>(2, size_t(1) << options_.bits));

@@ -67,6 +67,12 @@ std::string Pca::repr() const {
     return out + ")";
 }
 
+std::string Pca::factory() const {
+    const auto& [dim, whiten, balance] = options_;
+    check((whiten == 0 || whiten == 1) && balance == 0, "no factory string has a word for ", repr());
+    return concat(whiten == 1 ? "PCAW" : "PCA", dim);
+}
+
 void Pca::fit(const Rows& rows, const Fit& fit) {
     check_fit(*this, rows, std::max<size_t>(2, std::min(options_.dim, rows.dim)));
     const size_t dim = options_.dim, inputs = rows.dim;

@@ -52,6 +52,8 @@ std::string Rotation::repr() const {
     return concat("Rotation(", dim, !hadamard_ ? "" : dim_ > 0 ? ", kind=\"hadamard\"" : "kind=\"hadamard\"", ")");
 }
 
+std::string Rotation::factory() const { return concat(hadamard_ ? "HR" : "RR", dim_ > 0 ? std::to_string(dim_) : ""); }
+
 void Rotation::fit(const Rows& rows, const Fit& fit) {
     check_fit(*this, rows, 0);
     if (dim_ > rows.dim) fail(repr(), " got rows of dimension ", rows.dim, ", expected at least ", dim_);

@@ -16,6 +16,7 @@ class Transform : public Part {
   public:
     virtual std::unique_ptr<Transform> clone() const = 0;
     virtual std::string repr() const = 0;  // the Python constructor call
+    virtual std::string factory() const;   // the word in a factory string; ValueError where there is none
     virtual bool is_fitted() const = 0;    // also true of those that learn nothing
     virtual size_t dim_in() const = 0;     // 0: not known yet, or any
     virtual size_t dim_out(size_t dim_in) const = 0;

@@ -1,0 +1,304 @@
+"""Factory strings: an index in a line, in Faiss's spelling."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from typing import NoReturn
+
+from annkit._core import (
+    IVF,
+    OPQ,
+    PCA,
+    PQ,
+    SQ,
+    Bits,
+    Center,
+    Codec,
+    Flat,
+    Index,
+    Normalize,
+    Pipeline,
+    RaBitQ,
+    Raw,
+    Refine,
+    Rotation,
+    Transform,
+)
+
+_IDMAP = re.compile(r"IDMap2?")
+_IVF = re.compile(r"IVF([1-9]\d*)([kM]?)")
+_REFINE = re.compile(r"RFlat|Refine\((.*)\)")
+_UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20}
+
+_EXPECTED = {
+    "transform": "a transform (PCA64, PCAR64, PCAW64, OPQ32, OPQ32_64, RR, RR64, HR, L2norm, Center), IVF1024 or a codec",
+    "codec": "a codec (Flat, SQ8, SQ6, SQ4, SQfp16, SQbf16, PQ32, PQ32x10, PQ32x4fs, PQ32x4fsr, RaBitQ, RaBitQ4)",
+    "refine": "RFlat, a refinement such as Refine(SQ8), or the end",
+}
+_SPELLINGS = {
+    "transform": "PCA64 PCAR64 PCAW64 PCAWR64 OPQ32 OPQ32_64 RR RR64 HR HR64 L2norm Center IVF1024 BFlat IDMap".split(),
+    "codec": "Flat SQ8 SQ6 SQ4 SQfp16 SQbf16 SQ8_direct PQ32 PQ32x4fs PQ32x4fsr PQ32x10 RaBitQ RaBitQ4 RaBitQfs".split(),
+    "refine": "RFlat Refine(Flat) Refine(SQ8) Refine(SQfp16) IDMap IDMap2".split(),
+}
+# Words of Faiss that nothing here answers to.
+_ABSENT = (
+    (r"B?HNSW.*|NSG.*|NNDescent.*", "annkit has no graphs yet"),
+    (r"BIVF.*", "annkit has no lists of binary codes yet: BFlat looks at all of them"),
+    (r"IVF\d+[kM]?_(HNSW|NSG).*", "annkit has no graphs yet: leave out what follows the underscore, and all centroids are compared"),
+    (r"IVF\d+[kM]?\(.*\)", "annkit's IVF compares all centroids: leave out the parentheses"),
+    (r"IMI.*", "annkit has no multi-index: IVF with more lists takes its place"),
+    (r"LSH.*|ITQ.*", "annkit does not learn binary codes yet"),
+    (r"P?(RQ|LSQ)\d.*|RCQ.*|ZnLattice.*", "annkit has no additive or lattice codes: PQ and RaBitQ take their place"),
+    (r"Pad\d+", "annkit does not pad rows"),
+    (r"FlatDedup", "annkit keeps equal rows apart: Flat takes its place"),
+    (r"SQ0|SQ(tqmse|eden|tq)\d?", "annkit has SQ8, SQ6, SQ4, SQfp16 and SQbf16, and RaBitQ for fewer bits"),
+    (r"PQ\d+\+\d+", "annkit refines by a word at the end: PQ32,Refine(PQ16)"),
+)
+
+
+def _transforms(word: str) -> list[Transform] | None:
+    if match := re.fullmatch(r"PCA(W?)(R?)(\d+)", word):
+        pca = PCA(int(match[3]), whiten=bool(match[1]))
+        return [pca, Rotation()] if match[2] else [pca]
+    if match := re.fullmatch(r"OPQ(\d+)(?:_(\d+))?", word):
+        return [OPQ(int(match[1]), dim=int(match[2]) if match[2] else None)]
+    if match := re.fullmatch(r"(RR|HR)(\d+)?", word):
+        dim = int(match[2]) if match[2] else None
+        return [Rotation(dim, kind="hadamard" if match[1] == "HR" else "random")]
+    if re.fullmatch(r"L2[nN]orm", word):
+        return [Normalize()]
+    return [Center()] if word == "Center" else None
+
+
+_RAW = {"Flat": "f32", "SQfp16": "f16", "SQbf16": "bf16", "SQ8_direct": "u8", "SQ8_direct_signed": "i8"}
+
+
+def _codec(word: str) -> tuple[Codec, bool | None] | None:
+    """Return the codec, and whether lists hold residuals (None: the codec's own way)."""
+    if word in _RAW:
+        return Raw(_RAW[word]), None
+    if match := re.fullmatch(r"SQ([468])", word):
+        return SQ(int(match[1])), None
+    # Faiss's fast-scan is for 4 bits, of rows as they are unless an r says residuals; _64 is its block size.
+    if match := re.fullmatch(r"PQ(\d+)x4fs(r?)(?:_\d+)?", word):
+        return PQ(int(match[1]), bits=4), bool(match[2])
+    if match := re.fullmatch(r"PQ(\d+)(?:x(\d+))?(?:np)?", word):
+        return PQ(int(match[1]), bits=int(match[2] or 8)), None
+    if match := re.fullmatch(r"RaBitQ(?:fs)?([1-9])?(?:_\d+)?", word):
+        return RaBitQ(int(match[1] or 1)), None
+    return None
+
+
+class _Words:
+    """The words of a string, one after the other, and the messages about them."""
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self.words: list[tuple[int, str]] = []
+        start = depth = 0
+        for at, letter in enumerate(spec + ","):
+            depth += (letter == "(") - (letter == ")")
+            if letter == "," and (depth <= 0 or at == len(spec)):
+                self.words.append((start, spec[start:at]))
+                start = at + 1
+        self.next = 0
+
+    def peek(self) -> str | None:
+        while self.next < len(self.words) and _IDMAP.fullmatch(self.words[self.next][1]):
+            self.next += 1
+        return self.words[self.next][1] if self.next < len(self.words) else None
+
+    def take(self) -> None:
+        self.next += 1
+
+    def here(self) -> str:
+        at, word = self.words[self.next]
+        return f'"{word}", word {self.next + 1} of "{self.spec}" (from character {at + 1} on)'
+
+    def build(self, make: Callable[[], Index]) -> Index:
+        """Make a part, and say of which word its error is."""
+        try:
+            return make()
+        except ValueError as error:
+            raise ValueError(f'factory string "{self.spec}": {error}') from None
+
+    def fail(self, state: str) -> NoReturn:
+        expected = f"expected {_EXPECTED[state]}"
+        if self.peek() is None:
+            raise ValueError(f'factory string "{self.spec}" ends too early: {expected}')
+        word = self.words[self.next][1]
+        for pattern, why in _ABSENT:
+            if re.fullmatch(pattern, word):
+                raise ValueError(f"{self.here()}, is Faiss's: {why}")
+        states = ["transform", "codec"] if state == "transform" else [state]
+        spellings = [spelling for one in states for spelling in _SPELLINGS[one]]
+        # Numbers are left out of the comparison, and put back.
+        folded = {re.sub(r"\d+", "", spelling).lower(): spelling for spelling in reversed(spellings)}
+        exact = {spelling.lower(): spelling for spelling in spellings}
+        close = difflib.get_close_matches(word.lower(), exact, 1, 0.6)
+        hint = exact[close[0]] if close else None
+        if hint is None and (near := difflib.get_close_matches(re.sub(r"\d+", "", word).lower(), folded, 1, 0.6)):
+            hint = folded[near[0]]
+        mean = f'; did you mean "{hint}"?' if hint and hint != word else ""
+        known = any(_transforms(word) or _codec(word) or p.fullmatch(word) for p in (_IVF, _REFINE)) or word == "BFlat"
+        what = "does not belong there" if known else "is not known"
+        raise ValueError(f"{self.here()}, {what}: {expected}{mean}")
+
+
+def index(spec: str, dim: int | None = None, *, metric: str = "l2") -> Index:
+    """Make an index from a factory string.
+
+    Words stand between commas: transforms, then ``IVF`` with a number of lists, a codec, and refinements. Their spelling
+    is Faiss's. The way back is ``index.factory``.
+
+    ==================== ==========================================================================================
+    ``PCA64``            ``PCA(64)``; ``PCAW64`` whitens, ``PCAR64`` rotates afterwards
+    ``OPQ32``            ``OPQ(32)``; ``OPQ32_64`` with 64 outputs
+    ``RR``, ``RR64``     ``Rotation()``, ``Rotation(64)``; ``HR`` of kind "hadamard"
+    ``L2norm``           ``Normalize()``
+    ``Center``           ``Center()``, which Faiss has no word for
+    ``IVF1024``          ``IVF(lists=1024)``; ``IVF4k`` has 4 * 1024 and ``IVF1M`` 1024 * 1024 lists
+    ``Flat``             rows as they are; ``SQfp16``, ``SQbf16``, ``SQ8_direct`` (uint8), ``SQ8_direct_signed`` (int8)
+    ``SQ8``              ``SQ(8)``; also ``SQ6`` and ``SQ4``
+    ``PQ32``             ``PQ(32)``; ``PQ32x10`` with 10 bits
+    ``PQ32x4fs``         ``PQ(32, bits=4)``, in lists with ``residual=False``; ``PQ32x4fsr`` of residuals
+    ``RaBitQ``           ``RaBitQ()``; ``RaBitQ4`` with 4 bits; ``RaBitQfs4`` is the same
+    ``BFlat``            ``Flat(codec=Bits(), metric="hamming")``
+    ``RFlat``            ``Refine`` by the rows themselves; ``Refine(SQ8)`` by any other codec
+    ``IDMap``            nothing: every index takes ids
+    ==================== ==========================================================================================
+
+    Two defaults are not Faiss's: ``IVF1024,SQ8`` keeps rows, not residuals, in 8 bits, and a refinement looks at
+    4 candidates a hit, not at one (``k_factor`` of searches). Codes of 4 bits are always scanned fast: ``PQ32x4`` is
+    ``PQ32x4fs``, in lists ``PQ32x4fsr``.
+
+    Parameters
+    ----------
+    spec : str
+        Such as "OPQ32_64,IVF1024,PQ32x4fs,RFlat".
+    dim : int, optional
+        The dimension of the rows. Where it is given, parts that do not fit it are refused here and not by ``fit``.
+    metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
+        "BFlat" is always for "hamming".
+
+    Returns
+    -------
+    Index
+
+    Raises
+    ------
+    ValueError
+        A word that is not known or does not belong where it stands: the message quotes it, says where it stands and
+        what is expected there. Parts that do not fit each other.
+
+    Examples
+    --------
+    >>> import annkit as ak
+    >>> ak.index("PCA64,IVF1024,SQ8,RFlat", metric="cosine").factory
+    'PCA64,IVF1024,SQ8,RFlat'
+    >>> ak.index("SQ8")
+    Flat(codec=SQ(bits=8), metric="l2")
+    >>> ak.index("IVF256,PQ32x4sf")
+    Traceback (most recent call last):
+    ...
+    ValueError: "PQ32x4sf", word 2 of "IVF256,PQ32x4sf" (from character 8 on), is not known: expected a codec (Flat, SQ8, SQ6, SQ4, SQfp16, SQbf16, PQ32, PQ32x10, PQ32x4fs, PQ32x4fsr, RaBitQ, RaBitQ4); did you mean "PQ32x4fs"?
+    """
+    if not isinstance(spec, str):
+        raise TypeError(f'spec is {spec!r}, expected a string such as "IVF1024,SQ8"')
+    words = _Words(spec)
+    transforms = _read_transforms(words)
+    if words.peek() == "BFlat" and not transforms:
+        words.take()
+        if metric not in ("hamming", "l2"):
+            raise ValueError(f'metric "{metric}" does not go with "BFlat", expected "hamming"')
+        if words.peek() is not None:
+            raise ValueError(f"{words.here()}, does not belong there: expected nothing after BFlat")
+        if dim is not None:
+            _check_dim(spec, dim)
+        return Flat(codec=Bits(), metric="hamming")
+    made = _read_rows(words, metric, bool(transforms))
+    if transforms:
+        inner = made
+        made = words.build(lambda: Pipeline(*transforms, inner))
+    while (word := words.peek()) is not None:
+        made = _read_refine(words, word, made)
+    if dim is not None:
+        _check_dim(spec, dim)
+    return made
+
+
+def _read_transforms(words: _Words) -> list[Transform]:
+    transforms: list[Transform] = []
+    while (word := words.peek()) is not None:
+        try:
+            found = _transforms(word)
+        except ValueError as error:
+            raise ValueError(f"{words.here()}: {error}") from None
+        if found is None:
+            break
+        transforms += found
+        words.take()
+    return transforms
+
+
+def _read_codec(words: _Words, word: str, state: str) -> tuple[Codec, bool | None]:
+    try:
+        found = _codec(word)
+    except ValueError as error:
+        raise ValueError(f"{words.here()}: {error}") from None
+    if found is None:
+        words.fail(state)
+    return found
+
+
+def _read_rows(words: _Words, metric: str, after_transforms: bool) -> Index:
+    word = words.peek()
+    match = _IVF.fullmatch(word or "")
+    if match:
+        words.take()
+        word = words.peek()
+    if word is None:
+        words.fail("codec" if match else "transform")
+    codec, residual = _read_codec(words, word, "codec" if match or after_transforms else "transform")
+    if match:
+        if residual is None and re.match(r"PQ\d+x4", word):
+            residual = True
+        lists = int(match[1]) * _UNITS[match[2]]
+        made = words.build(lambda: IVF(lists=lists, codec=codec, residual=residual, metric=metric))
+    else:
+        made = words.build(lambda: Flat(codec=codec, metric=metric))
+    words.take()
+    return made
+
+
+def _read_refine(words: _Words, word: str, base: Index) -> Index:
+    match = _REFINE.fullmatch(word)
+    if match is None:
+        words.fail("refine")
+    inside = match[1]
+    codec, _ = _read_codec(words, "Flat" if inside is None else inside, "refine")
+    words.take()
+    return words.build(lambda: Refine(base, codec=codec))
+
+
+def _check_dim(spec: str, dim: int) -> None:
+    """Refuse what ``fit`` would, where the dimension tells already."""
+    if dim < 1:
+        raise ValueError(f"dim is {dim}, expected 1 or more")
+    width = dim
+    for at, word in enumerate(_Words(spec).words, 1):
+        where = f'"{word[1]}", word {at} of "{spec}"'
+        refined = _REFINE.fullmatch(word[1])
+        here = dim if refined else width
+        groups = re.fullmatch(r"O?PQ(\d+).*", (refined[1] or "") if refined else word[1])
+        for transform in _transforms(word[1]) or []:
+            width = transform.dim_out or width
+            if width > here:
+                raise ValueError(f"{where}, gets rows of dimension {here}, expected at least {width}")
+        coded = width if word[1].startswith("OPQ") else here
+        if groups and coded % int(groups[1]) != 0:
+            raise ValueError(f"{where}, gets rows of dimension {coded}, expected a multiple of {groups[1]}")
+        if word[1] == "BFlat" and dim % 8 != 0:
+            raise ValueError(f"{where}, gets rows of {dim} bits, expected a multiple of 8")

@@ -1,0 +1,191 @@
+"""Factory strings: read as Faiss reads them, and written back."""
+
+from __future__ import annotations
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import annkit as ak
+
+CODECS = [
+    *["Flat", "SQ8", "SQ6", "SQ4", "SQfp16", "SQbf16", "PQ16", "PQ16x10", "PQ8x5", "PQ16x4", "PQ16x4fs", "PQ16x4fs_64"],
+    *["RaBitQ", "RaBitQ4", "RaBitQfs", "RaBitQfs4", "PQ16np"],
+]
+TRANSFORMS = ["PCA16", "PCAR16", "PCAW32", "PCAWR32", "OPQ16", "OPQ16_32", "RR", "RR32", "HR", "L2norm", "L2Norm"]
+REFINEMENTS = ["RFlat", *(f"Refine({codec})" for codec in CODECS)]
+
+
+@st.composite
+def specs(draw):
+    """Strings of everything that the grammar has."""
+    words = draw(st.lists(st.sampled_from([*TRANSFORMS, "Center", "HR32"]), max_size=3))
+    lists = draw(st.sampled_from(["", "IVF1", "IVF64", "IVF4k", "IVF1M"]))
+    codec = draw(st.sampled_from([*CODECS, "PQ16x4fsr", "PQ16x4fsr_64"] if lists else CODECS))
+    words += [lists, codec] if lists else [codec]
+    words += draw(st.lists(st.sampled_from(REFINEMENTS), max_size=2))
+    words.insert(draw(st.integers(0, len(words))), draw(st.sampled_from(["IDMap", "IDMap2", ""])))
+    return ",".join(word for word in words if word)
+
+
+@settings(deadline=None)
+@given(specs(), st.sampled_from(["l2", "ip", "cosine", "euclidean"]))
+def test_factory_of_an_index_makes_its_like(spec, metric):
+    made = ak.index(spec, metric=metric)
+    again = ak.index(made.factory, metric=made.metric)
+    assert repr(again) == repr(made)
+    assert again.factory == made.factory
+
+
+@pytest.mark.parametrize(
+    ("spec", "made"),
+    [
+        ("Flat", ak.Flat()),
+        ("SQ8_direct", ak.Flat(codec=ak.Raw("u8"))),
+        ("SQ8_direct_signed", ak.Flat(codec=ak.Raw("i8"))),
+        ("PQ8x12", ak.Flat(codec=ak.PQ(8, bits=12))),
+        ("IVF4k,SQ8", ak.IVF(lists=4096, codec=ak.SQ(8))),
+        ("IVF64,SQ4", ak.IVF(lists=64, codec=ak.SQ(4), residual=True)),
+        ("IVF64,PQ8", ak.IVF(lists=64, codec=ak.PQ(8), residual=True)),
+        ("IVF64,PQ8x4", ak.IVF(lists=64, codec=ak.PQ(8, bits=4), residual=True)),
+        ("IVF64,PQ8x4fs", ak.IVF(lists=64, codec=ak.PQ(8, bits=4), residual=False)),
+        ("IVF64,PQ8x4fsr", ak.IVF(lists=64, codec=ak.PQ(8, bits=4), residual=True)),
+        ("IVF64,RaBitQfs4_64", ak.IVF(lists=64, codec=ak.RaBitQ(4))),
+        ("PCAWR8,SQ8", ak.Pipeline(ak.PCA(8, whiten=True), ak.Rotation(), ak.Flat(codec=ak.SQ(8)))),
+        ("HR,Flat", ak.Pipeline(ak.Rotation(kind="hadamard"), ak.Flat())),
+        (
+            "OPQ4_8,IVF64,PQ4x4fs,RFlat",
+            ak.Refine(ak.Pipeline(ak.OPQ(4, dim=8), ak.IVF(lists=64, codec=ak.PQ(4, bits=4), residual=False))),
+        ),
+        ("SQ4,Refine(SQ8),IDMap", ak.Refine(ak.Flat(codec=ak.SQ(4)), codec=ak.SQ(8))),
+        ("IDMap,BFlat", ak.Flat(codec=ak.Bits(), metric="hamming")),
+    ],
+)
+def test_words_make_what_they_say(spec, made):
+    assert repr(ak.index(spec)) == repr(made)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        ak.Flat(codec=ak.SQ(8, outliers=0.01)),
+        ak.Flat(codec=ak.SQ(8, uniform=True)),
+        ak.Flat(codec=ak.PQ(8, seed=1)),
+        ak.Flat(scan="sq8"),
+        ak.IVF(lists=8, codec=ak.SQ(8), residual=True),
+        ak.IVF(lists=8, codec=ak.SQ(4), residual=False),
+        ak.IVF(lists=8, codec=ak.PQ(8), residual=False),
+        ak.IVF(lists=8, codec=ak.RaBitQ(), residual=False),
+        ak.Refine(ak.Flat(codec=ak.SQ(4)), k_factor=8),
+        ak.Pipeline(ak.PCA(8, whiten=0.5), ak.Flat()),
+        ak.Pipeline(ak.PCA(8, balance=4), ak.Flat()),
+        ak.Pipeline(ak.Projection(8), ak.Flat()),
+        ak.Pipeline(ak.OPQ(8, rounds=1), ak.Flat()),
+        ak.Pipeline(ak.PCA(8), ak.Refine(ak.Flat(codec=ak.SQ(4)))),
+    ],
+    ids=repr,
+)
+def test_parts_without_a_word_have_no_factory(index):
+    with pytest.raises(ValueError, match="no factory string"):
+        index.factory  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("", ['""', "word 1", "expected a transform"]),
+        ("flat", ['"flat"', "not known", 'did you mean "Flat"']),
+        ("IVF64", ["ends too early", "expected a codec"]),
+        ("PCA64", ["ends too early"]),
+        ("IVF64,PQ32x4sf", ['"PQ32x4sf", word 2', "character 7", 'did you mean "PQ32x4fs"']),
+        ("PCA64,IVF64, SQ8", ['" SQ8", word 3', 'did you mean "SQ8"']),
+        ("IVF64,IVF64,SQ8", ['"IVF64", word 2', "does not belong there"]),
+        ("SQ8,PCA64", ['"PCA64", word 2', "does not belong there", "RFlat"]),
+        ("SQ8,Refine(SQ9)", ['"Refine(SQ9)"', "not known", 'mean "Refine(SQ8)"']),
+        ("SQ8,Refine(HNSW32)", ["Refine(HNSW32)"]),
+        ("BFlat,RFlat", ['"RFlat", word 2', "nothing after BFlat"]),
+        ("HNSW32", ["HNSW32", "no graphs yet"]),
+        ("IVF64_HNSW32,SQ8", ["IVF64_HNSW32", "no graphs yet"]),
+        ("IVF64,PQ16+8", ["PQ16+8", "Refine(PQ16)"]),
+        ("ITQ64,LSH", ["ITQ64", "binary codes"]),
+        ("IMI2x8,Flat", ["IMI2x8"]),
+        ("IVF64(IVF8,Flat),SQ8", ["IVF64(IVF8,Flat)", "parentheses"]),
+        ("SQ8,Refine(SQ8", ["Refine(SQ8"]),
+        ("PQ32x20", ["PQ32x20", "20"]),
+        ("PCA0,Flat", ["PCA0"]),
+        ("IVF64,SQ8_direct", ["IVF64,SQ8_direct", "Raw"]),
+    ],
+)
+def test_errors_quote_the_word_and_say_what_is_expected(spec, parts):
+    with pytest.raises(ValueError, match="") as caught:
+        ak.index(spec)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_wrong_types_and_metrics_are_refused():
+    with pytest.raises(TypeError, match="expected a string"):
+        ak.index(8)
+    with pytest.raises(ValueError, match='expected "hamming"'):
+        ak.index("BFlat", metric="ip")
+    with pytest.raises(ValueError, match="metric"):
+        ak.index("SQ8", metric="manhattan")
+
+
+@pytest.mark.parametrize(
+    ("spec", "dim", "message"),
+    [
+        ("PCA64,Flat", 32, "at least 64"),
+        ("RR64,Flat", 32, "at least 64"),
+        ("PCA20,PQ16", 64, "multiple of 16"),
+        ("OPQ16_24,PQ8", 64, "multiple of"),
+        ("SQ8,Refine(PQ16)", 24, "multiple of 16"),
+        ("BFlat", 12, "multiple of 8"),
+        ("Flat", 0, "1 or more"),
+    ],
+)
+def test_a_dimension_that_does_not_fit_is_refused_at_once(spec, dim, message):
+    with pytest.raises(ValueError, match=message):
+        ak.index(spec, dim)
+
+
+def test_settings_are_what_searches_take():
+    assert ak.index("SQ8").settings == ()
+    assert ak.index("PCA8,IVF64,SQ8").settings == ("nprobe", "spread")
+    assert ak.index("IVF64,SQ8,RFlat").settings == ("nprobe", "spread", "k_factor")
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    rng = np.random.default_rng(7)
+    centers = rng.standard_normal((40, 64)) * 2
+    rows = (centers[rng.integers(40, size=4200)] + rng.standard_normal((4200, 64)) * 0.7).astype(np.float32)
+    base, queries = rows[:4000], rows[4000:]
+    return base, queries, ak.Flat().add(base).search(queries, 10).ids
+
+
+def recall(found, truth):
+    return np.mean([len(np.intersect1d(one, other)) for one, other in zip(found, truth, strict=True)]) / truth.shape[1]
+
+
+@pytest.mark.parametrize("codec", [*CODECS, "PQ16x4fsr"])
+@pytest.mark.parametrize("front", ["", "IVF16", "PCAR32", "OPQ16_32,IVF16"])
+def test_recall_is_that_of_faiss(mixture, front, codec):
+    if codec == "PQ16x4fsr" and "IVF" not in front:
+        pytest.skip("of lists only")
+    if codec == "PQ16x10":
+        codec = "PQ16x6"
+    base, queries, truth = mixture
+    spec = f"{front},{codec}" if front else codec
+    ours = ak.index(spec, 64).fit(base).add(base)
+    theirs = faiss.index_factory(64, spec)
+    theirs.train(base)
+    theirs.add(base)
+    known = {}
+    if "IVF" in front:
+        faiss.extract_index_ivf(theirs).nprobe = 4
+        known = {"nprobe": 4}
+    found = recall(ours.search(queries, 10, **known).ids, truth)
+    assert found >= recall(theirs.search(queries, 10)[1], truth) - 0.04
