@@ -45,5 +45,5 @@ assert_type(ak.get_threads(), int)
 ak.Flat(metric="l3")  # type: ignore[arg-type]
 ak.Flat(ak.Bits())  # type: ignore[call-arg]
 ak.Raw("f64")  # type: ignore[arg-type]
-index.search(x, ef=10)  # type: ignore[call-arg]
+index.search(x, nprobe="many")  # type: ignore[arg-type]
 index.find(x)  # type: ignore[attr-defined]

@@ -24,38 +24,66 @@ MODULE = "annkit._core"
 PARAMETERS = {
     "a": "ArrayLike",
     "b": "ArrayLike",
+    "balance": "float",
+    "base": "Index",
     "bits": "SupportsIndex",
     "codec": "Codec",
     "codes": "ArrayLike",
     "data": "Buffer",
+    "dim": "SupportsIndex",
     "file": "str | os.PathLike[str] | BinaryIO",
     "filter": "_Filter",
     "ids": "ArrayLike",
     "k": "SupportsIndex",
+    "k_factor": "float",
+    "kind": 'Literal["random", "hadamard"]',
+    "lists": "SupportsIndex",
     "m": "SupportsIndex",
     "memo": "object",
     "metric": "_Metric",
     "mmap": "bool",
     "n": "SupportsIndex",
+    "outliers": "float",
     "progress": "_Progress",
     "queries": "ArrayLike",
     "radius": "float",
     "range.radius": "int",
     "replace": "bool",
+    "residual": "bool",
+    "rounds": "SupportsIndex",
+    "sample": "SupportsIndex",
     "scan": 'Literal["sq8"]',
     "seed": "SupportsIndex",
+    "spherical": "bool",
+    "start": 'Literal["random", "k-means++"]',
     "threads": "SupportsIndex",
     "type": "_Element",
+    "uniform": "bool",
+    "whiten": "bool | float",
     "x": "ArrayLike",
+    "y": "ArrayLike",
 }
+# What *args and **kwargs of a function hold.
+REST = {"search": "float", "range_search": "float", "__init__": "Transform | Index"}
 # What functions return that give objects of Python, or self.
 RETURNS = {
     "add": "Self",
+    "apply": "NDArray[np.float32]",
+    "centroids_": "NDArray[np.float32]",
+    "components_": "NDArray[np.float32]",
     "codebooks_": "NDArray[np.float32]",
     "compact": "Self",
     "decode": "NDArray[Any]",
     "encode": "NDArray[np.uint8]",
+    "explained_variance_": "NDArray[np.float64]",
     "fit": "Self",
+    "invert": "NDArray[np.float32]",
+    "matrix_": "NDArray[np.float32]",
+    "mean_": "NDArray[np.float32]",
+    "memory": "dict[str, int]",
+    "objective_": "NDArray[np.float64]",
+    "predict": "NDArray[np.int64]",
+    "settings": "list[str]",
     "ids": "NDArray[np.int64]",
     "pairwise": "NDArray[np.int32]",
     "range": "RangeResult",
@@ -69,7 +97,7 @@ RETURNS = {
     "__deepcopy__": "Self",
 }
 SPECIAL_METHODS = {"__init__", "__len__", "__copy__", "__deepcopy__"}  # object has the others
-PRIVATE = {"_kernels", "_math"}  # for tests and the bench
+PRIVATE = {"_codes", "_kernels", "_math"}  # for tests and the bench
 
 HEADERS = {
     "__init__": """
@@ -139,6 +167,9 @@ def annotated(name: str, function: Callable[..., object], is_method: bool) -> as
         if isinstance(default, ast.Constant) and default.value is None:
             kind += " | None"
         argument.annotation = ast.parse(kind, mode="eval").body
+    for rest in (arguments.vararg, arguments.kwarg):
+        if rest is not None:
+            rest.annotation = ast.parse(REST[name], mode="eval").body
     if is_method and not any(argument.arg == "self" for argument in arguments.args):
         definition.decorator_list = [ast.Name("staticmethod")]
     assert definition.returns is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from annkit._core import (
     IVF,
@@ -72,7 +72,7 @@ def _transforms(word: str) -> list[Transform] | None:
     return [Center()] if word == "Center" else None
 
 
-_RAW = {"Flat": "f32", "SQfp16": "f16", "SQbf16": "bf16", "SQ8_direct": "u8", "SQ8_direct_signed": "i8"}
+_RAW: dict[str, Any] = {"Flat": "f32", "SQfp16": "f16", "SQbf16": "bf16", "SQ8_direct": "u8", "SQ8_direct_signed": "i8"}
 
 
 def _codec(word: str) -> tuple[Codec, bool | None] | None:
@@ -253,7 +253,7 @@ def _read_codec(words: _Words, word: str, state: str) -> tuple[Codec, bool | Non
     return found
 
 
-def _read_rows(words: _Words, metric: str, after_transforms: bool) -> Index:
+def _read_rows(words: _Words, metric: Any, after_transforms: bool) -> Index:
     word = words.peek()
     match = _IVF.fullmatch(word or "")
     if match:
