@@ -31,6 +31,7 @@ from annkit._core import (
 )
 from annkit._factory import index
 from annkit._results import RangeResult, SearchResult
+from annkit._tuning import OperatingPoint, TuneResult, tune
 
 __all__ = [
     "IVF",
@@ -47,6 +48,7 @@ __all__ = [
     "KMeans",
     "Normalize",
     "NotFittedError",
+    "OperatingPoint",
     "Pipeline",
     "Projection",
     "RaBitQ",
@@ -56,6 +58,7 @@ __all__ = [
     "Rotation",
     "SearchResult",
     "Transform",
+    "TuneResult",
     "__version__",
     "get_threads",
     "hamming",
@@ -63,4 +66,5 @@ __all__ = [
     "load",
     "set_threads",
     "simd",
+    "tune",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Literal, NoReturn
 
 from annkit._core import (
     IVF,
@@ -27,26 +27,62 @@ from annkit._core import (
     Transform,
 )
 
+Metric = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
+
 _IDMAP = re.compile(r"IDMap2?")
 _IVF = re.compile(r"IVF([1-9]\d*)([kM]?)")
 _REFINE = re.compile(r"RFlat|Refine\((.*)\)")
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20}
 
 _EXPECTED = {
-    "transform": "a transform (PCA64, PCAR64, PCAW64, OPQ32, OPQ32_64, RR, RR64, HR, L2norm, Center), IVF1024 or a codec",
+    "transform": "a transform (PCA64, PCAR64, PCAW64, OPQ32, OPQ32_64, RR, HR, L2norm, Center), IVF1024 or a codec",
     "codec": "a codec (Flat, SQ8, SQ6, SQ4, SQfp16, SQbf16, PQ32, PQ32x10, PQ32x4fs, PQ32x4fsr, RaBitQ, RaBitQ4)",
     "refine": "RFlat, a refinement such as Refine(SQ8), or the end",
 }
 _SPELLINGS = {
-    "transform": "PCA64 PCAR64 PCAW64 PCAWR64 OPQ32 OPQ32_64 RR RR64 HR HR64 L2norm Center IVF1024 BFlat IDMap".split(),
-    "codec": "Flat SQ8 SQ6 SQ4 SQfp16 SQbf16 SQ8_direct PQ32 PQ32x4fs PQ32x4fsr PQ32x10 RaBitQ RaBitQ4 RaBitQfs".split(),
-    "refine": "RFlat Refine(Flat) Refine(SQ8) Refine(SQfp16) IDMap IDMap2".split(),
+    "transform": [
+        "PCA64",
+        "PCAR64",
+        "PCAW64",
+        "PCAWR64",
+        "OPQ32",
+        "OPQ32_64",
+        "RR",
+        "RR64",
+        "HR",
+        "HR64",
+        "L2norm",
+        "Center",
+        "IVF1024",
+        "BFlat",
+        "IDMap",
+    ],
+    "codec": [
+        "Flat",
+        "SQ8",
+        "SQ6",
+        "SQ4",
+        "SQfp16",
+        "SQbf16",
+        "SQ8_direct",
+        "PQ32",
+        "PQ32x4fs",
+        "PQ32x4fsr",
+        "PQ32x10",
+        "RaBitQ",
+        "RaBitQ4",
+        "RaBitQfs",
+    ],
+    "refine": ["RFlat", "Refine(Flat)", "Refine(SQ8)", "Refine(SQfp16)", "IDMap", "IDMap2"],
 }
 # Words of Faiss that nothing here answers to.
 _ABSENT = (
     (r"B?HNSW.*|NSG.*|NNDescent.*", "annkit has no graphs yet"),
     (r"BIVF.*", "annkit has no lists of binary codes yet: BFlat looks at all of them"),
-    (r"IVF\d+[kM]?_(HNSW|NSG).*", "annkit has no graphs yet: leave out what follows the underscore, and all centroids are compared"),
+    (
+        r"IVF\d+[kM]?_(HNSW|NSG).*",
+        "annkit has no graphs yet: leave out what follows the underscore, and all centroids are compared",
+    ),
     (r"IVF\d+[kM]?\(.*\)", "annkit's IVF compares all centroids: leave out the parentheses"),
     (r"IMI.*", "annkit has no multi-index: IVF with more lists takes its place"),
     (r"LSH.*|ITQ.*", "annkit does not learn binary codes yet"),
@@ -72,7 +108,14 @@ def _transforms(word: str) -> list[Transform] | None:
     return [Center()] if word == "Center" else None
 
 
-_RAW: dict[str, Any] = {"Flat": "f32", "SQfp16": "f16", "SQbf16": "bf16", "SQ8_direct": "u8", "SQ8_direct_signed": "i8"}
+_RawType = Literal["f32", "f16", "bf16", "u8", "i8"]
+_RAW: dict[str, _RawType] = {
+    "Flat": "f32",
+    "SQfp16": "f16",
+    "SQbf16": "bf16",
+    "SQ8_direct": "u8",
+    "SQ8_direct_signed": "i8",
+}
 
 
 def _codec(word: str) -> tuple[Codec, bool | None] | None:
@@ -142,16 +185,16 @@ class _Words:
         if hint is None and (near := difflib.get_close_matches(re.sub(r"\d+", "", word).lower(), folded, 1, 0.6)):
             hint = folded[near[0]]
         mean = f'; did you mean "{hint}"?' if hint and hint != word else ""
-        known = any(_transforms(word) or _codec(word) or p.fullmatch(word) for p in (_IVF, _REFINE)) or word == "BFlat"
+        known = bool(_transforms(word) or _codec(word) or _IVF.fullmatch(word)) or word in ("BFlat", "RFlat")
         what = "does not belong there" if known else "is not known"
         raise ValueError(f"{self.here()}, {what}: {expected}{mean}")
 
 
-def index(spec: str, dim: int | None = None, *, metric: str = "l2") -> Index:
+def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     """Make an index from a factory string.
 
-    Words stand between commas: transforms, then ``IVF`` with a number of lists, a codec, and refinements. Their spelling
-    is Faiss's. The way back is ``index.factory``.
+    Words stand between commas: transforms, then ``IVF`` with a number of lists, a codec, and refinements. Their
+    spelling is Faiss's. The way back is ``index.factory``.
 
     ==================== ==========================================================================================
     ``PCA64``            ``PCA(64)``; ``PCAW64`` whitens, ``PCAR64`` rotates afterwards
@@ -200,10 +243,10 @@ def index(spec: str, dim: int | None = None, *, metric: str = "l2") -> Index:
     'PCA64,IVF1024,SQ8,RFlat'
     >>> ak.index("SQ8")
     Flat(codec=SQ(bits=8), metric="l2")
-    >>> ak.index("IVF256,PQ32x4sf")
+    >>> ak.index("IVF256,PQ32x4sf")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: "PQ32x4sf", word 2 of "IVF256,PQ32x4sf" (from character 8 on), is not known: expected a codec (Flat, SQ8, SQ6, SQ4, SQfp16, SQbf16, PQ32, PQ32x10, PQ32x4fs, PQ32x4fsr, RaBitQ, RaBitQ4); did you mean "PQ32x4fs"?
+    ValueError: "PQ32x4sf", word 2 of "IVF256,PQ32x4sf" (from character 8 on), is not known: expected a codec ...
     """
     if not isinstance(spec, str):
         raise TypeError(f'spec is {spec!r}, expected a string such as "IVF1024,SQ8"')
@@ -253,7 +296,7 @@ def _read_codec(words: _Words, word: str, state: str) -> tuple[Codec, bool | Non
     return found
 
 
-def _read_rows(words: _Words, metric: Any, after_transforms: bool) -> Index:
+def _read_rows(words: _Words, metric: Metric, after_transforms: bool) -> Index:
     word = words.peek()
     match = _IVF.fullmatch(word or "")
     if match:

@@ -1,0 +1,249 @@
+"""The search settings with which an index reaches a recall soonest."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from annkit._core import Index
+
+_FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+_SPREADS = (1.1, 1.2, 1.35, 1.5, 2.0)
+# Doubling nprobe gains so little only where what is missing lies beyond the lists.
+_LEAST_GAIN = 5e-4
+_PASSES = 5
+_CANDIDATES = 4
+
+
+class OperatingPoint(NamedTuple):
+    """What some settings gave.
+
+    Attributes
+    ----------
+    settings : dict
+        Keywords of ``search``.
+    recall : float
+    qps : float
+        Queries a second, the median of the passes.
+    """
+
+    settings: dict[str, float]
+    recall: float
+    qps: float
+
+
+class TuneResult(NamedTuple):
+    """What ``tune`` found.
+
+    Attributes
+    ----------
+    settings : dict
+        Keywords of ``search``: the fastest that reach the recall; where none does, those with the most.
+    recall : float
+        What they gave.
+    qps : float
+        Queries a second, the median of the passes.
+    reached : bool
+        Whether ``recall`` is what was asked for, or more.
+    curve : list of OperatingPoint
+        All that nothing else measured beats in both, from the fastest to the one with the most recall.
+    """
+
+    settings: dict[str, float]
+    recall: float
+    qps: float
+    reached: bool
+    curve: list[OperatingPoint]
+
+
+class _Sweep:
+    """What has been measured so far."""
+
+    def __init__(self, index: Index, queries: NDArray[Any], truth: NDArray[np.int64], threads: int | None) -> None:
+        self.index, self.queries, self.truth, self.threads = index, queries, truth, threads
+        self.recalls: dict[tuple[tuple[str, float], ...], float] = {}
+        self.seconds: dict[tuple[tuple[str, float], ...], list[float]] = {}
+
+    def measure(self, settings: dict[str, Any]) -> OperatingPoint:
+        key = tuple(sorted(settings.items()))
+        start = time.perf_counter()
+        k = self.truth.shape[1]
+        found = self.index.search(self.queries, k, threads=self.threads, **settings).ids
+        self.seconds.setdefault(key, []).append(time.perf_counter() - start)
+        if key not in self.recalls:
+            self.recalls[key] = _recall(found, self.truth)
+        return self.point(key)
+
+    def point(self, key: tuple[tuple[str, float], ...]) -> OperatingPoint:
+        return OperatingPoint(dict(key), self.recalls[key], len(self.queries) / statistics.median(self.seconds[key]))
+
+    def points(self) -> list[OperatingPoint]:
+        return [self.point(key) for key in self.recalls]
+
+
+def _recall(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    hits = sum(np.isin(one, other[other >= 0]).sum() for one, other in zip(found, truth, strict=True))
+    return float(hits / (truth >= 0).sum())
+
+
+def _front(points: list[OperatingPoint]) -> list[OperatingPoint]:
+    front: list[OperatingPoint] = []
+    for point in sorted(points, key=lambda one: (-one.qps, -one.recall)):
+        if not front or point.recall > front[-1].recall:
+            front.append(point)
+    return front
+
+
+def _best(points: list[OperatingPoint], recall: float) -> OperatingPoint:
+    enough = [point for point in points if point.recall >= recall]
+    return max(enough, key=lambda one: one.qps) if enough else max(points, key=lambda one: (one.recall, one.qps))
+
+
+def _doubling(sweep: _Sweep, fixed: dict[str, float], recall: float, deadline: float) -> tuple[int, int] | None:
+    """Double nprobe until recall stops growing; return the steps below and at the recall, if it was reached."""
+    nprobe, before, bracket = 1, -1.0, None
+    while time.perf_counter() < deadline or nprobe == 1:
+        point = sweep.measure({"nprobe": nprobe, **fixed})
+        if bracket is None and point.recall >= recall:
+            bracket = (nprobe // 2, nprobe)
+        if point.recall - before < _LEAST_GAIN and nprobe > 16:
+            break
+        if point.recall > 1 - _LEAST_GAIN or nprobe >= 1 << 20:
+            break
+        nprobe, before = 2 * nprobe, point.recall
+    return bracket
+
+
+def _bisect(sweep: _Sweep, fixed: dict[str, float], bracket: tuple[int, int], recall: float, deadline: float) -> int:
+    low, high = bracket
+    while high - low > max(1, low // 16) and time.perf_counter() < deadline:
+        middle = (low + high) // 2
+        if sweep.measure({"nprobe": middle, **fixed}).recall >= recall:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _explore(sweep: _Sweep, recall: float, start: float, within: float) -> None:
+    known = sweep.index.settings
+    factors: list[dict[str, float]] = [{"k_factor": one} for one in _FACTORS] if "k_factor" in known else [{}]
+    brackets: list[tuple[dict[str, float], tuple[int, int]]] = []
+    most = -1.0
+    for at, fixed in enumerate(factors):
+        # Every factor has a part of the time, so that slow ones do not take all of it.
+        deadline = start + within * 0.5 * (at + 1) / len(factors)
+        if "nprobe" not in known:
+            sweep.measure(fixed)
+        elif bracket := _doubling(sweep, fixed, recall, deadline):
+            brackets.append((fixed, bracket))
+        reached = max(point.recall for point in sweep.points())
+        if at > 0 and reached - most < _LEAST_GAIN:
+            break
+        most = reached
+        if time.perf_counter() > start + within * 0.6:
+            break
+    for fixed, bracket in brackets:
+        high = _bisect(sweep, fixed, bracket, recall, start + within * 0.7)
+        if "spread" not in known:
+            continue
+        # More lists, but those of them that are near: queries differ in how many they need.
+        for spread in _SPREADS:
+            if time.perf_counter() > start + within * 0.8:
+                break
+            if sweep.measure({"nprobe": 2 * high, "spread": spread, **fixed}).recall >= recall:
+                break
+
+
+def tune(
+    index: Index,
+    queries: ArrayLike,
+    truth: ArrayLike,
+    recall: float = 0.95,
+    *,
+    within: float = 10.0,
+    k: int = 10,
+    threads: int | None = None,
+) -> TuneResult:
+    """Find the search settings with which an index reaches a recall soonest.
+
+    It searches with what ``index.settings`` names: ``nprobe`` in doubling steps and then between them, for each
+    ``k_factor``, and with a ``spread``. Recall is the share of the true neighbours that are found. The fastest are
+    timed several times over.
+
+    Parameters
+    ----------
+    index : Index
+        With its rows.
+    queries : array_like of shape (nq, dim)
+        Like those to come; a thousand give a recall that is right to about a percent.
+    truth : array_like of int, shape (nq, at least k)
+        The ids of the true nearest rows of each query, nearest first: ``ak.Flat(metric=...)`` finds them. Negative ids
+        are none.
+    recall : float, default 0.95
+        What to reach, above 0 and at most 1.
+    within : float, default 10.0
+        Seconds to take, about: a search that has begun is finished.
+    k : int, default 10
+        Neighbours of each query that are looked for.
+    threads : int, optional
+        Of the searches.
+
+    Returns
+    -------
+    TuneResult
+        ``reached`` is False where no settings reach the recall: then it has those with the most recall.
+
+    Raises
+    ------
+    ValueError
+        Arrays of wrong shapes, a recall or time out of range, an index without rows.
+    TypeError
+        truth is not of integers.
+
+    Examples
+    --------
+    >>> import annkit as ak, numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((2000, 16)).astype("f4")
+    >>> index = ak.index("IVF32,SQ8,RFlat").fit(x).add(x)
+    >>> truth = ak.Flat().add(x).search(x[:100], 10).ids
+    >>> found = ak.tune(index, x[:100], truth, recall=0.9, within=1.0)
+    >>> found.reached, sorted(found.settings)[:2]
+    (True, ['k_factor', 'nprobe'])
+    >>> ids = index.search(x[:5], 10, **found.settings).ids
+    """
+    rows = np.asarray(queries)
+    true = np.asarray(truth)
+    if rows.ndim != 2 or len(rows) == 0:
+        raise ValueError(f"queries has shape {rows.shape}, expected (nq, dim) with at least one query")
+    if true.dtype.kind not in "iu":
+        raise TypeError(f"truth has dtype {true.dtype}, expected ids, integers")
+    if k < 1:
+        raise ValueError(f"k is {k}, expected 1 or more")
+    if true.ndim != 2 or len(true) != len(rows) or true.shape[1] < k:
+        raise ValueError(f"truth has shape {true.shape}, expected ({len(rows)}, {k} or more)")
+    if not 0 < recall <= 1:
+        raise ValueError(f"recall is {recall}, expected more than 0 and at most 1")
+    if not 0 < within < float("inf"):
+        raise ValueError(f"within is {within}, expected a number of seconds above 0")
+    if len(index) == 0:
+        raise ValueError("the index has no rows: add them first")
+    true = true[:, :k].astype(np.int64)
+    if not (true >= 0).any():
+        raise ValueError("truth holds no ids of 0 or more")
+
+    start = time.perf_counter()
+    sweep = _Sweep(index, rows, true, threads)
+    index.search(rows[:1], k, threads=threads)  # what a first search sets up is not timed
+    _explore(sweep, recall, start, within)
+    for _ in range(_PASSES - 1):
+        enough = [point for point in sweep.points() if point.recall >= recall]
+        for point in sorted(enough, key=lambda one: -one.qps)[:_CANDIDATES] or [_best(sweep.points(), recall)]:
+            if time.perf_counter() < start + within:
+                sweep.measure(point.settings)
+    best = _best(sweep.points(), recall)
+    return TuneResult(*best, best.recall >= recall, _front(sweep.points()))
