@@ -258,6 +258,8 @@ std::unique_ptr<Index> Flat::load(const Reader& in) {
     const size_t n = index->members_.rows();
     check<FormatError>(index->dim_ > 0 || n == 0, in.file(), ": ", n, " rows of dimension 0");
     if (index->dim_ == 0) return index;
+    check<FormatError>(codec->decoded() != Dtype::bits || index->dim_ % 8 == 0, in.file(), ": ", index->dim_,
+                       " bits a row, expected a multiple of 8");
     if (!codec->is_fitted()) {
         check<FormatError>(n == 0, in.file(), ": ", n, " rows of a codec that has not been fitted");
         return index;

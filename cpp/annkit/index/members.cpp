@@ -132,12 +132,15 @@ void Members::load(const Reader& in, Members& into) {
     const auto removed = in.array<uint32_t>("removed", in.rows("removed"));
     for (uint32_t row : removed) check<FormatError>(row < n, in.file(), ": removed row ", row, " of ", n);
     into.remove(removed);
-    if (ids.empty()) return;
-    std::vector<int64_t> live;
-    for (uint32_t row : into.live_rows()) live.push_back(ids[row]);
-    std::sort(live.begin(), live.end());
-    check<FormatError>(std::adjacent_find(live.begin(), live.end()) == live.end(), in.file(),
-                       ": an id is held by two rows");
+    // Of rows that took the same id, the last one has it: the others must have been removed.
+    if (std::is_sorted(ids.begin(), ids.end(), [](int64_t a, int64_t b) { return a <= b; })) return;
+    std::vector<std::pair<int64_t, uint32_t>> rows;
+    rows.reserve(ids.size());
+    for (uint32_t row = 0; row < ids.size(); ++row) rows.emplace_back(ids[row], row);
+    std::sort(rows.begin(), rows.end());
+    for (size_t i = 0; i + 1 < rows.size(); ++i)
+        check<FormatError>(rows[i].first != rows[i + 1].first || !into.is_alive(rows[i].second), in.file(),
+                           ": an id is held by two rows");
 }
 
 }  // namespace annkit

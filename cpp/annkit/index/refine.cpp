@@ -11,6 +11,22 @@
 #include "annkit/core/writer.h"
 
 namespace annkit {
+namespace {
+
+bool same_ids(std::vector<int64_t> a, std::vector<int64_t> b) {
+    if (a == b) return true;  // the rule: they differ in order only where the parts were compacted at different times
+    std::sort(a.begin(), a.end());
+    std::sort(b.begin(), b.end());
+    return a == b;
+}
+
+// The largest id ever used, from which default ids count on: a wrapper's is that of what it holds.
+int64_t largest_id(Reader part) {
+    while (!part.has("largest")) part = part.child(part.has("index") ? "index" : "finer");
+    return part.integer("largest", -1, INT64_MAX);
+}
+
+}  // namespace
 
 Refine::Refine(std::unique_ptr<Index> base, std::unique_ptr<Flat> finer, double k_factor)
     : base_(std::move(base)), finer_(std::move(finer)), k_factor_(k_factor) {
@@ -80,7 +96,8 @@ void Refine::search(const Rows& queries, size_t k, const Request& request, const
         const Rows block = queries.slice(first, std::min(kQueries, queries.n - first));
         std::vector<Filter> filters(request.filters);
         if (filters.size() > 1 && filters.size() == queries.n)
-            filters.assign(request.filters.begin() + ptrdiff_t(first), request.filters.begin() + ptrdiff_t(first + block.n));
+            filters.assign(request.filters.begin() + ptrdiff_t(first),
+                           request.filters.begin() + ptrdiff_t(first + block.n));
         base_->search(block, candidates, {filters, request.settings, request.call},
                       {distances.data(), nullptr, ids.data()});
         finer_->rescore(block, std::span(ids).first(block.n * candidates), k, request.call,
@@ -139,7 +156,8 @@ std::unique_ptr<Index> Refine::load(const Reader& in) {
     std::unique_ptr<Flat> flat(static_cast<Flat*>(Flat::load(finer).release()));
     const double k_factor = in.real("k_factor");
     check<FormatError>(k_factor >= 1 && k_factor <= 1e6, in.file(), ": k_factor is ", k_factor);
-    check<FormatError>(base->metric() == flat->metric() && base->size() == flat->size() &&
+    check<FormatError>(base->metric() == flat->metric() && same_ids(base->ids(), flat->ids()) &&
+                           largest_id(in.child("base")) == largest_id(finer) &&
                            (base->size() == 0 || base->dim() == flat->dim()),
                        in.file(), ": the two parts of Refine do not hold the same rows");
     return std::unique_ptr<Index>(new Refine(std::move(base), std::move(flat), k_factor));
