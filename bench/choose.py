@@ -2,9 +2,9 @@
 
 python bench/choose.py FOLDER [--rows 50000] [--only sift,mixture-384]
 
-FOLDER holds NAME.base.npy and NAME.query.npy of real data; mixtures are made here. For each data set and factory string:
-bytes a row, seconds to build, the most recall that settings reach, and queries a second of one thread at recalls of .90,
-.95 and .99 (by ak.tune; a dash where it is not reached).
+FOLDER holds NAME.base.npy and NAME.query.npy of real data; mixtures are made here. For each data set and factory
+string: bytes a row, seconds to build, the most recall that settings reach, and queries a second of one thread at
+recalls of .90, .95 and .99 (by ak.tune; a dash where it is not reached).
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from annkit._core import (
     simd,
 )
 from annkit._factory import index
+from annkit._recommend import Recommendation, recommend
 from annkit._results import RangeResult, SearchResult
 from annkit._tuning import OperatingPoint, TuneResult, tune
 
@@ -54,6 +55,7 @@ __all__ = [
     "RaBitQ",
     "RangeResult",
     "Raw",
+    "Recommendation",
     "Refine",
     "Rotation",
     "SearchResult",
@@ -64,6 +66,7 @@ __all__ = [
     "hamming",
     "index",
     "load",
+    "recommend",
     "set_threads",
     "simd",
     "tune",

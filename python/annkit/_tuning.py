@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from annkit._core import Index
 
-_FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+_FACTORS = (1.0, 4.0, 16.0, 64.0)
 _SPREADS = (1.1, 1.2, 1.35, 1.5, 2.0)
 # Doubling nprobe gains so little only where what is missing lies beyond the lists.
 _LEAST_GAIN = 5e-4
@@ -103,19 +103,32 @@ def _best(points: list[OperatingPoint], recall: float) -> OperatingPoint:
     return max(enough, key=lambda one: one.qps) if enough else max(points, key=lambda one: (one.recall, one.qps))
 
 
-def _doubling(sweep: _Sweep, fixed: dict[str, float], recall: float, deadline: float) -> tuple[int, int] | None:
-    """Double nprobe until recall stops growing; return the steps below and at the recall, if it was reached."""
-    nprobe, before, bracket = 1, -1.0, None
-    while time.perf_counter() < deadline or nprobe == 1:
+class _Row(NamedTuple):
+    """What doubling nprobe found."""
+
+    bracket: tuple[int, int] | None  # the steps below and at the recall, if it was reached
+    useful: int  # fewer lists than these cost most of the recall
+    whole: bool  # False: time was up
+
+
+def _doubling(sweep: _Sweep, fixed: dict[str, float], first: int, recall: float, deadline: float) -> _Row:
+    """Double nprobe until recall stops growing."""
+    points: list[OperatingPoint] = []
+    bracket = None
+    nprobe, whole = first, False
+    while not points or time.perf_counter() < deadline:
         point = sweep.measure({"nprobe": nprobe, **fixed})
+        points.append(point)
         if bracket is None and point.recall >= recall:
             bracket = (nprobe // 2, nprobe)
-        if point.recall - before < _LEAST_GAIN and nprobe > 16:
+        gain = point.recall - points[-2].recall if len(points) > 1 else 1.0
+        whole = (gain < _LEAST_GAIN and nprobe > 16) or point.recall > 1 - _LEAST_GAIN or nprobe >= 1 << 24
+        if whole:
             break
-        if point.recall > 1 - _LEAST_GAIN or nprobe >= 1 << 20:
-            break
-        nprobe, before = 2 * nprobe, point.recall
-    return bracket
+        nprobe *= 2
+    most = max(point.recall for point in points)
+    useful = next(int(point.settings["nprobe"]) for point in points if point.recall >= 0.8 * most)
+    return _Row(bracket, useful, whole)
 
 
 def _bisect(sweep: _Sweep, fixed: dict[str, float], bracket: tuple[int, int], recall: float, deadline: float) -> int:
@@ -133,20 +146,26 @@ def _explore(sweep: _Sweep, recall: float, start: float, within: float) -> None:
     known = sweep.index.settings
     factors: list[dict[str, float]] = [{"k_factor": one} for one in _FACTORS] if "k_factor" in known else [{}]
     brackets: list[tuple[dict[str, float], tuple[int, int]]] = []
-    most = -1.0
-    for at, fixed in enumerate(factors):
-        # Every factor has a part of the time, so that slow ones do not take all of it.
-        deadline = start + within * 0.5 * (at + 1) / len(factors)
+    most, first, whole = -1.0, 1, True
+    for fixed in factors:
+        now = time.perf_counter()
         if "nprobe" not in known:
             sweep.measure(fixed)
-        elif bracket := _doubling(sweep, fixed, recall, deadline):
-            brackets.append((fixed, bracket))
+        else:
+            # A third of what is left, so that slow rows do not take all of it. Rows differ little in what they need.
+            row = _doubling(sweep, fixed, first, recall, now + (start + within * 0.6 - now) / 3)
+            first, whole = row.useful, row.whole
+            if row.bracket:
+                brackets.append((fixed, row.bracket))
         reached = max(point.recall for point in sweep.points())
-        if at > 0 and reached - most < _LEAST_GAIN:
+        if (whole and reached - most < _LEAST_GAIN) or time.perf_counter() > start + within * 0.6:
             break
         most = reached
-        if time.perf_counter() > start + within * 0.6:
-            break
+    if brackets and brackets[0][0].get("k_factor", 1) > 1:
+        between = {"k_factor": brackets[0][0]["k_factor"] / 2}
+        row = _doubling(sweep, between, first, recall, time.perf_counter() + within * 0.1)
+        if row.bracket:
+            brackets.insert(0, (between, row.bracket))
     for fixed, bracket in brackets:
         high = _bisect(sweep, fixed, bracket, recall, start + within * 0.7)
         if "spread" not in known:
@@ -171,7 +190,7 @@ def tune(
 ) -> TuneResult:
     """Find the search settings with which an index reaches a recall soonest.
 
-    It searches with what ``index.settings`` names: ``nprobe`` in doubling steps and then between them, for each
+    It searches with what ``index.settings`` names: ``nprobe`` in doubling steps and then between them, for several
     ``k_factor``, and with a ``spread``. Recall is the share of the true neighbours that are found. The fastest are
     timed several times over.
 
