@@ -187,6 +187,9 @@ def code_rows(rng, kind, n, dim):
         stored = np.zeros((n, (dim + 3) // 4 * 4), np.uint8)
         stored[:, :dim] = codes
         return stored, codes
+    if kind == "tables":
+        codes = rng.integers(0, 256, (n, dim)).astype(np.uint8)
+        return codes, codes
     codes = rng.integers(0, 16, (n, dim))
     whole = np.full((-(-n // 32) * 32, dim), 15)  # rows that do not exist must not be reported
     whole[:n] = codes
@@ -203,7 +206,7 @@ def code_queries(rng, level, kind, nq, dim, most=255):
         queries = rng.integers(-most, most + 1, (nq, dim)).astype(np.int8)
         queries[0] = most if nq % 2 else -most
         return queries, lambda codes: codes @ queries.T.astype(np.int64)
-    tables = rng.integers(0, most + 1, (nq, dim, 16)).astype(np.uint8)
+    tables = rng.integers(0, most + 1, (nq, dim, 256 if kind == "tables" else 16)).astype(np.uint8)
     tables[0] = most
     at = np.arange(dim)
     return tables.reshape(nq, -1), lambda codes: np.stack([t[at, codes].sum(axis=1) for t in tables.astype(int)], 1)
@@ -260,6 +263,20 @@ def test_tiles_of_codes_report_the_pairs_within_the_bound(rng, level, kind, shap
                 for most in (7, 31, 32, 63, 64, 127, 128):
                     if most * dim < 65536:
                         check_code_tile(rng, level, kind, shape, n, nq, dim, sided=False, err=False, most=most)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tiles_of_byte_tables_report_the_pairs_within_the_bound(rng, level, shape):
+    lanes = kernels.code_lanes(level, "tables", shape)
+    if lanes == 0:
+        pytest.skip("this level has no such tile")
+    for dim in (1, 2, 8, 15, 16, 17, 48, 100, 255, 256):
+        for n, nq in ((1, 1), (31, lanes), (64, lanes), (65, min(lanes, 3)), (129, lanes), (257, min(lanes, 2))):
+            check_code_tile(rng, level, "tables", shape, n, nq, dim, err=n != 65)
+            check_code_tile(rng, level, "tables", shape, n, nq, dim, sided=False, err=False)
+            if sys.platform == "linux":
+                check_code_tile(rng, level, "tables", shape, n, nq, dim, place=before_nothing)
+    assert check_code_tile(rng, level, "tables", shape, 3001, lanes, 6, capacity=2048) > 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mprotect as Linux has it")

@@ -1,6 +1,8 @@
 // Codes and their scores without an index, for the tests and bench/bars.py. Private: a search is done by indexes.
 #include <pybind11/stl.h>
 
+#include <cmath>
+
 #include "annkit/codec/codec.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
@@ -16,6 +18,12 @@ CodeUse use_of(std::string_view metric, const std::optional<Floats>& centroid) {
     return {metric_from(metric), centroid.has_value()};
 }
 const float* data_of(const std::optional<Floats>& centroid) { return centroid ? centroid->data() : nullptr; }
+
+float norm_of(const Floats& centroid) {
+    double norm2 = 0;
+    for (py::ssize_t j = 0; j < centroid.size(); ++j) norm2 += double(centroid.data()[j]) * centroid.data()[j];
+    return float(std::sqrt(norm2)) * 1.000001f;
+}
 
 Codes encoded(const Codec& codec, const Rows& rows, const CodeUse& use, const float* centroid, size_t batch) {
     Codes codes = codec.make_codes(rows.dim, use);
@@ -52,7 +60,7 @@ py::tuple scores(const Codec& codec, py::handle x, const Floats& q, std::string_
     run([&] {
         const Codes codes = encoded(codec, rows.rows, use, data_of(centroid), batch);
         const auto prepared = codec.tile_queries(use, Rows::of(q.data(), nq, dim));
-        const Partition partition{&codes, data_of(centroid), 0, nullptr};
+        const Partition partition{&codes, data_of(centroid), centroid ? norm_of(*centroid) : 0, nullptr};
         std::vector<uint32_t> positions(n);
         for (size_t i = 0; i < n; ++i) positions[i] = uint32_t(i);
         std::vector<std::byte> code(codes.code_bytes());

@@ -93,6 +93,7 @@ py::tuple tile(std::string_view level, int element, bool wide, const Bytes& quer
 }
 
 const TilePair& code_tiles(const Kernels& k, std::string_view kind) {
+    if (kind == "tables") return k.byte_tables;
     return kind == "bytes" ? k.byte_codes : k.nibble_codes;
 }
 const Tile& chosen(const TilePair& tiles, std::string_view shape) {

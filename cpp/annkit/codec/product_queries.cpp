@@ -98,11 +98,7 @@ LaneTerms ProductQueries::terms(size_t query, const Partition& partition, float 
     const Query& q = rounded_[query];
     const float start = residual_ ? coarse : 0.0f;
     float beside = 0;  // the largest that |c + r|^2 - |c|^2 can be
-    if (l2_ && residual_) {
-        float norm2 = 0;
-        for (size_t j = 0; j < codec_.fitted_dim(); ++j) norm2 += partition.centroid[j] * partition.centroid[j];
-        beside = reach_ * (reach_ + 2 * std::sqrt(norm2));
-    }
+    if (l2_ && residual_) beside = reach_ * (reach_ + 2 * partition.centroid_norm);
     const float size = q.magnitude + std::abs(start) + beside;
     const float slack = 4 * float(codec_.fitted_dim() + positions_ + 32) * kUnit * size + FLT_MIN;
     return {.base = start + q.low - slack, .scale = q.scale, .width = q.width + 2 * slack};

@@ -55,9 +55,9 @@ struct TileResult {
 inline constexpr size_t kMinHits = 2048;
 inline constexpr size_t kMaxLanes = 64;
 inline constexpr size_t kMostTileRows = 4096;  // of codes, in one call
-inline constexpr size_t kBlockRows = 32;  // codes interleaved in a block
-inline constexpr size_t kMostGroups = 256;  // of byte_tables
-inline constexpr size_t kGroupPoints = 64;  // points interleaved in a panel of nearest_in_group
+inline constexpr size_t kBlockRows = 32;       // codes interleaved in a block
+inline constexpr size_t kMostGroups = 256;     // of byte_tables
+inline constexpr size_t kGroupPoints = 64;     // points interleaved in a panel of nearest_in_group
 
 struct Tile {
     size_t lanes;
@@ -198,19 +198,21 @@ struct Kernels {
     // The same by blocks of kMinimaRows rows (n is a multiple): block b's smallest scores go to minima[b * lanes], and
     // nearest gets the number of the block, a.first being that of the first one.
     void (*minima_i8)(const NearestArgs&, float* minima);
-    // Product quantization: for each point of the panels, the number of the centroid with the least norm + centroid.point,
-    // the lowest among equals. panels: for each kGroupPoints points, dim times that many floats, those of a dimension
-    // side by side; k, a multiple of 4, centroids of dim floats. What a point gets does not depend on its place.
+    // Product quantization: for each point of the panels, the number of the centroid with the least norm +
+    // centroid.point, the lowest among equals. panels: for each kGroupPoints points, dim times that many floats, those
+    // of a dimension side by side; k, a multiple of 4, centroids of dim floats. What a point gets does not depend on
+    // its place.
     void (*nearest_in_group)(const float* panels, size_t n_panels, size_t dim, const float* centroids,
                              const float* norms, size_t k, uint32_t* nearest);
     void (*product_tables)(const TableArgs&, float* out);
-    // Of m tables, of so many entries each: the least and the largest; and (entry - least) * inverse, rounded down and at
-    // most 255.
+    // Of m tables, of so many entries each: the least and the largest; and (entry - least) * inverse, rounded down and
+    // at most 255.
     void (*table_ranges)(const float* tables, size_t m, size_t entries, float* least, float* largest);
-    void (*round_tables)(const float* tables, size_t m, size_t entries, const float* least, float inverse, uint8_t* out);
-    // Levels v of up to 8 bits as planes of bits against a float query: sum of q[j] * (v[j] - (2^planes - 1) / 2). A plane
-    // is dim / 8 bytes, bit j % 8 of byte j / 8 belongs to entry j; top is the highest plane, below are the others, the
-    // lowest first. dim is a multiple of 8. The order of additions depends on dim and the level alone.
+    void (*round_tables)(const float* tables, size_t m, size_t entries, const float* least, float inverse,
+                         uint8_t* out);
+    // Levels v of up to 8 bits as planes of bits against a float query: sum of q[j] * (v[j] - (2^planes - 1) / 2). A
+    // plane is dim / 8 bytes, bit j % 8 of byte j / 8 belongs to entry j; top is the highest plane, below are the
+    // others, the lowest first. dim is a multiple of 8. The order of additions depends on dim and the level alone.
     float (*plane_dot)(const float* q, const uint8_t* top, const uint8_t* below, size_t planes, size_t dim);
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
