@@ -4,13 +4,11 @@
 
 #include "annkit/codec/bits.h"
 #include "annkit/codec/product.h"
+#include "annkit/codec/rabitq.h"
 #include "annkit/codec/raw.h"
 #include "annkit/codec/scalar.h"
 #include "arrays.h"
 #include "codec_calls.h"
-#include "annkit/codec/rabitq.h"
-#include "annkit/codec/raw.h"
-#include "arrays.h"
 #include "module.h"
 
 namespace annkit::bindings {
@@ -109,7 +107,8 @@ Flat(codec=Raw("f16"), metric="cosine"))doc")
         .def("__reduce__",
              [](py::object self) { return py::make_tuple(py::type::of(self), py::make_tuple(self.attr("type"))); });
 
-    py::class_<Scalar, Codec>(m, "SQ", R"doc(Scalar quantization: each dimension in 8, 6 or 4 bits between its smallest and largest value.
+    py::class_<Scalar, Codec>(
+        m, "SQ", R"doc(Scalar quantization: each dimension in 8, 6 or 4 bits between its smallest and largest value.
 
 Codes are scored in integers, and candidates by the decoded row.
 
@@ -132,7 +131,8 @@ True)doc")
              py::arg("outliers") = 0.0)
         .def_property_readonly("bits", &Scalar::bits, "int: bits a dimension.")
         .def_property_readonly("uniform", &Scalar::uniform, "bool: whether one range serves all dimensions.")
-        .def_property_readonly("outliers", &Scalar::outliers, "float: the share that the range leaves out at either end.");
+        .def_property_readonly("outliers", &Scalar::outliers,
+                               "float: the share that the range leaves out at either end.");
 
     py::class_<Bits, Codec>(m, "Bits", R"doc(Packed binary codes, eight bits to a byte, compared by Hamming distance.
 

@@ -268,7 +268,8 @@ void bind_indexes(py::module_& m) {
              })
         .def("__copy__", [](const Index& self) { return run([&] { return self.clone(); }); })
         .def(
-            "__deepcopy__", [](const Index& self, py::handle) { return run([&] { return self.clone(); }); }, arg("memo"))
+            "__deepcopy__", [](const Index& self, py::handle) { return run([&] { return self.clone(); }); },
+            arg("memo"))
         .def_property_readonly(
             "dim", [](const Index& self) { return run([&] { return self.dim(); }); },
             "int: the dimension (of bits: how many bits), 0 before the first rows.")

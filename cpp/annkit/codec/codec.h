@@ -58,10 +58,10 @@ class Codec : public Part {
     virtual bool supports(Metric metric) const = 0;
     virtual bool scores_cosine() const { return false; }  // others get unit rows and the metric ip instead
     virtual bool learns() const { return false; }
-    virtual bool is_fitted() const { return true; }  // also true of those that learn nothing
-    virtual size_t fitted_dim() const { return 0; }  // 0: any
+    virtual bool is_fitted() const { return true; }   // also true of those that learn nothing
+    virtual size_t fitted_dim() const { return 0; }   // 0: any
     virtual size_t rows_wanted() const { return 0; }  // fit takes fewer, and learns little from them
-    virtual bool in_lists() const { return true; }  // false: it gives no TileQueries
+    virtual bool in_lists() const { return true; }    // false: it gives no TileQueries
     virtual bool takes_residuals() const { return false; }
     virtual bool prefers_residuals() const { return takes_residuals(); }
     virtual Codes make_codes(size_t dim, const CodeUse& use) const = 0;

@@ -23,10 +23,7 @@ class PartitionScan final : public BatchScan {
 };
 
 PartitionBatch::PartitionBatch(std::unique_ptr<TileQueries> queries, const Codes& codes, int threads)
-    : queries_(std::move(queries)),
-      partition_{&codes},
-      visit_{&partition_, 0},
-      threads_(size_t(threads)) {
+    : queries_(std::move(queries)), partition_{&codes}, visit_{&partition_, 0}, threads_(size_t(threads)) {
     std::vector<uint32_t> numbers(queries_->size()), visits(queries_->size());
     std::iota(numbers.begin(), numbers.end(), 0u);
     const TileSearch packer(*queries_, {&visit_, 1}, {}, TopK(1, {}), 1);

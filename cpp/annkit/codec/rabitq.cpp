@@ -106,7 +106,8 @@ double RaBitQ::rotate(const float* x, const float* centre, float* out, std::stri
 
 Codes RaBitQ::make_codes(size_t dim, const CodeUse& use) const {
     check_fitted(dim, "the array");
-    check(use.metric != Metric::cosine && supports(use.metric), "RaBitQ has no codes for metric \"", name(use.metric), "\", expected \"l2\" or \"ip\"");
+    check(use.metric != Metric::cosine && supports(use.metric), "RaBitQ has no codes for metric \"", name(use.metric),
+          "\", expected \"l2\" or \"ip\"");
     std::vector<size_t> sides = {sizeof(float), sizeof(float)};
     if (bits_ > 1) {
         sides.push_back(sizeof(float));

@@ -39,8 +39,8 @@ std::string Scalar::factory(std::optional<bool> residual) const {
     return concat("SQ", bits_);
 }
 
-// Ranges of a dimension come from all rows that are given; those of a share of outliers want them sorted, a dimension at
-// a time.
+// Ranges of a dimension come from all rows that are given; those of a share of outliers want them sorted, a dimension
+// at a time.
 void Scalar::fit(const Rows& rows, const Fit& fit) {
     check(rows.n > 0, "SQ learns ranges from rows, got none");
     constexpr size_t kBlock = 256, kMaxDim = 65536;  // sums of products fit 32 bits
@@ -159,8 +159,7 @@ void Scalar::encode(const Rows& rows, const float* centroid, Codes& into, size_t
         pack(wide.data(), into.columns[0].row(first + i));
         k.decode_u8(wide.data(), low_.data(), step_.data(), dim, decoded.data());
         *into.columns[kReach].at<float>(first + i) = reach(wide.data());
-        if (into.columns.size() > kAdd)
-            *into.columns[kAdd].at<float>(first + i) = square(decoded.data(), centroid);
+        if (into.columns.size() > kAdd) *into.columns[kAdd].at<float>(first + i) = square(decoded.data(), centroid);
     }
 }
 

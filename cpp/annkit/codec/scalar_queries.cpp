@@ -30,8 +30,7 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
     }
     largest_norm_ = float(std::sqrt(largest2)) * kUp;
     for (size_t i = 0; i < queries.n; ++i)
-        rounded_.push_back(
-            round(queries_.row(i), &weights_[i * codec.low_.size()], &codes_[i * codec.low_.size()]));
+        rounded_.push_back(round(queries_.row(i), &weights_[i * codec.low_.size()], &codes_[i * codec.low_.size()]));
 }
 
 // q.x of x = low + step * u is q.low + w.u with w = q * step. With w = scale * w' + e:
@@ -50,11 +49,12 @@ ScalarQueries::Query ScalarQueries::round(const float* query, float* weights, in
     simd::I8Row rounded;
     const auto levels = float(simd::kernels().byte_query_levels);
     simd::kernels().to_i8(weights, zeros_.data(), dim, std::max(largest / levels, simd::kLeastScale), codes, rounded);
-    for (size_t j = 0; j < dim; ++j) left[j % 4] += (weights[j] - rounded.scale * float(codes[j])) * codec_.mean_code_[j];
+    for (size_t j = 0; j < dim; ++j)
+        left[j % 4] += (weights[j] - rounded.scale * float(codes[j])) * codec_.mean_code_[j];
     const auto total = [](const float* x) { return (x[0] + x[1]) + (x[2] + x[3]); };
     const float up = 1 + (float(dim) + 16) * FLT_EPSILON;
-    return {rounded.scale, total(left), std::sqrt(rounded.error2) * up, total(low),
-            total(norm2),  std::sqrt(total(norm2)) * up};
+    return {rounded.scale, total(left),  std::sqrt(rounded.error2) * up,
+            total(low),    total(norm2), std::sqrt(total(norm2)) * up};
 }
 
 // The margin is for the rounding of sums, here and of the canonical score: see TileBatch.

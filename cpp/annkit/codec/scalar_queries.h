@@ -32,10 +32,10 @@ class ScalarQueries final : public TileQueries {
     bool l2_, residual_;
     FloatBlock queries_;
     std::vector<Query> rounded_;
-    std::vector<float> weights_, zeros_;  // the queries times the steps
-    std::vector<int8_t> codes_;           // and rounded
+    std::vector<float> weights_, zeros_;    // the queries times the steps
+    std::vector<int8_t> codes_;             // and rounded
     std::vector<float> factors_, nothing_;  // of as many rows as a tile takes
-    float largest_norm_;          // that a decoded row, from center, or residual can have
+    float largest_norm_;                    // that a decoded row, from center, or residual can have
 };
 
 }  // namespace annkit

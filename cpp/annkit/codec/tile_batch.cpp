@@ -286,10 +286,9 @@ class TileScan final : public BatchScan {
         const float lower = terms.scale * (hit.score - margin) + terms.offset;
         if (!(lower <= lists_[query].limit())) return;  // it has moved since the kernel looked
         const float width = 2 * margin + (pass.widths != nullptr ? pass.widths[hit.row] : 0.0f);
-        lists_[query].push(lower, terms.scale * width, rows_[hit.row], 0,
-                           [&](const uint32_t* rows, const uint32_t*, size_t n, float* out) {
-                               exact(scorer_, query, rows, n, out);
-                           });
+        lists_[query].push(
+            lower, terms.scale * width, rows_[hit.row], 0,
+            [&](const uint32_t* rows, const uint32_t*, size_t n, float* out) { exact(scorer_, query, rows, n, out); });
     }
 
     const TileBatch& b_;

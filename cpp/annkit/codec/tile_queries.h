@@ -1,5 +1,6 @@
 // What a codec of compact codes gives a search: queries made ready for its tiles, how a tile's numbers become bounds of
-// scores, and canonical scores. The search itself (codec/tile_search) is the same for all of them, in Flat and in lists.
+// scores, and canonical scores. The search itself (codec/tile_search) is the same for all of them, in Flat and in
+// lists.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ struct Partition {
     const Codes* codes = nullptr;
     const float* centroid = nullptr;  // codes are those of row - centroid; null: of the row itself
     float centroid_norm = 0;
-    const Column* rows = nullptr;     // uint32_t a position: which row lies there; null: the position is the row
+    const Column* rows = nullptr;  // uint32_t a position: which row lies there; null: the position is the row
 };
 
 // How a tile's value v = mul[row] * (scale * dot + offset) + add[row] + error * err[row] becomes a score:
@@ -59,7 +60,7 @@ class TileQueries {
   public:
     virtual ~TileQueries() = default;
     virtual size_t size() const = 0;
-    virtual const simd::TilePair& tiles() const = 0;  // without a run: no tile, every row gets its score
+    virtual const simd::TilePair& tiles() const = 0;        // without a run: no tile, every row gets its score
     virtual size_t tile_dim() const = 0;                    // as the tile counts it
     virtual const void* panel_row(size_t query) const = 0;  // what the tile's pack_queries takes
     // coarse: for partitions with a centroid c, the canonical score of the query and c: |q - c|^2 for l2, -q.c for ip.

@@ -83,8 +83,21 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
     float bounds[simd::kMaxLanes], margins[simd::kMaxLanes];
     std::fill(bounds, bounds + panel.tile->lanes, std::numeric_limits<float>::quiet_NaN());
     for (size_t i = 0; i < panel.n; ++i) margins[i] = panel.terms[i].rounding * most;
-    simd::TileArgs args{panel.data.get(), rows.data, rows.stride, queries_.tile_dim(), n, 0, rows.mul, rows.add,
-                        bounds, hits_.data(), hits_.size(), panel.scales, panel.offsets, panel.errors, rows.err};
+    simd::TileArgs args{panel.data.get(),
+                        rows.data,
+                        rows.stride,
+                        queries_.tile_dim(),
+                        n,
+                        0,
+                        rows.mul,
+                        rows.add,
+                        bounds,
+                        hits_.data(),
+                        hits_.size(),
+                        panel.scales,
+                        panel.offsets,
+                        panel.errors,
+                        rows.err};
     const size_t block = partition.codes->block;
     bool moved = true;
     while (args.first < n) {
@@ -117,8 +130,9 @@ void TileSearch::take(const TilePanel& panel, const Partition& partition, size_t
         if (!allowed->test(row)) return;
     }
     const float width = terms.width + 2 * margin - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
-    list.push(lower, width, position, panel.visits[hit.lane],
-              [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
+    list.push(
+        lower, width, position, panel.visits[hit.lane],
+        [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
 }
 
 // Positions become rows. The lists may have left the cache since.
@@ -153,7 +167,8 @@ void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, 
                 const uint32_t row = partition.rows != nullptr ? *partition.rows->at<uint32_t>(at) : uint32_t(at);
                 if (allowed == nullptr || allowed->test(row)) positions[found++] = uint32_t(at);
             }
-            queries_.score(panel.queries[lane], partition, visits_[panel.visits[lane]].coarse, positions, found, scores);
+            queries_.score(panel.queries[lane], partition, visits_[panel.visits[lane]].coarse, positions, found,
+                           scores);
             for (size_t i = 0; i < found; ++i)
                 if (scores[i] <= list.bound())
                     list.push_exact(scores[i], partition.rows != nullptr ? *partition.rows->at<uint32_t>(positions[i])

@@ -1,5 +1,5 @@
-// The search of compact codes: panels of queries pass over the rows of a partition by tiles, which only filter; what they
-// report goes to the query's shortlist, and canonical scores decide. One a thread, for Flat and for lists alike.
+// The search of compact codes: panels of queries pass over the rows of a partition by tiles, which only filter; what
+// they report goes to the query's shortlist, and canonical scores decide. One a thread, for Flat and for lists alike.
 #pragma once
 
 #include <optional>
@@ -42,7 +42,8 @@ class TileSearch {
     TileSearch(const TileQueries& queries, std::span<const Visit> visits, Allowed allowed, const TopK& empty,
                size_t threads);
 
-    // Packs up to as many of the (query, visit) pairs as a panel takes; they visit the same partition. Returns how many.
+    // Packs up to as many of the (query, visit) pairs as a panel takes; they visit the same partition. Returns how
+    // many.
     size_t pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const;
     // range.first is a multiple of the codes' block.
     void scan(const TilePanel& panel, RowRange range);

@@ -6,9 +6,7 @@
 namespace annkit {
 
 namespace {
-float shown(Metric metric, float score, bool unit) {
-    return unit ? unit_distance(score) : distance_of(metric, score);
-}
+float shown(Metric metric, float score, bool unit) { return unit ? unit_distance(score) : distance_of(metric, score); }
 }  // namespace
 
 void write_answer(const Answer& out, size_t query, size_t k, std::span<const Hit> hits, const Members& members,
@@ -24,8 +22,7 @@ void write_answer(const Answer& out, size_t query, size_t k, std::span<const Hit
     }
 }
 
-RangeAnswer range_answer(const std::vector<std::vector<Hit>>& found, const Members& members, Metric metric,
-                         bool unit) {
+RangeAnswer range_answer(const std::vector<std::vector<Hit>>& found, const Members& members, Metric metric, bool unit) {
     RangeAnswer answer;
     answer.lims.push_back(0);
     for (const auto& hits : found) answer.lims.push_back(answer.lims.back() + int64_t(hits.size()));

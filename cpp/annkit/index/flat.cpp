@@ -122,7 +122,8 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call,
 void Flat::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
     const FilterSets filters(request.filters, members_);
     const InnerRows inner(queries, unit_, "the query");
-    ExhaustiveSearch{*codec_, inner_metric(), *codes_, dim_, empty, filters.sets()}.run(inner.rows(), request.call, take);
+    ExhaustiveSearch{*codec_, inner_metric(), *codes_, dim_, empty, filters.sets()}.run(inner.rows(), request.call,
+                                                                                        take);
 }
 
 void Flat::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
@@ -198,8 +199,7 @@ void Flat::rescore_within(const Rows& query, std::span<const int64_t> ids, float
 
 void Flat::remove(std::span<const int64_t> ids) {
     std::unique_lock lock(mutex_);
-    check(!codes_ || !codes_->is_view(),
-          "the index is mapped read-only; load it with mmap=False to change it");
+    check(!codes_ || !codes_->is_view(), "the index is mapped read-only; load it with mmap=False to change it");
     remove_rows(members_.rows_of(ids));
 }
 
@@ -210,8 +210,7 @@ void Flat::remove_rows(std::span<const uint32_t> rows) {
 
 void Flat::compact() {
     std::unique_lock lock(mutex_);
-    check(!codes_ || !codes_->is_view(),
-          "the index is mapped read-only; load it with mmap=False to change it");
+    check(!codes_ || !codes_->is_view(), "the index is mapped read-only; load it with mmap=False to change it");
     if (members_.removed() > 0) compact_rows();
 }
 

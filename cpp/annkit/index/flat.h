@@ -35,7 +35,8 @@ class Flat final : public Index {
     // last: what has to succeed too, once all else has that may fail.
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call, const std::function<void()>& last);
     // The k best by their own scores of a number of ids a query; -1 and ids that are not here are passed over.
-    void rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, const Call& call, const Answer& out) const;
+    void rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, const Call& call,
+                 const Answer& out) const;
     // Of one query, all of the ids within the radius, nearest first, behind what answer holds.
     void rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const;
     const Codec& codec() const { return *codec_; }

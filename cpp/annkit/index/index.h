@@ -27,9 +27,9 @@ struct RangeAnswer {  // hits of query i lie from lims[i] to lims[i + 1]
 
 // What a search may be told besides k; 0: the default. A wrapper hands on what its parts know.
 struct Settings {
-    size_t nprobe = 0;     // lists that a query visits, of IVF
-    double spread = 0;     // lists farther than this many times the nearest one's distance are left out, of IVF
-    double k_factor = 0;   // candidates a hit, of Refine
+    size_t nprobe = 0;    // lists that a query visits, of IVF
+    double spread = 0;    // lists farther than this many times the nearest one's distance are left out, of IVF
+    double k_factor = 0;  // candidates a hit, of Refine
 };
 
 inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "k_factor"};
@@ -50,12 +50,12 @@ class Index : public Part {
     virtual bool is_fitted() const = 0;  // also true where there is nothing to learn
     virtual bool takes(std::string_view) const { return false; }
     virtual size_t size() const = 0;
-    virtual size_t dim() const = 0;  // 0 before the first rows
+    virtual size_t dim() const = 0;                       // 0 before the first rows
     virtual std::vector<MemoryEntry> memory() const = 0;  // where the bytes are
     size_t nbytes() const;
     virtual Metric metric() const = 0;
     virtual std::string repr() const = 0;  // the Python constructor call
-    virtual std::string factory() const;      // what annkit.index() makes one like it from; ValueError where nothing does
+    virtual std::string factory() const;   // what annkit.index() makes one like it from; ValueError where nothing does
     virtual Dtype query_type(
         Dtype given) const = 0;  // bits where uint8 means packed bits; TypeError where it never fits
 

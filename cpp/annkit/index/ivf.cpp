@@ -34,8 +34,8 @@ Ivf::Ivf(size_t lists, const Codec& codec, Metric metric, std::optional<bool> re
       metric_(metric),
       use_{metric == Metric::cosine ? Metric::ip : metric, residual.value_or(codec.prefers_residuals())} {
     check(lists >= 1 && lists <= kMaxLists, "IVF has ", lists, " lists, expected 1 to ", kMaxLists);
-    check(metric != Metric::hamming && codec.supports(metric), "metric \"", name(metric), "\" does not go with IVF over ",
-          codec.repr());
+    check(metric != Metric::hamming && codec.supports(metric), "metric \"", name(metric),
+          "\" does not go with IVF over ", codec.repr());
     check(codec.in_lists(), "IVF does not take the codec ", codec.repr());
     check(!use_.residual || codec.takes_residuals(), "residual=True does not go with ", codec.repr(),
           ", which keeps rows as they are");
@@ -166,7 +166,8 @@ void Ivf::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) 
         throw;
     }
     lists_->commit();
-    if (rows.n >= n_lists_) nearest_.reset();  // it takes twice the centroids' memory, and little time to make beside so many
+    if (rows.n >= n_lists_)
+        nearest_.reset();  // it takes twice the centroids' memory, and little time to make beside so many
     members_.remove(replaced);
     if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
 }
@@ -175,8 +176,8 @@ void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, co
     const FilterSets filters(request.filters, members_);
     const InnerRows inner(queries, unit(), "the query");
     const size_t nprobe = request.settings.nprobe > 0 ? request.settings.nprobe : default_nprobe(n_lists_);
-    ListSearch{*codec_, use_, *finder_, *lists_, empty, {filters.sets()}, std::min(nprobe, n_lists_),
-               request.settings.spread}
+    ListSearch{
+        *codec_, use_, *finder_, *lists_, empty, {filters.sets()}, std::min(nprobe, n_lists_), request.settings.spread}
         .run(inner.rows(), request.call, take);
 }
 
@@ -270,8 +271,8 @@ void Ivf::save(Writer& out) const {
 std::unique_ptr<Index> Ivf::load(const Reader& in) {
     const auto codec = Registry<Codec>::load(in.child("codec"));
     const auto lists = size_t(in.integer("lists", 1, int64_t(kMaxLists)));
-    auto index = std::make_unique<Ivf>(lists, *codec, metric_from(in.text("metric", 16)),
-                                       in.integer("residual", 0, 1) != 0);
+    auto index =
+        std::make_unique<Ivf>(lists, *codec, metric_from(in.text("metric", 16)), in.integer("residual", 0, 1) != 0);
     const auto dim = size_t(in.integer("dim", 0, kMaxDim));
     Members::load(in, index->members_);
     const size_t n = index->members_.rows();

@@ -93,13 +93,15 @@ void ListSearch::run_block(const Rows& block, size_t first_query, const Call& ca
     Batch batch{block.n, nprobe, codec.tile_queries(use, block), {}, {}, {}, {}, {}};
     find_lists(block, call, batch);
     batch.limits.assign(block.n, kInfinity);
-    for (size_t i = 0; i < block.n && allowed.sets.size() > 1; ++i) batch.allowed.push_back(allowed.of(first_query + i));
+    for (size_t i = 0; i < block.n && allowed.sets.size() > 1; ++i)
+        batch.allowed.push_back(allowed.of(first_query + i));
     if (allowed.sets.size() == 1) batch.allowed.push_back(allowed.sets[0]);
     batch.workers.resize(size_t(threads_for(call, 1e18)));
     visit(batch, 0, 1, call);
     if (nprobe > 1) {
         for (const auto& worker : batch.workers)
-            for (size_t i = 0; worker && i < block.n; ++i) batch.limits[i] = std::min(batch.limits[i], worker->limit(i));
+            for (size_t i = 0; worker && i < block.n; ++i)
+                batch.limits[i] = std::min(batch.limits[i], worker->limit(i));
         visit(batch, 1, nprobe, call);
     }
     const int threads = block.n >= 16 ? int(batch.workers.size()) : 1;

@@ -16,8 +16,8 @@ class ListFinder {
     // By |q - c|^2, or by -q.c.
     ListFinder(std::span<const float> centroids, size_t dim, bool ip);
 
-    // For each query nprobe lists and their scores, the nearest first and the others in no order; of equal ones the lower
-    // numbers. A score depends on the query and the centroid alone.
+    // For each query nprobe lists and their scores, the nearest first and the others in no order; of equal ones the
+    // lower numbers. A score depends on the query and the centroid alone.
     void find(const Rows& queries, size_t nprobe, const Call& call, uint32_t* lists, float* scores) const;
     size_t nbytes() const;
 

@@ -11,7 +11,8 @@ namespace annkit {
 
 class Lists {
   public:
-    // centroids: n * dim; they and the codec must outlive the lists. Codes are relative to them where use.residual is set.
+    // centroids: n * dim; they and the codec must outlive the lists. Codes are relative to them where use.residual is
+    // set.
     Lists(const Codec& codec, size_t dim, const CodeUse& use, std::span<const float> centroids);
 
     size_t size() const { return lists_.size(); }

@@ -4,8 +4,6 @@
 // broadcast. Bound by the loads of codebooks: one for each multiply-add.
 #pragma once
 
-#include <type_traits>
-
 #include "annkit/simd/kernels.h"
 
 namespace annkit::simd {
@@ -66,12 +64,12 @@ template <class V>
         const auto x = V::load(table + i);
         low = V::min(low, x), high = V::min(high, V::sub(V::zero(), x));
     }
-    const auto fold = [&]<size_t kBy>(std::integral_constant<size_t, kBy>) {
+    const auto fold = [&]<size_t kBy>() {
         if constexpr (kBy < V::kLanes)
             low = V::min(low, V::template swap<kBy>(low)), high = V::min(high, V::template swap<kBy>(high));
     };
-    fold(std::integral_constant<size_t, 1>()), fold(std::integral_constant<size_t, 2>());
-    fold(std::integral_constant<size_t, 4>()), fold(std::integral_constant<size_t, 8>());
+    fold.template operator()<1>(), fold.template operator()<2>();
+    fold.template operator()<4>(), fold.template operator()<8>();
     least = low, largest = V::sub(V::zero(), high);
 }
 
