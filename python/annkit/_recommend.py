@@ -87,11 +87,11 @@ class _Rule(NamedTuple):
     speed: str  # queries a second beside Flat's at a recall of .95, or .90; empty where neither is reached
 
 
-# bench/choose.py, 10 neighbours, one thread of two shared cores with AVX-512: sift-128, fashion-mnist-784, w2v-100, and
-# mixtures in 96, 384 and 768 dimensions. Speeds are of 30,000 rows, and single ones good to a factor of 1.5; their
-# order is that of the median at .95 (at .90 where that is out of reach). Recalls are the least of 30,000 rows and, of the real
-# data, up to 100,000, where neighbours lie closer and codes tell them apart less well: 4 bits of RaBitQ reached .947 on
-# sift at 30,000 rows, .936 at 100,000.
+# bench/choose.py, 10 neighbours, one thread of two shared cores with AVX-512: sift-128, fashion-mnist-784, w2v-100,
+# and mixtures in 96, 384 and 768 dimensions. Speeds are of 30,000 rows, and single ones good to a factor of 1.5; their
+# order is that of the median at .95 (at .90 where that is out of reach). Recalls are the least of 30,000 rows and, of
+# the real data, up to 100,000, where neighbours lie closer and codes tell them apart less well: 4 bits of RaBitQ
+# reached .947 on sift at 30,000 rows, .936 at 100,000.
 #
 # IVF,SQ8 was the fastest, or within the noise of it, at .90 and .95 on all of them. With finer codes to choose among
 # its hits it goes beyond the .988 that its own codes reached on w2v. RaBitQ needs less memory than SQ at the same
