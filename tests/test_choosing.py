@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -44,7 +45,7 @@ def test_curve_rises_in_recall_as_it_falls_in_speed(data):
     index = ak.index("IVF64,SQ4,RFlat").fit(base).add(base)
     curve = ak.tune(index, queries, truth, 0.9, within=2, k=5).curve
     assert len(curve) > 2
-    for faster, slower in zip(curve, curve[1:], strict=False):
+    for faster, slower in itertools.pairwise(curve):
         assert faster.qps >= slower.qps
         assert faster.recall < slower.recall
     one = curve[len(curve) // 2]
@@ -136,11 +137,11 @@ def test_advice_fits_and_reaches_the_recall(data, dtype, memory, recall):
 
 
 def test_less_memory_gives_smaller_codes():
-    sizes = [ak.recommend(n=10**6, dim=768, memory=memory).memory for memory in (None, "800MB", "650MB")]
+    sizes = [ak.recommend(n=10**6, dim=768, memory=memory, recall=0.9).memory for memory in (None, "700MB", "600MB")]
     assert sizes == sorted(sizes, reverse=True)
     assert len(set(sizes)) == 3
-    assert sizes[1] <= 800e6
-    assert sizes[2] <= 650e6
+    assert sizes[1] <= 700e6
+    assert sizes[2] <= 600e6
 
 
 def test_what_does_not_fit_is_said_with_figures():
