@@ -150,7 +150,7 @@ INTERRUPTED_AT_ONCE = """
     assert sorted(late)[2] < {within} and max(late) < 0.5, late
 """
 LISTS = {
-    "ivf": "ak.IVF(lists=256)",
+    "ivf": "ak.IVF(lists=1024)",
     "ivf pq4": "ak.IVF(lists=256, codec=ak.PQ(32, bits=4))",
     "ivf pq8": "ak.IVF(lists=256, codec=ak.PQ(16))",
     "ivf rabitq": "ak.IVF(lists=256, codec=ak.RaBitQ(4))",
