@@ -11,6 +11,9 @@ import pytest
 import annkit as ak
 from annkit._recommend import memory_of
 
+# Small data, so that the tests are quick.
+pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning")
+
 
 @pytest.fixture(scope="module")
 def data():

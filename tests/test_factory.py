@@ -21,6 +21,9 @@ CODECS = [
 TRANSFORMS = ["PCA16", "PCAR16", "PCAW32", "PCAWR32", "OPQ16", "OPQ16_32", "RR", "RR32", "HR", "L2norm", "L2Norm"]
 REFINEMENTS = ["RFlat", *(f"Refine({codec})" for codec in CODECS)]
 
+# Small data, so that the tests are quick.
+pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning")
+
 
 @st.composite
 def specs(draw):

@@ -135,19 +135,22 @@ INTERRUPTED_AT_ONCE = """
     }}["{what}"]
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     late = []
-    for delay in (0.01, 0.02, 0.03, 0.05, 0.08):
+    for delay in (0.003, 0.006, 0.01, 0.02, 0.04, 0.08):
         start = time.perf_counter()
-        signal.setitimer(signal.ITIMER_REAL, delay)
         try:
+            signal.setitimer(signal.ITIMER_REAL, delay)
             call()
+            signal.setitimer(signal.ITIMER_REAL, 0)  # it was faster than the signal
+            index = ak.Index.from_bytes(before)
+            break
         except KeyboardInterrupt:
             late.append(time.perf_counter() - start - delay)
-        else:
-            sys.exit("not interrupted")
         assert len(empty) == 0
+    assert late, "never interrupted"
+    late.sort()
     assert index.to_bytes() == before
     assert same(index.search(rows[:9], k=5), expected)
-    assert sorted(late)[2] < {within} and max(late) < 0.5, late
+    assert late[(len(late) - 1) // 2] < {within} and late[-1] < 0.5, late
 """
 LISTS = {
     "ivf": "ak.IVF(lists=1024)",
