@@ -40,7 +40,9 @@ TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits
 
 size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const {
     const simd::TilePair& tiles = queries_.tiles();
-    const bool tiled = tiles.wide.run != nullptr;
+    // Tiles of float rows have many lanes: for a few queries, scoring each row is faster.
+    constexpr size_t kFew = 4;
+    const bool tiled = tiles.wide.run != nullptr && (tiles.single.lanes > 0 || queries.size() >= kFew);
     panel.tile = tiled ? &tile_for(tiles, queries.size()) : nullptr;
     panel.n = std::min(queries.size(), tiled ? panel.tile->lanes : simd::kMaxLanes);
     const Partition& partition = *visits_[visits[0]].partition;

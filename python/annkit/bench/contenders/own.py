@@ -136,6 +136,7 @@ class OwnIvf(_Own):
             "PQx4fs": lambda: ak.PQ(task.dim // 2, bits=4),
             "RaBitQ": lambda: ak.RaBitQ(),
             "RSQ8": lambda: ak.SQ(8),
+            "RFlat": lambda: ak.Raw("f32"),
             "Rf16": lambda: ak.Raw("f16"),
         }
         parts = self.key.removeprefix("PCA,").split(",")[1:]
