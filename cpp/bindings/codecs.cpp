@@ -157,7 +157,7 @@ The first bit of each dimension, its sign, gives an estimate of the distance and
 other bits are read only where that bound cannot decide. A row takes ``bits`` bits a dimension, rounded up to a multiple
 of 8 dimensions, and 8 bytes beside them (``bits=1``), or 16 (20 in lists of residuals). Scores are estimates: of
 squared distances they may be slightly negative. Of more than one bit the bound holds for all but about one pair in a
-thousand.
+thousand; there it takes the score's place.
 
 Parameters
 ----------

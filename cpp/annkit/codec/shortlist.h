@@ -68,8 +68,12 @@ class Shortlist {
             const size_t n = pending_.size() - first < kBlock ? pending_.size() - first : kBlock;
             for (size_t i = 0; i < n; ++i) rows[i] = pending_[first + i].row, places[i] = pending_[first + i].place;
             score(rows, places, n, scores);
-            for (size_t i = 0; i < n; ++i)
-                if (scores[i] <= top_.kth()) top_.push(scores[i], rows[i]);
+            // A bound that holds with high probability only (RaBitQ's) counts as the score where it is larger: then it
+            // does not matter whether a row was left out by its bound or met.
+            for (size_t i = 0; i < n; ++i) {
+                const float score_of = std::max(scores[i], pending_[first + i].lower);
+                if (score_of <= top_.kth()) top_.push(score_of, rows[i]);
+            }
         }
         pending_.clear();
         next_ = most_ + step_;  // bounds are sharp now: what comes will hardly be told apart without scores
