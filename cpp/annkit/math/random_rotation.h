@@ -15,16 +15,15 @@ class RandomRotation {
     RandomRotation() = default;
     RandomRotation(size_t dim, uint64_t seed);
     size_t dim() const { return dim_; }
+    uint64_t seed() const { return seed_; }
 
     void apply(float* x) const;   // in place
     void invert(float* x) const;  // in place
 
   private:
-    void transform_first(float* x) const;
-    void transform_last(float* x) const;
-
-    size_t dim_ = 0, power_ = 0;  // power_: the largest power of two that is not above dim_
-    std::vector<float> signs_;    // dim_ a round
+    size_t dim_ = 0, part_ = 0;  // part_: the largest power of two that is not above dim_
+    uint64_t seed_ = 0;
+    std::vector<float> signs_;  // part_ for each transform, with the scale that keeps lengths
 };
 
 }  // namespace annkit

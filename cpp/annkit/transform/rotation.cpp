@@ -1,47 +1,13 @@
 #include "annkit/transform/rotation.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <numbers>
 
 #include "annkit/core/errors.h"
-#include "annkit/core/random.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
 #include "annkit/math/orthonormal.h"
-#include "annkit/simd/kernels.h"
 
 namespace annkit {
-namespace {
-
-// Of signs and a transform: after one, a row of one non-zero is even in size only; from the second on entries are
-// random sums. The third is a margin for rows of other structure, and for the ends of dimensions that are no power of
-// two.
-constexpr size_t kRounds = 3;
-
-// Scaled signs, then the transform.
-void flip_and_mix(float* x, const float* signs, size_t n) {
-    for (size_t i = 0; i < n; ++i) x[i] *= signs[i];
-    simd::kernels().hadamard(x, n);
-}
-void unmix_and_flip(float* x, const float* signs, size_t n) {
-    simd::kernels().hadamard(x, n);
-    for (size_t i = 0; i < n; ++i) x[i] *= signs[i];
-}
-
-// Turns each pair of mirrored places by 45 degrees: its own inverse. Between the transforms of the two ends, it lets
-// the ends mix whose overlap is small.
-void fold(float* x, size_t n) {
-    constexpr auto kScale = float(1 / std::numbers::sqrt2);
-    for (size_t i = 0, j = n - 1; i < j; ++i, --j) {
-        const float a = x[i] * kScale, b = x[j] * kScale;
-        x[i] = a + b;
-        x[j] = a - b;
-    }
-}
-
-}  // namespace
 
 Rotation::Rotation(size_t dim, bool hadamard) : dim_(dim), hadamard_(hadamard) {
     check(dim <= kMaxTransformDim, "dim is ", dim, ", expected at most ", kMaxTransformDim);
@@ -64,41 +30,7 @@ void Rotation::fit(const Rows& rows, const Fit& fit) {
         return;
     }
     dim_in_ = rows.dim;
-    draw_signs(fit.seed);
-}
-
-// A power of two takes one transform a round. Other dimensions take two, of the first and of the last bit_floor(dim)
-// places. Signs come with the scale that keeps lengths.
-void Rotation::draw_signs(uint64_t seed) {
-    seed_ = seed;
-    const size_t part = std::bit_floor(dim_in_), ends = part == dim_in_ ? 1 : 2;
-    const float scale = 1 / std::sqrt(float(part));
-    Random random(seed);
-    signs_.resize(kRounds * ends * part);
-    for (float& sign : signs_) sign = random.next() >> 63 ? scale : -scale;
-}
-
-void Rotation::forward(float* x) const {
-    const size_t part = std::bit_floor(dim_in_);
-    const float* signs = signs_.data();
-    for (size_t round = 0; round < kRounds; ++round) {
-        flip_and_mix(x, signs, part), signs += part;
-        if (part == dim_in_) continue;
-        fold(x, dim_in_);
-        flip_and_mix(x + dim_in_ - part, signs, part), signs += part;
-    }
-}
-
-void Rotation::backward(float* x) const {
-    const size_t part = std::bit_floor(dim_in_);
-    const float* signs = signs_.data() + signs_.size();
-    for (size_t round = 0; round < kRounds; ++round) {
-        if (part != dim_in_) {
-            unmix_and_flip(x + dim_in_ - part, signs -= part, part);
-            fold(x, dim_in_);
-        }
-        unmix_and_flip(x, signs -= part, part);
-    }
+    mixing_ = RandomRotation(rows.dim, fit.seed);
 }
 
 void Rotation::apply(const Rows& in, float* out, size_t row_offset) const {
@@ -108,7 +40,7 @@ void Rotation::apply(const Rows& in, float* out, size_t row_offset) const {
     std::vector<float> row(dim_in_);
     for (size_t i = 0; i < in.n; ++i) {
         std::copy_n(block.row(i), dim_in_, row.data());
-        forward(row.data());
+        mixing_.apply(row.data());
         std::copy_n(row.data(), outputs, out + i * outputs);
     }
 }
@@ -120,7 +52,7 @@ void Rotation::invert(const float* in, size_t n, float* out) const {
         float* row = out + i * dim_in_;
         std::copy_n(in + i * outputs, outputs, row);
         std::fill(row + outputs, row + dim_in_, 0.0f);
-        backward(row);
+        mixing_.invert(row);
     }
 }
 
@@ -130,7 +62,7 @@ void Rotation::save(Writer& out) const {
     out.value("hadamard", hadamard_);
     if (!is_fitted()) return;
     if (hadamard_)
-        out.value("seed", int64_t(seed_));
+        out.value("seed", int64_t(mixing_.seed()));
     else
         map_.save(out);
 }
@@ -143,7 +75,7 @@ std::unique_ptr<Transform> Rotation::load(const Reader& in) {
     check<FormatError>(dim <= dim_in, in.file(), ": dim is ", dim, ", expected at most dim_in ", dim_in);
     part->dim_in_ = dim_in;
     if (part->hadamard_)
-        part->draw_signs(uint64_t(in.integer("seed", INT64_MIN, INT64_MAX)));
+        part->mixing_ = RandomRotation(dim_in, uint64_t(in.integer("seed", INT64_MIN, INT64_MAX)));
     else
         part->map_ = Affine::load(in, part->dim_out(dim_in), dim_in);
     return part;

@@ -5,8 +5,7 @@
 // orthogonal.
 #pragma once
 
-#include <vector>
-
+#include "annkit/math/random_rotation.h"
 #include "annkit/transform/affine.h"
 #include "annkit/transform/transform.h"
 
@@ -35,15 +34,10 @@ class Rotation final : public Transform {
     const Affine& map() const { return map_; }  // empty for "hadamard"
 
   private:
-    void draw_signs(uint64_t seed);
-    void forward(float* x) const;
-    void backward(float* x) const;
-
     size_t dim_, dim_in_ = 0;
     bool hadamard_;
-    Affine map_;
-    uint64_t seed_ = 0;
-    std::vector<float> signs_;  // of every step, one after the other
+    Affine map_;             // of "random"
+    RandomRotation mixing_;  // of "hadamard"
 };
 
 }  // namespace annkit
