@@ -159,6 +159,7 @@ def test_saving_replaces_and_leaves_nothing_behind(tmp_path, rng):
     path.chmod(0o600)
     mapped = ak.load(path, mmap=True)
     before = mapped.reconstruct([0, 1, 2])
+    assert mapped.memory() == ak.load(path).memory() == {"codes": 48, "factors": 12, "ids": 0}
     ak.Flat().add(np.ones((50, 4), np.float32)).save(link)
     np.testing.assert_array_equal(mapped.reconstruct([0, 1, 2]), before)  # readers keep the old file
     assert len(ak.load(path)) == 50

@@ -17,9 +17,9 @@ Codes::Codes(size_t code_bytes, const std::vector<size_t>& side_bytes, bool in_b
     for (size_t bytes : side_bytes) columns.emplace_back(bytes, slab_rows);
 }
 
-size_t Codes::allocated() const {
+size_t Codes::side_memory() const {
     size_t total = 0;
-    for (const Column& column : columns) total += column.allocated();
+    for (size_t c = 1; c < columns.size(); ++c) total += columns[c].nbytes(n);
     return total;
 }
 

@@ -34,7 +34,8 @@ struct Codes {
     const std::byte* block_of(size_t row) const { return columns[0].row(row / block); }
     size_t code_bytes() const { return columns[0].row_bytes() / block; }
     size_t run(size_t row) const { return columns[0].run(row / block) * block - row % block; }
-    size_t allocated() const;
+    size_t code_memory() const { return columns[0].nbytes(entries(0, n)); }
+    size_t side_memory() const;
     bool is_view() const { return columns[0].is_view(); }
 
     // One row's code as code_bytes() bytes, wherever its nibbles lie.

@@ -28,7 +28,7 @@ Column Column::view(size_t row_bytes, size_t slab_rows, std::span<const std::byt
 }
 
 void Column::reserve(size_t rows) {
-    // Rows that come one by one are copied some sixteen times each; in return a twentieth of the memory is unused at
+    // Rows that come one by one are copied some sixteen times each; in return a sixteenth of the memory is unused at
     // most.
     constexpr size_t kSpare = 16;
     check(!is_view() || rows <= capacity_, "the index is mapped read-only; load it with mmap=False to change it");

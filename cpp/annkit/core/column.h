@@ -35,7 +35,8 @@ class Column {
     size_t slab_rows() const { return mask_ + 1; }
     size_t run(size_t i) const { return mask_ + 1 - (i & mask_); }  // rows from i on that lie side by side
     bool is_view() const { return owner_ != nullptr; }
-    size_t allocated() const { return allocated_; }  // bytes
+    // Bytes that it takes; those of the first rows where it is a view.
+    size_t nbytes(size_t rows) const { return is_view() ? rows * row_bytes_ : allocated_; }
 
     void reserve(size_t rows);         // on failure nothing has changed
     void release_beyond(size_t rows);  // gives slabs back that hold none of the first rows

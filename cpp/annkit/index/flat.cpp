@@ -46,10 +46,8 @@ std::vector<MemoryEntry> Flat::memory() const {
     std::shared_lock lock(mutex_);
     std::vector<MemoryEntry> entries;
     if (codes_) {
-        entries.push_back({"codes", codes_->columns[0].allocated()});
-        size_t sides = 0;
-        for (size_t c = 1; c < codes_->columns.size(); ++c) sides += codes_->columns[c].allocated();
-        entries.push_back({"factors", sides});
+        entries.push_back({"codes", codes_->code_memory()});
+        entries.push_back({"factors", codes_->side_memory()});
     }
     entries.push_back({"ids", members_.nbytes()});
     return entries;

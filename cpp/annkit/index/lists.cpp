@@ -128,14 +128,10 @@ std::vector<Lists::Place> Lists::places(std::span<const uint32_t> rows) const {
 
 void Lists::memory(std::vector<MemoryEntry>& entries) const {
     size_t codes = 0, factors = 0, rows = 0, tables = lists_.capacity() * sizeof(List);
-    const auto bytes = [&](const Column& column, size_t n) {
-        return column.is_view() ? n * column.row_bytes() : column.allocated();
-    };
     for (const List& list : lists_) {
-        const size_t n = list.codes.n;
-        codes += bytes(list.codes.columns[0], (n + list.codes.block - 1) / list.codes.block);
-        for (size_t c = 1; c < list.codes.columns.size(); ++c) factors += bytes(list.codes.columns[c], n);
-        rows += bytes(list.rows, n);
+        codes += list.codes.code_memory();
+        factors += list.codes.side_memory();
+        rows += list.rows.nbytes(list.codes.n);
         tables += list.codes.columns.capacity() * sizeof(Column);
     }
     entries.push_back({"codes", codes});
