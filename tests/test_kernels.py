@@ -363,6 +363,7 @@ def test_select_finds_scores_within_the_bound(rng, level):
         for bound in (-4, -1, 0, 3, np.inf, -np.inf):
             got = kernels.select(level, scores.tolist(), bound)
             np.testing.assert_array_equal(got, np.flatnonzero(scores <= bound))
+            assert kernels.count(level, scores.tolist(), bound) == len(got)
 
 
 def test_every_half_widens_exactly(level):

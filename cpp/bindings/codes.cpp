@@ -59,7 +59,7 @@ py::tuple scores(const Codec& codec, py::handle x, const Floats& q, std::string_
     for (int i = 0; i < 3; ++i) out.push_back(new_array<float>(i == 0 || bounds ? nq : 0, n));
     run([&] {
         const Codes codes = encoded(codec, rows.rows, use, data_of(centroid), batch);
-        const auto prepared = codec.tile_queries(use, Rows::of(q.data(), nq, dim));
+        const auto prepared = codec.tile_queries(use, Rows::of(q.data(), nq, dim), {1});
         const Partition partition{&codes, data_of(centroid), centroid ? norm_of(*centroid) : 0, nullptr};
         std::vector<uint32_t> positions(n);
         for (size_t i = 0; i < n; ++i) positions[i] = uint32_t(i);

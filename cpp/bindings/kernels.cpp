@@ -236,6 +236,10 @@ py::array_t<uint32_t> select(std::string_view level, std::vector<float> scores, 
     return to_array(out);
 }
 
+size_t count(std::string_view level, std::vector<float> scores, float bound) {
+    return table(level).count(scores.data(), scores.size(), bound);
+}
+
 // rows times matrix (outputs x dim), packed here as the level wants it.
 py::array_t<float> product(std::string_view level, py::array_t<float, py::array::c_style> rows,
                            py::array_t<float, py::array::c_style> matrix) {
@@ -276,6 +280,7 @@ void bind_kernels(py::module_& m) {
     k.def("hamming_scan", hamming_scan);
     k.def("sq8_lower", sq8_lower);
     k.def("select", select);
+    k.def("count", count);
     k.def("widen", [](std::string_view level, int kind, std::vector<uint16_t> in) {
         std::vector<float> out(in.size());
         table(level).widen[kind](in.data(), in.size(), out.data());

@@ -59,7 +59,7 @@ py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats&
     Partition partition;
     partition.codes = &codes;
     partition.centroid = centroid;
-    const auto prepared = codec.tile_queries(use, asked);
+    const auto prepared = codec.tile_queries(use, asked, {1});
     std::vector<uint32_t> positions(rows.n);
     for (size_t i = 0; i < rows.n; ++i) positions[i] = uint32_t(i);
     auto scores = new_array<float>(asked.n, rows.n), lower = new_array<float>(asked.n, rows.n),

@@ -36,9 +36,10 @@ std::unique_ptr<Scorer> Bits::scorer(Metric, const Codes& codes, size_t dim) con
     return std::make_unique<RowScorer>(scoring_of(dim / 8), codes);
 }
 
-std::unique_ptr<BatchScorer> Bits::batch_scorer(Metric, const Codes& codes, const Rows& queries, int threads) const {
+std::unique_ptr<BatchScorer> Bits::batch_scorer(Metric, const Codes& codes, const Rows& queries,
+                                                const Call& call) const {
     if (queries.n < kTileFrom) return nullptr;
-    return std::make_unique<TileBatch>(scoring_of(queries.elements()), codes, queries, threads);
+    return std::make_unique<TileBatch>(scoring_of(queries.elements()), codes, queries, call.threads);
 }
 
 }  // namespace annkit

@@ -28,7 +28,7 @@ class Bits final : public Codec {
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
-                                              int threads) const override;
+                                              const Call& call) const override;
 };
 
 }  // namespace annkit

@@ -183,8 +183,8 @@ std::unique_ptr<Scorer> Certified::scorer(Metric metric, const Codes& codes, siz
 }
 
 std::unique_ptr<BatchScorer> Certified::batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
-                                                     int threads) const {
-    return exact_.batch_scorer(metric, codes, queries, threads);
+                                                     const Call& call) const {
+    return exact_.batch_scorer(metric, codes, queries, call);
 }
 
 }  // namespace annkit

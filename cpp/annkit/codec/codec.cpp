@@ -7,15 +7,15 @@ namespace annkit {
 
 std::string Codec::factory(std::optional<bool>) const { fail("no factory string has a word for ", repr()); }
 
-std::unique_ptr<TileQueries> Codec::tile_queries(const CodeUse&, const Rows&) const { return nullptr; }
+std::unique_ptr<TileQueries> Codec::tile_queries(const CodeUse&, const Rows&, const Call&) const { return nullptr; }
 
 std::unique_ptr<Scorer> Codec::scorer(Metric metric, const Codes& codes, size_t) const {
     return std::make_unique<PartitionScorer>(*this, metric, codes);
 }
 
 std::unique_ptr<BatchScorer> Codec::batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
-                                                 int threads) const {
-    return std::make_unique<PartitionBatch>(tile_queries({metric}, queries), codes, threads);
+                                                 const Call& call) const {
+    return std::make_unique<PartitionBatch>(tile_queries({metric}, queries, call), codes);
 }
 
 }  // namespace annkit

@@ -10,6 +10,7 @@
 #include "annkit/codec/tile_queries.h"
 #include "annkit/core/bitset.h"
 #include "annkit/core/metric.h"
+#include "annkit/core/parallel.h"
 #include "annkit/core/part.h"
 #include "annkit/core/rows.h"
 #include "annkit/core/top_k.h"
@@ -72,11 +73,11 @@ class Codec : public Part {
     // Gives back the row, or row - centroid where the codes are for residuals.
     virtual void decode(const Codes& codes, size_t row, size_t dim, void* out) const = 0;
     // Queries for the tiles; null from codecs that are only searched as a whole (Bits, Certified).
-    virtual std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries) const;
+    virtual std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const;
     virtual std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const;
-    // Null where one scorer a query is as fast.
+    // For a search by call.threads threads. Null where one scorer a query is as fast.
     virtual std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
-                                                      int threads) const;
+                                                      const Call& call) const;
 };
 
 }  // namespace annkit

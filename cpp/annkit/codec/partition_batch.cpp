@@ -8,7 +8,7 @@ namespace annkit {
 class PartitionScan final : public BatchScan {
   public:
     PartitionScan(const PartitionBatch& batch, const TopK& empty)
-        : batch_(batch), search_(*batch.queries_, {&batch.visit_, 1}, {}, empty, batch.threads_) {}
+        : batch_(batch), search_(*batch.queries_, {&batch.visit_, 1}, {}, empty, batch.limits_) {}
 
     // Rows that are let through are few on their own: the filter is asked where a row is near enough.
     void scan(RowRange range, const Bitset* allowed) override {
@@ -22,11 +22,11 @@ class PartitionScan final : public BatchScan {
     TileSearch search_;
 };
 
-PartitionBatch::PartitionBatch(std::unique_ptr<TileQueries> queries, const Codes& codes, int threads)
-    : queries_(std::move(queries)), partition_{&codes}, visit_{&partition_, 0}, threads_(size_t(threads)) {
+PartitionBatch::PartitionBatch(std::unique_ptr<TileQueries> queries, const Codes& codes)
+    : queries_(std::move(queries)), partition_{&codes}, visit_{&partition_, 0}, limits_(queries_->size()) {
     std::vector<uint32_t> numbers(queries_->size()), visits(queries_->size());
     std::iota(numbers.begin(), numbers.end(), 0u);
-    const TileSearch packer(*queries_, {&visit_, 1}, {}, TopK(1, {}), 1);
+    const TileSearch packer(*queries_, {&visit_, 1}, {}, TopK(1, {}), limits_);
     for (size_t first = 0; first < numbers.size(); first += panels_.back().n) {
         panels_.emplace_back();
         packer.pack(std::span(numbers).subspan(first), std::span(visits).subspan(first), panels_.back());

@@ -8,7 +8,7 @@ namespace annkit {
 
 class PartitionBatch final : public BatchScorer {
   public:
-    PartitionBatch(std::unique_ptr<TileQueries> queries, const Codes& codes, int threads);
+    PartitionBatch(std::unique_ptr<TileQueries> queries, const Codes& codes);
     std::unique_ptr<BatchScan> start(const TopK& empty, int thread) const override;
     size_t step() const override { return 512; }
 
@@ -17,7 +17,7 @@ class PartitionBatch final : public BatchScorer {
     std::unique_ptr<TileQueries> queries_;
     Partition partition_;
     Visit visit_;
-    size_t threads_;
+    mutable Limits limits_;
     std::vector<TilePanel> panels_;
 };
 
@@ -26,7 +26,7 @@ class PartitionScorer final : public Scorer {
   public:
     PartitionScorer(const Codec& codec, Metric metric, const Codes& codes)
         : codec_(codec), metric_(metric), partition_{&codes} {}
-    void query(const Rows& one) override { queries_ = codec_.tile_queries({metric_}, one); }
+    void query(const Rows& one) override { queries_ = codec_.tile_queries({metric_}, one, {1}); }
     void gather(const uint32_t* rows, size_t n, float* out) const override {
         queries_->score(0, partition_, 0, rows, n, out);
     }

@@ -134,8 +134,8 @@ void Product::decode(const Codes& codes, size_t row, size_t, void* out) const {
     quantizer_.decode(numbers.data(), 1, static_cast<float*>(out));
 }
 
-std::unique_ptr<TileQueries> Product::tile_queries(const CodeUse& use, const Rows& queries) const {
-    return std::make_unique<ProductQueries>(*this, use, queries);
+std::unique_ptr<TileQueries> Product::tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const {
+    return std::make_unique<ProductQueries>(*this, use, queries, call);
 }
 
 void Product::save(Writer& out) const {

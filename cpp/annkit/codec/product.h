@@ -39,7 +39,7 @@ class Product final : public Codec {
     Codes make_codes(size_t dim, const CodeUse& use) const override;
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
-    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries) const override;
+    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
 
     // Side column of residuals for l2: |c + r|^2 - |c|^2 of the decoded residual r.
     static constexpr size_t kAdd = 1;

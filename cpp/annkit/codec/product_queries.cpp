@@ -28,7 +28,7 @@ float largest_norm(const ProductQuantizer& pq) {
 
 }  // namespace
 
-ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const Rows& queries)
+ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const Rows& queries, const Call& call)
     : codec_(codec),
       l2_(use.metric != Metric::ip),
       residual_(use.residual),
@@ -38,37 +38,37 @@ ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const R
       tables_(queries.n * table_size_),
       rounded_(queries.n),
       ones_(tiles().wide.run != nullptr && l2_ && residual_ ? kMostRows : 0, 1.0f),
-      steps_(tiles().wide.run != nullptr ? queries.n * table_size_ : 0),
-      least_(codec.quantizer().m()),
-      largest_(codec.quantizer().m()) {
-    constexpr size_t kBlock = 64;
-    for (size_t first = 0; first < queries.n; first += kBlock) {
-        const FloatBlock block(queries.slice(first, std::min(kBlock, queries.n - first)), "the query", first);
-        for (size_t i = 0; i < block.size(); ++i) {
+      steps_(tiles().wide.run != nullptr ? queries.n * table_size_ : 0) {
+    constexpr size_t kBlock = 16;
+    const int threads = threads_for(call, double(tables_.size()) * double(codec.quantizer().group() + 4));
+    parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
+        const FloatBlock block(queries.slice(first, count), "the query", first);
+        for (size_t i = 0; i < count; ++i) {
             const size_t query = first + i;
             float* table = &tables_[query * table_size_];
             codec.quantizer().tables(block.row(i), l2_ && !residual_, l2_ ? -2.0f : -1.0f, table);
             if (!steps_.empty())
                 rounded_[query] = round({table, table_size_}, std::sqrt(block.norm2(i)), &steps_[query * table_size_]);
         }
-    }
+    });
 }
 
 // Entries are taken from their group's least one and rounded down, in steps that are the same for all groups, as sums
 // go by one scale: a sum of entries is a lower bound. Steps are so large that four groups in a row add up to 255 at
 // most, which the tiles are fastest with, and all to less than 2^16. (SIFT, 200,000 rows in 32 groups: 22 rows have
 // bounds below the tenth best score, with entries up to 255 it is 14, up to 63 it is 34.) Of 8 bits, a group at most.
-ProductQueries::Query ProductQueries::round(std::span<const float> table, float norm, uint8_t* steps) {
+ProductQueries::Query ProductQueries::round(std::span<const float> table, float norm, uint8_t* steps) const {
     constexpr double kFour = 255, kAll = 65535;
     const simd::Kernels& kernels = simd::kernels();
-    const size_t m = least_.size(), entries = codec_.quantizer().entries();
+    const size_t m = codec_.quantizer().m(), entries = codec_.quantizer().entries();
+    std::vector<float> least(m), largest(m);
     const size_t together = codec_.in_blocks() ? 4 : 1;
-    kernels.table_ranges(table.data(), m, entries, least_.data(), largest_.data());
+    kernels.table_ranges(table.data(), m, entries, least.data(), largest.data());
     double four = 0, most_of_four = 0, all = 0, low = 0, magnitude = 0;
     for (size_t g = 0; g < m; ++g) {
-        const double range = double(largest_[g]) - least_[g];
-        low += least_[g];
-        magnitude += std::max(std::abs(least_[g]), std::abs(largest_[g]));
+        const double range = double(largest[g]) - least[g];
+        low += least[g];
+        magnitude += std::max(std::abs(least[g]), std::abs(largest[g]));
         four = g % together == 0 ? range : four + range;
         most_of_four = std::max(most_of_four, four);
         all += range;
@@ -76,10 +76,10 @@ ProductQueries::Query ProductQueries::round(std::span<const float> table, float 
     // A tile wants it above 0.
     const auto scale =
         float(std::clamp<double>(std::max(most_of_four / kFour, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
-    kernels.round_tables(table.data(), m, entries, least_.data(), 1 / scale, steps);
+    kernels.round_tables(table.data(), m, entries, least.data(), 1 / scale, steps);
     double width = 0;
     for (size_t g = 0; g < m; ++g) {
-        const double range = double(largest_[g]) - least_[g];
+        const double range = double(largest[g]) - least[g];
         width += range > 256.0 * scale ? range : std::min<double>(range, scale);  // more than 255 steps were cut
     }
     magnitude += 2 * double(norm) * reach_ + all;

@@ -12,7 +12,7 @@ namespace annkit {
 
 class ProductQueries final : public TileQueries {
   public:
-    ProductQueries(const Product& codec, const CodeUse& use, const Rows& queries);
+    ProductQueries(const Product& codec, const CodeUse& use, const Rows& queries, const Call& call);
 
     size_t size() const override { return rounded_.size(); }
     const simd::TilePair& tiles() const override;
@@ -33,7 +33,7 @@ class ProductQueries final : public TileQueries {
         float magnitude = 0;  // of what is added up, for the margin of rounding
     };
     const float* table(size_t query) const { return &tables_[query * table_size_]; }
-    Query round(std::span<const float> table, float norm, uint8_t* steps);
+    Query round(std::span<const float> table, float norm, uint8_t* steps) const;
 
     const Product& codec_;
     bool l2_, residual_;
@@ -42,9 +42,8 @@ class ProductQueries final : public TileQueries {
     float reach_;        // the largest norm of what a code stands for
     std::vector<float> tables_;
     std::vector<Query> rounded_;
-    std::vector<float> ones_;             // mul of as many rows as a tile takes
-    std::vector<uint8_t> steps_;          // the tables in 8 bits
-    std::vector<float> least_, largest_;  // of each group's table, while it is rounded
+    std::vector<float> ones_;     // mul of as many rows as a tile takes
+    std::vector<uint8_t> steps_;  // the tables in 8 bits
 };
 
 }  // namespace annkit

@@ -218,9 +218,9 @@ void RaBitQ::decode(const Codes& codes, size_t row, size_t dim, void* out) const
     for (size_t j = 0; j < dim; ++j) static_cast<float*>(out)[j] = codes.use.residual ? r[j] : r[j] + mean_[j];
 }
 
-std::unique_ptr<TileQueries> RaBitQ::tile_queries(const CodeUse& use, const Rows& queries) const {
+std::unique_ptr<TileQueries> RaBitQ::tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const {
     check_fitted(queries.dim, "the queries");
-    return std::make_unique<RabitqQueries>(*this, use, queries);
+    return std::make_unique<RabitqQueries>(*this, use, queries, call);
 }
 
 }  // namespace annkit

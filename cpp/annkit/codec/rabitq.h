@@ -51,7 +51,7 @@ class RaBitQ final : public Codec {
     Codes make_codes(size_t dim, const CodeUse& use) const override;
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
-    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries) const override;
+    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
 
     size_t bits() const { return bits_; }
     size_t padded() const { return rotation_.dim(); }  // dimensions that have bits

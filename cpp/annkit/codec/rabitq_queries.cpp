@@ -28,7 +28,7 @@ float reach_of(const float* q) {
 
 }  // namespace
 
-RabitqQueries::RabitqQueries(const RaBitQ& codec, const CodeUse& use, const Rows& queries)
+RabitqQueries::RabitqQueries(const RaBitQ& codec, const CodeUse& use, const Rows& queries, const Call& call)
     : bits_(codec.bits()),
       dim_(queries.dim),
       padded_(codec.padded()),
@@ -38,19 +38,24 @@ RabitqQueries::RabitqQueries(const RaBitQ& codec, const CodeUse& use, const Rows
       rotated_(queries.n * padded_),
       tables_(queries.n * 4 * padded_),
       queries_(queries.n) {
-    const FloatBlock block(queries, "the queries");
     if (ip_ && residual_ && bits_ > 1) given_.resize(queries.n * dim_);
-    for (size_t i = 0; i < queries.n; ++i) {
-        const float* x = block.row(i);
-        float* q = &rotated_[i * padded_];
-        const double norm2 = codec.rotate(x, codec.mean().data(), q, "query", i);
-        double with_mean = 0;
-        for (size_t j = 0; j < dim_; ++j) with_mean += double(x[j]) * codec.mean()[j];
-        queries_[i].own = ip_ ? -float(with_mean) : float(norm2);
-        queries_[i].distance = float(std::sqrt(norm2));
-        make_table(q, &tables_[i * 4 * padded_], queries_[i]);
-        if (!given_.empty()) std::copy(x, x + dim_, &given_[i * dim_]);
-    }
+    constexpr size_t kBlock = 16;
+    parallel_blocks(queries.n, kBlock, threads_for(call, 32 * double(rotated_.size())), call,
+                    [&](size_t first, size_t count) {
+                        const FloatBlock block(queries.slice(first, count), "the query", first);
+                        for (size_t i = 0; i < count; ++i) prepare(codec, block.row(i), first + i);
+                    });
+}
+
+void RabitqQueries::prepare(const RaBitQ& codec, const float* x, size_t i) {
+    float* q = &rotated_[i * padded_];
+    const double norm2 = codec.rotate(x, codec.mean().data(), q, "query", i);
+    double with_mean = 0;
+    for (size_t j = 0; j < dim_; ++j) with_mean += double(x[j]) * codec.mean()[j];
+    queries_[i].own = ip_ ? -float(with_mean) : float(norm2);
+    queries_[i].distance = float(std::sqrt(norm2));
+    make_table(q, &tables_[i * 4 * padded_], queries_[i]);
+    if (!given_.empty()) std::copy(x, x + dim_, &given_[i * dim_]);
 }
 
 // Sums of four entries lie in [-reach, reach]; all positions share one step, so that their bytes can be added.

@@ -11,7 +11,7 @@ class RaBitQ;
 
 class RabitqQueries final : public TileQueries {
   public:
-    RabitqQueries(const RaBitQ& codec, const CodeUse& use, const Rows& queries);
+    RabitqQueries(const RaBitQ& codec, const CodeUse& use, const Rows& queries, const Call& call);
 
     size_t size() const override { return queries_.size(); }
     const simd::TilePair& tiles() const override { return simd::kernels().nibble_codes; }
@@ -28,6 +28,7 @@ class RabitqQueries final : public TileQueries {
         float distance;              // from the mean
         float step, offset, margin;  // <u, q> of the signs = step * dot + offset, give or take margin
     };
+    void prepare(const RaBitQ& codec, const float* x, size_t i);
     void make_table(const float* q, uint8_t* table, Query& query) const;
     float distance(size_t query, const Partition& partition, float coarse) const;
     float weight() const { return ip_ ? 1.0f : 2.0f; }

@@ -114,7 +114,7 @@ RowScoring Raw::scoring(Metric metric, size_t dim) const {
     return s;
 }
 
-std::unique_ptr<TileQueries> Raw::tile_queries(const CodeUse& use, const Rows& queries) const {
+std::unique_ptr<TileQueries> Raw::tile_queries(const CodeUse& use, const Rows& queries, const Call&) const {
     return std::make_unique<RawQueries>(scoring(use.metric, queries.dim), queries);
 }
 
@@ -123,9 +123,9 @@ std::unique_ptr<Scorer> Raw::scorer(Metric metric, const Codes& codes, size_t di
 }
 
 std::unique_ptr<BatchScorer> Raw::batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
-                                               int threads) const {
+                                               const Call& call) const {
     if (queries.n < kTileFrom || (is_bytes() && queries.dim > kByteTileDim)) return nullptr;
-    return std::make_unique<TileBatch>(scoring(metric, queries.dim), codes, queries, threads);
+    return std::make_unique<TileBatch>(scoring(metric, queries.dim), codes, queries, call.threads);
 }
 
 }  // namespace annkit

@@ -31,10 +31,10 @@ class Raw final : public Codec {
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     bool in_lists() const override { return !is_bytes(); }
-    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries) const override;
+    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
-                                              int threads) const override;
+                                              const Call& call) const override;
 
     RowScoring scoring(Metric metric, size_t dim) const;
 

@@ -193,8 +193,8 @@ void Scalar::decode(const Codes& codes, size_t row, size_t dim, void* out) const
     simd::kernels().decode_u8(wide.data(), low_.data(), step_.data(), dim, static_cast<float*>(out));
 }
 
-std::unique_ptr<TileQueries> Scalar::tile_queries(const CodeUse& use, const Rows& queries) const {
-    return std::make_unique<ScalarQueries>(*this, use, queries);
+std::unique_ptr<TileQueries> Scalar::tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const {
+    return std::make_unique<ScalarQueries>(*this, use, queries, call);
 }
 
 void Scalar::save(Writer& out) const {

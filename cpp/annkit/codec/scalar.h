@@ -37,7 +37,7 @@ class Scalar final : public Codec {
     Codes make_codes(size_t dim, const CodeUse& use) const override;
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
-    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries) const override;
+    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
 
     // Side columns. Of a code u, whose row or residual is low + step * u: its distance from the mean code, and what the
     // metric adds to the dot product.

@@ -12,11 +12,11 @@ constexpr float kUp = 1 + 8 * FLT_EPSILON;
 
 }  // namespace
 
-ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows& queries)
+ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows& queries, const Call& call)
     : codec_(codec),
       l2_(use.metric != Metric::ip),
       residual_(use.residual),
-      queries_(queries, "the query"),
+      rounded_(queries.n),
       weights_(queries.n * codec.low_.size()),
       zeros_(codec.low_.size()),
       codes_(queries.n * codec.low_.size()),
@@ -29,8 +29,13 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
         largest2 += std::max(low * low, high * high);
     }
     largest_norm_ = float(std::sqrt(largest2)) * kUp;
-    for (size_t i = 0; i < queries.n; ++i)
-        rounded_.push_back(round(queries_.row(i), &weights_[i * codec.low_.size()], &codes_[i * codec.low_.size()]));
+    constexpr size_t kBlock = 64;
+    const int threads = threads_for(call, 8 * double(codes_.size()));
+    parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
+        const FloatBlock block(queries.slice(first, count), "the query", first);
+        for (size_t i = first; i < first + count; ++i)
+            rounded_[i] = round(block.row(i - first), &weights_[i * tile_dim()], &codes_[i * tile_dim()]);
+    });
 }
 
 // q.x of x = low + step * u is q.low + w.u with w = q * step. With w = scale * w' + e:

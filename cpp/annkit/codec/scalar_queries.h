@@ -9,9 +9,9 @@ namespace annkit {
 
 class ScalarQueries final : public TileQueries {
   public:
-    ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows& queries);
+    ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows& queries, const Call& call);
 
-    size_t size() const override { return queries_.size(); }
+    size_t size() const override { return rounded_.size(); }
     const simd::TilePair& tiles() const override { return simd::kernels().byte_codes; }
     size_t tile_dim() const override { return codec_.low_.size(); }
     const void* panel_row(size_t query) const override { return &codes_[query * tile_dim()]; }
@@ -30,7 +30,6 @@ class ScalarQueries final : public TileQueries {
 
     const Scalar& codec_;
     bool l2_, residual_;
-    FloatBlock queries_;
     std::vector<Query> rounded_;
     std::vector<float> weights_, zeros_;    // the queries times the steps
     std::vector<int8_t> codes_;             // and rounded

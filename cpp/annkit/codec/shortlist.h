@@ -12,7 +12,8 @@ namespace annkit {
 
 class Shortlist {
   public:
-    Shortlist(const TopK& empty, size_t threads);
+    // threads: that collect for the query, for share().
+    explicit Shortlist(const TopK& empty, size_t threads = 1);
 
     // Rows behind all seen so far are out if their lower bound is above bound(), any row if it is above limit().
     float bound() const { return bound_; }

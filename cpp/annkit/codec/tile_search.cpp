@@ -29,12 +29,12 @@ float largest(const float* add, size_t n) {
 }  // namespace
 
 TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits, Allowed allowed, const TopK& empty,
-                       size_t threads)
+                       Limits& limits)
     : queries_(queries),
       visits_(visits),
       allowed_(allowed),
       empty_(empty),
-      threads_(threads),
+      limits_(limits),
       lists_(queries.size()),
       hits_(simd::kMinHits) {}
 
@@ -68,7 +68,8 @@ size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint3
 
 void TileSearch::scan(const TilePanel& panel, RowRange range) {
     const Partition& partition = *visits_[panel.visits[0]].partition;
-    for (size_t i = 0; i < panel.n; ++i) list(panel.queries[i]);
+    const std::span queries(panel.queries, panel.n);
+    for (const uint32_t query : queries) list(query).tighten(limits_.of(query));
     for (size_t first = range.first; first < range.last;) {
         const size_t n = std::min<size_t>({simd::kMostTileRows, range.last - first, partition.codes->run(first)});
         if (panel.tile != nullptr)
@@ -77,6 +78,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range) {
             score_rows(panel, partition, first, n);
         first += n;
     }
+    for (const uint32_t query : queries) limits_.lower(query, lists_[query]->limit());
 }
 
 void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
@@ -180,8 +182,11 @@ void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, 
 }
 
 TopK& TileSearch::result(size_t query) {
-    return list(query).finish(
+    list(query).tighten(limits_.of(query));
+    TopK& top = list(query).finish(
         [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
+    limits_.lower(query, list(query).limit());
+    return top;
 }
 
 }  // namespace annkit

@@ -2,6 +2,8 @@
 // they report goes to the query's shortlist, and canonical scores decide. One a thread, for Flat and for lists alike.
 #pragma once
 
+#include <atomic>
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -36,11 +38,29 @@ struct Allowed {
     const Bitset* of(size_t query) const { return sets.empty() ? nullptr : sets[sets.size() == 1 ? 0 : query]; }
 };
 
+// For each query a score that k rows, found so far by whichever thread, do not exceed.
+class Limits {
+  public:
+    explicit Limits(size_t queries) : of_(queries) {
+        for (auto& limit : of_) limit.store(std::numeric_limits<float>::infinity(), std::memory_order_relaxed);
+    }
+    float of(size_t query) const { return of_[query].load(std::memory_order_relaxed); }
+    void lower(size_t query, float limit) {
+        float known = of(query);
+        while (limit < known && !of_[query].compare_exchange_weak(known, limit, std::memory_order_relaxed)) {
+        }
+    }
+
+  private:
+    std::vector<std::atomic<float>> of_;
+};
+
 class TileSearch {
   public:
-    // visits: what the numbers in add() mean. All of it must outlive the search.
+    // visits: what the numbers given to pack() mean. limits: shared by the threads of a batch. All of it must outlive
+    // the search.
     TileSearch(const TileQueries& queries, std::span<const Visit> visits, Allowed allowed, const TopK& empty,
-               size_t threads);
+               Limits& limits);
 
     // Packs up to as many of the (query, visit) pairs as a panel takes; they visit the same partition. Returns how
     // many.
@@ -54,15 +74,12 @@ class TileSearch {
         allowed_.sets = set != nullptr ? std::span<const Bitset* const>(&only_, 1) : std::span<const Bitset* const>();
     }
 
-    void tighten(size_t query, float limit) { list(query).tighten(limit); }
-    float limit(size_t query) const { return lists_[query] ? lists_[query]->limit() : kNone; }
     bool met(size_t query) const { return lists_[query].has_value(); }
     TopK& result(size_t query);  // of different queries by several threads at once, if need be
 
   private:
-    static constexpr float kNone = std::numeric_limits<float>::infinity();
     Shortlist& list(size_t query) {
-        if (!lists_[query]) lists_[query].emplace(empty_, threads_);
+        if (!lists_[query]) lists_[query].emplace(empty_);
         return *lists_[query];
     }
     void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
@@ -76,7 +93,7 @@ class TileSearch {
     Allowed allowed_;
     const Bitset* only_ = nullptr;
     TopK empty_;
-    size_t threads_;
+    Limits& limits_;
     std::vector<std::optional<Shortlist>> lists_;
     std::vector<simd::TileHit> hits_;
     TileScratch scratch_;

@@ -91,6 +91,21 @@ void work(Shared& shared, size_t tasks, int thread, const Call& call, const Task
     }
 }
 
+// What other threads ask instead of the monitor: whether a thread has failed, or been stopped.
+class Follower final : public Monitor {
+  public:
+    explicit Follower(const std::atomic<bool>& failed) : failed_(failed) {}
+    void poll() override {
+        if (failed_) throw Stopped();
+    }
+    void progress(size_t, size_t) override {}
+
+    struct Stopped {};
+
+  private:
+    const std::atomic<bool>& failed_;
+};
+
 }  // namespace
 
 void set_threads(int n) { chosen_threads = n; }
@@ -124,6 +139,22 @@ void parallel_for(size_t tasks, int threads, const Call& call, const Task& body)
         work(shared, tasks, omp_get_thread_num(), call, body);
     }
     if (shared.error) std::rethrow_exception(shared.error);
+}
+
+void parallel_calls(size_t n, size_t block, int threads, const Call& call, const PartOfCall& body) {
+    std::atomic<bool> failed{false};
+    parallel_for((n + block - 1) / block, threads, call, [&](size_t task, int thread) {
+        if (failed) return;
+        Follower follower(failed);
+        const size_t first = task * block;
+        try {
+            body(first, std::min(block, n - first), {1, thread == 0 ? call.monitor : &follower});
+        } catch (const Follower::Stopped&) {  // the reason is another thread's to tell
+        } catch (...) {
+            failed = true;
+            throw;
+        }
+    });
 }
 
 }  // namespace annkit

@@ -53,4 +53,17 @@ int threads_for(const Call& call, double work);
 using Task = std::function<void(size_t task, int thread)>;
 void parallel_for(size_t tasks, int threads, const Call& call, const Task& body);
 
+// Runs body(first, count, part) for n things in blocks, each of which is a call of its own and the work of one thread.
+using PartOfCall = std::function<void(size_t first, size_t count, const Call& part)>;
+void parallel_calls(size_t n, size_t block, int threads, const Call& call, const PartOfCall& body);
+
+// parallel_for of n things in blocks: runs body(first, count).
+template <class Body>
+void parallel_blocks(size_t n, size_t block, int threads, const Call& call, Body&& body) {
+    parallel_for((n + block - 1) / block, threads, call, [&](size_t task, int) {
+        const size_t first = task * block;
+        body(first, block < n - first ? block : n - first);
+    });
+}
+
 }  // namespace annkit

@@ -52,6 +52,16 @@ size_t ExhaustiveSearch::queries_a_block() const {
 
 void ExhaustiveSearch::run(const Rows& queries, const Call& call, const Take& take) const {
     const size_t block = queries_a_block();
+    // Enough queries for each thread to keep rows in the cache: threads share the queries, and have nothing to agree
+    // on.
+    constexpr size_t kShare = 256;
+    const auto threads = size_t(threads_for(call, 1e18)), share = (queries.n + threads - 1) / threads;
+    if (threads > 1 && share >= kShare && block >= kShare) {
+        parallel_calls(
+            queries.n, std::min(share, block), int(threads), call,
+            [&](size_t first, size_t n, const Call& part) { run_block(queries.slice(first, n), first, part, take); });
+        return;
+    }
     for (size_t first = 0; first < queries.n; first += block)
         run_block(queries.slice(first, std::min(block, queries.n - first)), first, call, take);
 }
@@ -61,7 +71,7 @@ void ExhaustiveSearch::run_block(const Rows& queries, size_t first_query, const 
     const int threads = threads_for(call, double(queries.n) * double(n) * double(codes.code_bytes()) / 16);
     constexpr size_t kShareFrom = 16;
     const bool each = allowed.size() > 1;
-    const auto batch = each ? nullptr : codec.batch_scorer(metric, codes, queries, threads);
+    const auto batch = each ? nullptr : codec.batch_scorer(metric, codes, queries, {threads, call.monitor});
     std::vector<Worker> workers{size_t(threads)};
     const auto worker = [&](int thread) -> BatchScan& {  // made by the thread that uses it
         Worker& mine = workers[size_t(thread)];

@@ -8,7 +8,6 @@ namespace annkit {
 namespace {
 
 constexpr uint32_t kNoList = UINT32_MAX;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 }  // namespace
 
@@ -18,13 +17,22 @@ struct ListSearch::Batch {
     std::vector<uint32_t> list_of;  // of each query's visits, nearest first; kNoList where there is none
     std::vector<Visit> visits;
     std::vector<const Bitset*> allowed;
-    std::vector<float> limits;  // for each query a score that k rows found so far do not exceed
+    Limits limits;
     std::vector<std::unique_ptr<TileSearch>> workers;
 };
 
 void ListSearch::run(const Rows& queries, const Call& call, const Take& take) const {
-    constexpr size_t kQueries = 4096, kVisits = size_t(1) << 20;
+    constexpr size_t kQueries = 2048, kVisits = size_t(1) << 20;
     const size_t block = std::clamp<size_t>(kVisits / nprobe, 64, kQueries);
+    // Where a list has a query or two for each thread, threads share the queries and have nothing to agree on.
+    constexpr size_t kQueriesAList = 2;
+    const auto threads = size_t(threads_for(call, 1e18)), share = (queries.n + threads - 1) / threads;
+    if (threads > 1 && share * nprobe >= kQueriesAList * lists.size()) {
+        parallel_calls(
+            queries.n, std::min(share, block), int(threads), call,
+            [&](size_t first, size_t n, const Call& part) { run_block(queries.slice(first, n), first, part, take); });
+        return;
+    }
     for (size_t first = 0; first < queries.n; first += block)
         run_block(queries.slice(first, std::min(block, queries.n - first)), first, call, take);
 }
@@ -75,33 +83,28 @@ void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const 
     parallel_for(busy.size(), threads, call, [&](size_t task, int thread) {
         auto& worker = batch.workers[size_t(thread)];
         if (!worker)
-            worker = std::make_unique<TileSearch>(*batch.queries, batch.visits, Allowed{batch.allowed}, empty,
-                                                  batch.workers.size());
+            worker =
+                std::make_unique<TileSearch>(*batch.queries, batch.visits, Allowed{batch.allowed}, empty, batch.limits);
         const uint32_t list = busy[task];
         const RowRange all{0, uint32_t(lists.length(list))};
         TilePanel panel;
         for (size_t at = starts[list]; at < starts[list + 1]; at += panel.n) {
             const size_t count = starts[list + 1] - at;
             worker->pack(std::span(queries).subspan(at, count), std::span(visits).subspan(at, count), panel);
-            for (size_t i = 0; i < panel.n; ++i) worker->tighten(panel.queries[i], batch.limits[panel.queries[i]]);
             worker->scan(panel, all);
         }
     });
 }
 
 void ListSearch::run_block(const Rows& block, size_t first_query, const Call& call, const Take& take) const {
-    Batch batch{block.n, nprobe, codec.tile_queries(use, block), {}, {}, {}, {}, {}};
+    Batch batch{block.n, nprobe, codec.tile_queries(use, block, call), {}, {}, {}, Limits(block.n), {}};
     find_lists(block, call, batch);
-    batch.limits.assign(block.n, kInfinity);
     for (size_t i = 0; i < block.n && allowed.sets.size() > 1; ++i)
         batch.allowed.push_back(allowed.of(first_query + i));
     if (allowed.sets.size() == 1) batch.allowed.push_back(allowed.sets[0]);
     batch.workers.resize(size_t(threads_for(call, 1e18)));
     visit(batch, 0, 1, call);
     if (nprobe > 1) {
-        for (const auto& worker : batch.workers)
-            for (size_t i = 0; worker && i < block.n; ++i)
-                batch.limits[i] = std::min(batch.limits[i], worker->limit(i));
         visit(batch, 1, nprobe, call);
     }
     const int threads = block.n >= 16 ? int(batch.workers.size()) : 1;

@@ -1,10 +1,47 @@
 #include "annkit/index/list_finder.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
+namespace {
+
+// Floats in the order of integers.
+int32_t ordered(float x) {
+    const auto bits = std::bit_cast<int32_t>(x);
+    return bits < 0 ? bits ^ INT32_MAX : bits;
+}
+float of_ordered(int32_t x) { return std::bit_cast<float>(x < 0 ? x ^ INT32_MAX : x); }
+
+// A bound that at least `least` and at most `most` of the scores are within; where there is none (scores are equal),
+// the smallest one that has enough within. By bisection: a count is a few instructions.
+float bound_with(std::span<const float> scores, size_t least, size_t most) {
+    const auto [low, high] = std::minmax_element(scores.begin(), scores.end());
+    int64_t below = int64_t(ordered(*low)) - 1, enough = ordered(*high);
+    while (enough - below > 1) {
+        const auto middle = int32_t((below + enough) >> 1);
+        const size_t within = simd::kernels().count(scores.data(), scores.size(), of_ordered(middle));
+        (within < least ? below : enough) = middle;
+        if (within >= least && within <= most) break;
+    }
+    return of_ordered(int32_t(enough));
+}
+
+// Keeps n of the lists within the bound: of those right at it, the first.
+void drop_ties(const float* scores, float bound, size_t n, std::vector<uint32_t>& lists, size_t found) {
+    size_t ties = n, kept = 0;
+    for (size_t i = 0; i < found; ++i) ties -= scores[lists[i]] < bound;
+    for (size_t i = 0; i < found; ++i) {
+        const bool tie = scores[lists[i]] == bound;
+        if (tie && ties == 0) continue;
+        ties -= tie;
+        lists[kept++] = lists[i];
+    }
+}
+
+}  // namespace
 
 ListFinder::ListFinder(std::span<const float> centroids, size_t dim, bool ip)
     : n_(centroids.size() / dim), dim_(dim), ip_(ip), norms_(ip ? 0 : n_) {
@@ -54,16 +91,18 @@ void ListFinder::choose(const float* scores, size_t nprobe, float norm2, uint32_
         for (size_t first = parts; first < n_; first += parts)
             for (size_t j = 0; j < std::min(parts, n_ - first); ++j)
                 minima[j] = scores[first + j] < minima[j] ? scores[first + j] : minima[j];
-        std::nth_element(minima.begin(), minima.begin() + ptrdiff_t(nprobe - 1), minima.end());
-        bound = minima[nprobe - 1];
+        bound = bound_with(minima, nprobe, nprobe + nprobe / 8);
     }
-    const size_t found = simd::kernels().select(scores, n_, bound, near.data());
-    const auto before = [scores](uint32_t a, uint32_t b) {
-        return scores[a] != scores[b] ? scores[a] < scores[b] : a < b;
-    };
-    const auto begin = near.begin(), end = begin + ptrdiff_t(found), last = begin + ptrdiff_t(nprobe);
-    if (found > nprobe) std::nth_element(begin, last - 1, end, before);
-    std::iter_swap(begin, std::min_element(begin, last, before));
+    size_t found = simd::kernels().select(scores, n_, bound, near.data());
+    if (found > nprobe) {
+        minima.resize(found);
+        for (size_t i = 0; i < found; ++i) minima[i] = scores[near[i]];
+        bound = bound_with(minima, nprobe, nprobe);
+        found = simd::kernels().select(scores, n_, bound, near.data());
+    }
+    if (found > nprobe) drop_ties(scores, bound, nprobe, near, found);
+    const auto nearer = [scores](uint32_t a, uint32_t b) { return scores[a] < scores[b]; };
+    std::iter_swap(near.begin(), std::min_element(near.begin(), near.begin() + ptrdiff_t(nprobe), nearer));
     for (size_t i = 0; i < nprobe; ++i) {
         const float score = norm2 + scores[near[i]];
         lists[i] = near[i];

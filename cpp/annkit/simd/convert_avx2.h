@@ -90,6 +90,17 @@ size_t select(const float* scores, size_t n, float bound, uint32_t* out) {
     return found;
 }
 
+size_t count(const float* scores, size_t n, float bound) {
+    const __m256 most = _mm256_set1_ps(bound);
+    size_t found = 0, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256 hit = _mm256_cmp_ps(_mm256_loadu_ps(scores + i), most, _CMP_LE_OQ);
+        found += uint32_t(__builtin_popcount(uint32_t(_mm256_movemask_ps(hit))));
+    }
+    for (; i < n; ++i) found += scores[i] <= bound;
+    return found;
+}
+
 }  // namespace convert
 
 void fill_convert(Kernels& k) {
@@ -98,6 +109,7 @@ void fill_convert(Kernels& k) {
     k.narrow[0] = convert::narrow<convert::F16>;
     k.narrow[1] = convert::narrow<convert::Bf16>;
     k.select = convert::select;
+    k.count = convert::count;
 }
 
 }  // namespace

@@ -75,6 +75,16 @@ size_t select(const float* scores, size_t n, float bound, uint32_t* out) {
     return found;
 }
 
+size_t count(const float* scores, size_t n, float bound) {
+    const __m512 most = _mm512_set1_ps(bound);
+    size_t found = 0, i = 0;
+    for (; i + 16 <= n; i += 16)
+        found += uint32_t(__builtin_popcount(_mm512_cmp_ps_mask(_mm512_loadu_ps(scores + i), most, _CMP_LE_OQ)));
+    const __mmask16 last = first16(n - i);
+    const __m512 x = _mm512_maskz_loadu_ps(last, scores + i);
+    return found + uint32_t(__builtin_popcount(_mm512_mask_cmp_ps_mask(last, x, most, _CMP_LE_OQ)));
+}
+
 // Calls f(index, mask, turn) for sixteen elements at a time, by turns 0 and 1 for two chains of sums.
 template <class F>
 [[gnu::always_inline]] inline void by_16(size_t n, F&& f) {
@@ -129,6 +139,7 @@ void fill_convert(Kernels& k) {
     k.narrow[0] = convert::narrow<convert::F16>;
     k.narrow[1] = convert::narrow<convert::Bf16>;
     k.select = convert::select;
+    k.count = convert::count;
     k.to_i8 = convert::to_i8;
 }
 

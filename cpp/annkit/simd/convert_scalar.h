@@ -57,6 +57,12 @@ size_t select(const float* scores, size_t n, float bound, uint32_t* out) {
     return found;
 }
 
+size_t count(const float* scores, size_t n, float bound) {
+    size_t found = 0;
+    for (size_t i = 0; i < n; ++i) found += scores[i] <= bound;
+    return found;
+}
+
 void to_i8(const float* x, const float* center, size_t dim, float scale, int8_t* codes, I8Row& row) {
     if (scale == 0) {
         float most = 0;
@@ -85,6 +91,7 @@ void fill_convert(Kernels& k) {
     k.narrow[0] = convert::narrow<convert::to_f16>;
     k.narrow[1] = convert::narrow<convert::to_bf16>;
     k.select = convert::select;
+    k.count = convert::count;
     k.to_i8 = convert::to_i8;
 }
 

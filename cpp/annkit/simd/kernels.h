@@ -217,6 +217,7 @@ struct Kernels {
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);
+    size_t (*count)(const float* scores, size_t n, float bound);  // how many those are
 
     void (*widen[2])(const uint16_t* in, size_t n, float* out);   // f16, bf16 to f32
     void (*narrow[2])(const float* in, size_t n, uint16_t* out);  // nearest, ties to even; overflow to infinity
