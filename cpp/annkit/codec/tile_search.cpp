@@ -8,7 +8,7 @@ namespace annkit {
 namespace {
 
 // While a query has no bound, every row is a hit: so few at first.
-constexpr size_t kFirstRows = 64;
+constexpr size_t kFirstRows = 32;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 const simd::Tile& tile_for(const simd::TilePair& tiles, size_t queries) {
@@ -36,7 +36,7 @@ TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits
       empty_(empty),
       limits_(limits),
       lists_(queries.size()),
-      hits_(simd::kMinHits) {}
+      hits_(4 * simd::kMinHits) {}
 
 size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const {
     const simd::TilePair& tiles = queries_.tiles();
@@ -101,7 +101,8 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
                         panel.scales,
                         panel.offsets,
                         panel.errors,
-                        rows.err};
+                        rows.err,
+                        panel.n};
     const size_t block = partition.codes->block;
     bool moved = true;
     while (args.first < n) {

@@ -145,7 +145,7 @@ TileResult run(const TileArgs& a) {
             (blocks == 1 ? accumulate<1> : accumulate<kBlocks>)(tables, codes, a.dim, sums);
             for (size_t b = 0; b < blocks; ++b) {
                 const Words least = V512::min16(sums[b].even, sums[b].odd);
-                if (a.mul == nullptr && !V512::any_at_most(least, Words{} + thresholds[lane])) continue;
+                if (a.mul == nullptr && V512::at_most(least, Words{} + thresholds[lane]) == 0) continue;
                 hits += score(a, row + b * kBlock, lane, sums[b], a.hits + hits);
             }
         }

@@ -126,12 +126,12 @@ TileResult run_rows(const TileArgs& a) {
     constexpr size_t kMost = kRows * kVectors * 16;
     size_t hits = 0, row = a.first;
     for (; row + kRows <= a.n; row += kRows) {
-        if (hits + kMost > a.capacity) return {row, hits};
+        if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
         const Sides sides{a.mul + row, a.add + row, kErr ? a.err + row : nullptr};
         hits += block<kVectors, kRows, kErr, true>(a, row, sides, a.hits + hits);
     }
     for (; row < a.n; row += kLast) {
-        if (hits + kMost > a.capacity) return {row, hits};
+        if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
         const LastSides<kLast> last(a, row, a.n - row);
         hits += block<kVectors, kLast, kErr, false>(a, row, {last.mul, last.add, last.err}, a.hits + hits);
     }

@@ -47,6 +47,7 @@ struct TileArgs {
     const float* offsets = nullptr;
     const float* errors = nullptr;
     const float* err = nullptr;
+    size_t pause = SIZE_MAX;  // return after so many hits, if any, so that bounds can be tightened
 };
 struct TileResult {
     size_t next;  // first row not yet done; n when finished. The caller drains the hits, tightens bounds and goes on.

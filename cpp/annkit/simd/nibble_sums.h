@@ -70,7 +70,7 @@ struct Vectors {
             const auto& of = sums[i / 2][i % 2];
             least = V::min16(least, V::min16(rows_of(of, 0), rows_of(of, 1)));
         }
-        return V::any_at_most(least, threshold);
+        return V::at_most(least, threshold) != 0;
     }
 
     // The largest sums that may lie within the bounds; where none may, zero: scores decide.

@@ -82,17 +82,32 @@ struct Tiles : Vectors<V> {
         }
     }
 
-    // Adds the look-ups of kUsed vectors of queries at some positions, a multiple of kPadding.
+    // Which of the positions a call of accumulate adds up, and what it is to find out at the end.
+    struct Task {
+        const uint8_t* tables;
+        const Split* codes;
+        size_t positions;           // a multiple of kPadding
+        bool first, last;           // sums start from zero; are complete
+        const uint16_t* threshold;  // one a lane; null: sums are wanted whatever they are
+    };
+
+    // The look-ups of kUsed vectors of queries. Returns a bit for each vector with a sum within its lane's threshold,
+    // or all bits; where it returns none, sums are not written.
     template <size_t kUsed, size_t kSum>
-    [[gnu::noinline]] static void accumulate(const uint8_t* tables, const Split& codes, size_t positions, Sums* sums) {
+    [[gnu::noinline]] static unsigned accumulate(const Task& task, Sums* sums) {
         Words acc[kUsed][kBlocks][2][2];
 #pragma GCC unroll 2
         for (size_t v = 0; v < kUsed; ++v)
 #pragma GCC unroll 8
-            for (size_t i = 0; i < kBlocks * 4; ++i)
-                acc[v][i / 4][i / 2 % 2][i % 2] = sums[v].of[i / 4][i / 2 % 2][i % 2];
-        const uint8_t* at = &codes.of[0][0][0];
-        for (size_t p = 0; p < positions; p += kSum) {
+            for (size_t i = 0; i < kBlocks * 4; ++i) acc[v][i / 4][i / 2 % 2][i % 2] = Words{};
+        if (!task.first)
+#pragma GCC unroll 2
+            for (size_t v = 0; v < kUsed; ++v)
+#pragma GCC unroll 8
+                for (size_t i = 0; i < kBlocks * 4; ++i)
+                    acc[v][i / 4][i / 2 % 2][i % 2] = sums[v].of[i / 4][i / 2 % 2][i % 2];
+        const uint8_t *at = &task.codes->of[0][0][0], *tables = task.tables;
+        for (size_t p = 0; p < task.positions; p += kSum) {
             Bytes part[kUsed][kBlocks][2];
 #pragma GCC unroll 4
             for (size_t s = 0; s < kSum; ++s, at += 16, tables += kVectors * kWidth) {
@@ -118,18 +133,27 @@ struct Tiles : Vectors<V> {
                         acc[v][b][h][1] += Words(part[v][b][h]) >> 8;
                     }
         }
+        unsigned within = ~0u;
+        if (task.last && task.threshold != nullptr) {
+            within = 0;
+#pragma GCC unroll 2
+            for (size_t v = 0; v < kUsed; ++v)
+                within |= unsigned(Base::any_within(acc[v], V::spread(task.threshold + v * kQueries))) << v;
+            if (within == 0) return 0;
+        }
 #pragma GCC unroll 2
         for (size_t v = 0; v < kUsed; ++v)
 #pragma GCC unroll 8
             for (size_t i = 0; i < kBlocks * 4; ++i)
                 sums[v].of[i / 4][i / 2 % 2][i % 2] = acc[v][i / 4][i / 2 % 2][i % 2];
+        return within;
     }
 
     template <size_t kUsed>
-    static void accumulate(size_t sum, const uint8_t* tables, const Split& codes, size_t positions, Sums* sums) {
-        if (sum == 4) return accumulate<kUsed, 4>(tables, codes, positions, sums);
-        if (sum == 2) return accumulate<kUsed, 2>(tables, codes, positions, sums);
-        accumulate<kUsed, 1>(tables, codes, positions, sums);
+    static unsigned accumulate(size_t sum, const Task& task, Sums* sums) {
+        if (sum == 4) return accumulate<kUsed, 4>(task, sums);
+        if (sum == 2) return accumulate<kUsed, 2>(task, sums);
+        return accumulate<kUsed, 1>(task, sums);
     }
 
     static void fill(const TileArgs& a, size_t row, Sides& sides) {
@@ -160,7 +184,7 @@ struct Tiles : Vectors<V> {
     }
 
     // Scores a vector's sums; returns the number of hits.
-    template <bool kSided, bool kErr>
+    template <bool kErr>
     static size_t score(const TileArgs& a, size_t row, size_t lane, const Sums& sums, const Sides& sides,
                         TileHit* hits) {
         const Floats scale = V::spread(a.scales + lane), offset = V::spread(a.offsets + lane);
@@ -170,13 +194,29 @@ struct Tiles : Vectors<V> {
             for (size_t c = 0; c < 4; ++c) {
                 const Floats dot = V::to_floats(rows_of(sums.of[i / 2][i % 2], c % 2), c / 2);
                 const auto side = [&](size_t kind) { return V::broadcast_floats(sides.of[kind][i / 2][i % 2][c]); };
-                Floats x = V::fma(dot, scale, offset);
-                if constexpr (kSided) x = V::fma(x, side(0), side(1));
+                Floats x = V::fma(V::fma(dot, scale, offset), side(0), side(1));
                 if constexpr (kErr) x = V::fma(error, side(2), x);
                 least = V::min(x, least);  // unless it is NaN
                 scores[i * 4 + c] = x;
             }
         return V::within(least, bound) == 0 ? 0 : report(a, row, lane, scores, bound, hits);
+    }
+
+    // The same of sums whose scores are not sided: few are within the threshold, and only those become scores.
+    [[gnu::noinline]] static size_t report_sums(const TileArgs& a, size_t row, size_t lane, const Sums& sums,
+                                                Words threshold, TileHit* hits) {
+        size_t found = 0;
+        for (size_t i = 0; i < 4 * kBlocks; ++i) {
+            const Words dots = rows_of(sums.of[i / 4][i / 2 % 2], i % 2);
+            for (uint32_t mask = V::at_most(dots, threshold); mask != 0; mask &= mask - 1) {
+                const auto w = size_t(__builtin_ctz(mask));
+                const size_t l = lane + w / 8, r = row + i / 2 * 16 + w % 8 * 2 + i % 2;
+                const float dot = reinterpret_cast<const uint16_t*>(&dots)[w];
+                const float score = __builtin_fmaf(dot, a.scales[l], a.offsets[l]);
+                if (r < a.n && score <= a.bounds[l]) hits[found++] = {score, uint32_t(r), uint32_t(l)};
+            }
+        }
+        return found;
     }
 
     template <bool kSided, bool kErr>
@@ -191,32 +231,35 @@ struct Tiles : Vectors<V> {
         Sides sides;
         size_t hits = 0;
         for (size_t row = a.first; row < a.n; row += kRows) {
-            if (hits + lanes * kRows > a.capacity) return {row, hits};
+            if (hits >= a.pause || hits + lanes * kRows > a.capacity) return {row, hits};
             if constexpr (kSided) fill(a, row, sides);
-            __builtin_memset(sums, 0, (lanes + kQueries - 1) / kQueries * sizeof sums[0]);
             const auto* block = static_cast<const uint8_t*>(a.rows) + row / kBlockRows * a.dim * 16;
             const size_t exist = a.n - row > kBlockRows ? kBlocks : 1;
+            unsigned within[kMaxGroups];
             for (size_t p = 0; p < positions; p += kChunk) {
                 const size_t some = positions - p < kChunk ? positions - p : kChunk;
                 const size_t stored = a.dim - p < kChunk ? a.dim - p : kChunk;
                 for (size_t b = 0; b < kBlocks; ++b)
                     split(block + ((b < exist ? b * a.dim : 0) + p) * 16, stored, codes.of[b]);
                 const auto* tables = static_cast<const uint8_t*>(a.panel) + kHeader + p * kGroup * 16;
-                for (size_t lane = 0; lane < lanes; lane += kGroup, tables += positions * kGroup * 16) {
-                    Sums* of = sums + lane / kQueries;
-                    const size_t sum = header.sums[lane / kGroup];
-                    if (lanes - lane > kQueries)
-                        accumulate<kVectors>(sum, tables, codes, some, of);
-                    else
-                        accumulate<1>(sum, tables, codes, some, of);
+                Task task{tables, &codes, some, p == 0, p + some == positions, kSided ? nullptr : threshold};
+                for (size_t group = 0; group * kGroup < lanes; ++group) {
+                    Sums* of = sums + group * kVectors;
+                    const size_t sum = header.sums[group];
+                    within[group] = lanes - group * kGroup > kQueries ? accumulate<kVectors>(sum, task, of)
+                                                                      : accumulate<1>(sum, task, of);
+                    task.tables += positions * kGroup * 16;
+                    if constexpr (!kSided) task.threshold += kGroup;
                 }
             }
-            for (size_t lane = 0; lane < lanes; lane += kQueries) {
-                const Sums& of = sums[lane / kQueries];
-                if constexpr (!kSided)
-                    if (!Base::any_within(of.of, V::spread(threshold + lane))) continue;
-                hits += score<kSided, kErr>(a, row, lane, of, sides, a.hits + hits);
-            }
+            for (size_t lane = 0; lane < lanes; lane += kQueries)
+                if (within[lane / kGroup] >> lane % kGroup / kQueries & 1) {
+                    const Sums& of = sums[lane / kQueries];
+                    if constexpr (kSided)
+                        hits += score<kErr>(a, row, lane, of, sides, a.hits + hits);
+                    else
+                        hits += report_sums(a, row, lane, of, V::spread(threshold + lane), a.hits + hits);
+                }
         }
         return {a.n, hits};
     }

@@ -41,8 +41,11 @@ struct V256 {
         return max(x, Bytes(_mm256_or_si256(_mm256_slli_epi16(__m256i(x), 8), _mm256_srli_epi16(__m256i(x), 8))));
     }
     static Words min16(Words a, Words b) { return Words(_mm256_min_epu16(__m256i(a), __m256i(b))); }
-    static bool any_at_most(Words a, Words b) {
-        return _mm256_movemask_epi8(_mm256_cmpeq_epi16(__m256i(min16(a, b)), __m256i(a))) != 0;
+    // A bit for each number.
+    static uint32_t at_most(Words a, Words b) {
+        const __m256i within = _mm256_cmpeq_epi16(__m256i(min16(a, b)), __m256i(a));
+        const auto lanes = uint32_t(_mm256_movemask_epi8(_mm256_packs_epi16(within, _mm256_setzero_si256())));
+        return (lanes & 0xff) | (lanes >> 8 & 0xff00);
     }
     // Adds up the lanes of each.
     static Words fold(const Words (&x)[2]) {

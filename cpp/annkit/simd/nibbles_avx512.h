@@ -39,7 +39,8 @@ struct V512 {
         return max(x, Bytes(_mm512_rol_epi32(__m512i(x), 8)));
     }
     static Words min16(Words a, Words b) { return Words(_mm512_min_epu16(__m512i(a), __m512i(b))); }
-    static bool any_at_most(Words a, Words b) { return _mm512_cmple_epu16_mask(__m512i(a), __m512i(b)) != 0; }
+    // A bit for each number.
+    static uint32_t at_most(Words a, Words b) { return _mm512_cmple_epu16_mask(__m512i(a), __m512i(b)); }
     // Adds up the lanes of each.
     static Words fold(const Words (&x)[4]) {
         const auto both = [](__m512i a, __m512i b) {
