@@ -20,6 +20,7 @@ class ProductQueries final : public TileQueries {
     const void* panel_row(size_t query) const override { return &steps_[query * table_size_]; }
     LaneTerms terms(size_t query, const Partition& partition, float coarse) const override;
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
+    bool scores_at_once() const override { return true; }
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
 

@@ -68,6 +68,9 @@ class TileQueries {
     // first is a multiple of codes.block; the rows lie in one run (Codes::run). The result lives until the next call
     // with the same scratch.
     virtual TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const = 0;
+    // Whether a canonical score costs so little, while its row is in the cache, that a row gets it as soon as a tile
+    // reports it.
+    virtual bool scores_at_once() const { return false; }
     // Canonical scores of the rows at these positions: the same for a row whatever else is asked for.
     virtual void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                        float* out) const = 0;

@@ -93,6 +93,7 @@ class TileSearch {
     Allowed allowed_;
     const Bitset* only_ = nullptr;
     TopK empty_;
+    bool at_once_;  // see TileQueries::scores_at_once
     Limits& limits_;
     std::vector<std::optional<Shortlist>> lists_;
     std::vector<simd::TileHit> hits_;

@@ -22,9 +22,24 @@ void TopK::shrink() {
     const auto kth = hits_.begin() + ptrdiff_t(k_ - 1);
     std::nth_element(hits_.begin(), kth, hits_.end(),
                      [this](const Hit& a, const Hit& b) { return order_.before(a, b); });
-    kth_ = kth->score;
-    bound_ = order_.later_loses() ? std::nextafter(kth_, -std::numeric_limits<float>::infinity()) : kth_;
+    take_kth(*kth);
     hits_.resize(k_);
+}
+
+void TopK::take_kth(const Hit& kth) {
+    kth_ = kth.score;
+    bound_ = order_.later_loses() ? std::nextafter(kth_, -std::numeric_limits<float>::infinity()) : kth_;
+}
+
+void TopK::insert(Hit hit) {
+    if (hits_.size() < k_)
+        hits_.push_back(hit);
+    else if (!order_.before(hit, hits_.back()))
+        return;
+    size_t i = hits_.size() - 1;
+    for (; i > 0 && order_.before(hit, hits_[i - 1]); --i) hits_[i] = hits_[i - 1];
+    hits_[i] = hit;
+    if (hits_.size() == k_) take_kth(hits_.back());
 }
 
 void TopK::merge(const TopK& other) {
@@ -34,12 +49,14 @@ void TopK::merge(const TopK& other) {
 
 float TopK::nth(size_t n) {
     if (n > hits_.size()) return std::numeric_limits<float>::infinity();
+    if (k_ <= kFew) return hits_[n - 1].score;
     const auto at = hits_.begin() + ptrdiff_t(n - 1);
     std::nth_element(hits_.begin(), at, hits_.end(), [](const Hit& a, const Hit& b) { return a.score < b.score; });
     return at->score;
 }
 
 std::span<const Hit> TopK::sorted() {
+    if (k_ <= kFew) return hits_;
     shrink();
     std::sort(hits_.begin(), hits_.end(), [this](const Hit& a, const Hit& b) { return order_.before(a, b); });
     return hits_;

@@ -39,6 +39,7 @@ class TopK {
     float bound() const { return bound_; }
     float kth() const { return kth_; }  // the same for rows that come in any order
     void push(float score, uint32_t row) {
+        if (k_ <= kFew) return insert({score, row});
         hits_.push_back({score, row});
         if (hits_.size() == capacity_) shrink();
     }
@@ -49,7 +50,11 @@ class TopK {
     std::span<const Hit> sorted();
 
   private:
+    // So few hits are kept in order, and the bounds are always the best there are.
+    static constexpr size_t kFew = 64;
+    void insert(Hit hit);
     void shrink();  // keeps the k best, in no order
+    void take_kth(const Hit& kth);
 
     size_t k_, capacity_;
     float kth_ = std::numeric_limits<float>::infinity(), bound_ = kth_;
