@@ -407,6 +407,23 @@ def test_bad_rows_in_fit_are_errors_and_change_nothing(name):
         index.fit(X)
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        ak.Refine(ak.IVF(lists=LISTS), codec=ak.PQ(5)),  # 5 does not divide 16
+        ak.Refine(ak.Flat(codec=ak.PQ(5)), codec=ak.SQ(8)),
+        ak.Refine(ak.Refine(ak.Flat(codec=ak.SQ(4)), codec=ak.PQ(5)), codec=ak.SQ(8)),
+        ak.Pipeline(ak.PCA(8), ak.Refine(ak.Flat(codec=ak.SQ(4)), codec=ak.PQ(5))),
+    ],
+    ids=repr,
+)
+def test_a_fit_of_which_one_part_fails_changes_no_other(index):
+    before = index.to_bytes()
+    with pytest.raises(ValueError, match="m = 5"):
+        index.fit(X)
+    assert index.to_bytes() == before
+
+
 @pytest.mark.parametrize("name", INDEXES)
 def test_settings_are_those_that_the_index_knows(name):
     index, known = full(name), set()

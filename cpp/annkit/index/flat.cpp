@@ -77,14 +77,15 @@ void Flat::check_ready() const {
     if (!codec_->is_fitted()) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
 }
 
-void Flat::fit(const Rows& rows, const Fit& fit) {
+void Flat::fit(const Rows& rows, const Fit& fit, const std::function<void()>& last) {
     std::unique_lock lock(mutex_);
     check(dim_ == 0 || members_.rows() == 0 || !codec_->learns(), "the index holds ", members_.size(),
           " rows, fit wants an empty one");
-    if (!codec_->learns()) return;
+    if (!codec_->learns()) return last();
     auto codec = codec_->clone();
     const InnerRows inner(rows, unit_, "the array");
     codec->fit(inner.rows(), fit);
+    last();
     codes_.reset();
     dim_ = rows.dim;
     codec_ = std::move(codec);
