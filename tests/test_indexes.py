@@ -689,3 +689,23 @@ def test_a_pipeline_takes_many_queries_in_blocks():
     np.testing.assert_array_equal(np.diff(lims), np.tile(np.diff(wanted_lims), 300))
     with_filters = index.search(many, k=3, filter=masks * 300)
     assert_same(with_filters, [np.tile(part, (300, 1)) for part in index.search(Q, k=3, filter=masks)])
+
+
+@pytest.mark.parametrize("filled", [True, False])
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("inner", ["flat f32", "flat pq4", "ivf pq4", "ivf sq8 residual", "refine ivf pq4", "pca flat"])
+def test_many_rows_of_which_a_late_one_is_bad_leave_a_pipeline_as_it_was(inner, given, filled):
+    base = flat("f32") if inner == "flat f32" else INDEXES[inner]
+    index = behind(base, TRANSFORMS["rotation"])("l2").fit(X)
+    if filled:
+        index.add(X).remove([7, N - 1])
+    before, found = index.to_bytes(), index.search(Q, k=5)
+    many = np.tile(X, (180, 1))
+    many[-1, 3] = np.nan
+    ids = np.arange(len(many)) + 2 * N if given else None
+    with pytest.raises(ValueError, match=rf"row {len(many) - 1}\b"):
+        index.add(many, ids=ids)
+    assert index.to_bytes() == before
+    assert_same(index.search(Q, k=5), found)
+    first = N if filled else 0
+    assert index.add(X[:2]).ids[-2:].tolist() == [first, first + 1]

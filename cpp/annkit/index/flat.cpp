@@ -100,15 +100,14 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call,
     std::optional<Codes> fresh;
     if (!codes_) fresh.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
     Codes& codes = codes_ ? *codes_ : *fresh;
-    const size_t before = members_.rows();
-    const int64_t largest = members_.ids().largest();
+    const IdTable::Mark before = members_.mark();
     try {
         codes.reserve(codes.n + rows.n);
         encode(rows, codes, call);
         members_.append(ids, rows.n);
         last();
     } catch (...) {
-        if (members_.rows() > before) members_.take_back(before, largest);
+        members_.take_back(before);
         codes.release_spare();
         throw;
     }
@@ -116,6 +115,18 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call,
     dim_ = rows.dim;
     if (fresh) codes_ = std::move(fresh);
     remove_rows(replaced);
+}
+
+Index::Undo Flat::undo() {
+    std::shared_lock lock(mutex_);
+    return [this, dim = dim_, coded = codes_.has_value(), before = members_.mark()] {
+        std::unique_lock again(mutex_);
+        members_.take_back(before);
+        dim_ = dim;
+        if (!coded) return codes_.reset();
+        codes_->n = before.rows;
+        codes_->release_spare();
+    };
 }
 
 void Flat::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {

@@ -43,6 +43,7 @@ class Flat final : public Index {
     // Of one query, all of the ids within the radius, nearest first, behind what answer holds.
     void rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const;
     const Codec& codec() const { return *codec_; }
+    Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
     void remove(std::span<const int64_t> ids) override;

@@ -85,6 +85,15 @@ void Refine::add(const Rows& rows, const Ids& ids, bool replace, const Call& cal
                 [&] { base_->add(rows, ids, replace, {call.threads, rest.monitor()}); });
 }
 
+Index::Undo Refine::undo() {
+    std::shared_lock lock(mutex_);
+    return [this, base = base_->undo(), finer = finer_->undo()] {
+        std::unique_lock again(mutex_);
+        base();
+        finer();
+    };
+}
+
 void Refine::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
     constexpr size_t kQueries = 1024;
     std::shared_lock lock(mutex_);
