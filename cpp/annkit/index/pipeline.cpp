@@ -47,9 +47,9 @@ std::string Pipeline::repr() const {
 // A string's refinement is of the rows before the transforms.
 std::string Pipeline::factory() const {
     check(index_->kind() != "refine", "no factory string puts transforms before ", index_->repr());
-    std::string text;
-    for (const auto& transform : transforms_) text += transform->factory() + ",";
-    return text + index_->factory();
+    std::string text = index_->factory();
+    for (size_t i = transforms_.size(); i-- > 0;) text = transforms_[i]->factory(text) + "," + text;
+    return text;
 }
 
 bool Pipeline::is_fitted() const {

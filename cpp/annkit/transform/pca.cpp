@@ -67,7 +67,7 @@ std::string Pca::repr() const {
     return out + ")";
 }
 
-std::string Pca::factory() const {
+std::string Pca::factory(std::string_view) const {
     const auto& [dim, whiten, balance] = options_;
     check((whiten == 0 || whiten == 1) && balance == 0, "no factory string has a word for ", repr());
     return concat(whiten == 1 ? "PCAW" : "PCA", dim);
