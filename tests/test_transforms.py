@@ -187,6 +187,18 @@ def test_rotations_spread_single_entries_as_gaussians(dim, kind):
     assert np.mean(scaled**4) < 3.5
 
 
+def test_rotations_are_uniform():
+    """Moments of Haar's measure: no axis and no orientation is preferred."""
+    eye, some = np.eye(3), np.empty((3000, 3, 3))
+    for seed in range(3000):
+        some[seed] = ak.Rotation().fit(eye, seed=seed).apply(eye)
+    np.testing.assert_allclose(some.mean(axis=0), 0, atol=0.05)
+    np.testing.assert_allclose((some**2).mean(axis=0), 1 / 3, atol=0.03)
+    np.testing.assert_allclose((some**4).mean(axis=0), 1 / 5, atol=0.03)
+    assert abs(np.linalg.det(some).mean()) < 0.08
+    assert abs(np.trace(some, axis1=1, axis2=2).var() - 1) < 0.15
+
+
 def test_a_rotation_to_fewer_dimensions_keeps_orthonormal_rows(rng):
     for kind in ("random", "hadamard"):
         rotation = ak.Rotation(20, kind=kind).fit(np.zeros((1, 50)))
