@@ -284,6 +284,44 @@ def test_huge_and_tiny_rows_have_their_components(rng):
         np.testing.assert_allclose(pca.explained_variance_, wanted.explained_variance_ * scale**2, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["offset", "sorted", "late", "one far", "one alone", "tiny but one", "doubles"])
+def test_pca_of_many_rows_whose_first_look_misleads(rng, kind):
+    """The covariance is summed in one pass, less the mean of some rows that may be unlike the others."""
+    x = rows_of(rng, 20_003, 20)
+    if kind == "offset":
+        x += 1000
+    elif kind == "sorted":
+        x[:, 0] = np.linspace(-3, 30, len(x)) ** 3
+    elif kind == "late":
+        x[:10_000] = 0
+        x[10_000:] *= 1e-25
+    elif kind == "one far":
+        x[777] *= 1e14
+    elif kind == "one alone":
+        x[:777], x[778:] = 0, 0
+        x[777] *= 1e-25
+    elif kind == "tiny but one":
+        x *= 1e-25
+        x[777] *= 1e25
+    given = x.astype(np.float64)[::-1] if kind == "doubles" else x
+    wanted = np.cov(x.astype(np.float64).T)
+    pca = ak.PCA(20).fit(given)
+    np.testing.assert_allclose(pca.mean_, x.astype(np.float64).mean(axis=0), rtol=1e-5, atol=1e-6 * abs(x).max())
+    got = pca.components_.T * pca.explained_variance_ @ pca.components_
+    np.testing.assert_allclose(got, wanted, atol=2e-5 * abs(wanted).max())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e19])
+def test_pca_names_the_row_that_is_not_finite(rng, dtype, value):
+    x = rows_of(rng, 5000, 20).astype(dtype)
+    for row in (0, 1023, 1024, 4999):
+        bad = x.copy()
+        bad[row, 7] = value
+        with pytest.raises(ValueError, match=rf"row {row}\b"):
+            ak.PCA(4).fit(bad)
+
+
 @pytest.mark.parametrize(("dim", "groups"), [(32, 4), (32, 32), (24, 3), (20, 1)])
 def test_balance_evens_the_products_of_variances(rng, dim, groups):
     x = (rng.standard_normal((5000, 32)) * 0.8 ** np.arange(32)).astype(np.float32)

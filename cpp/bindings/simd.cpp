@@ -42,10 +42,14 @@ using Matrix = py::array_t<double, py::array::c_style | py::array::forcecast>;
 void bind_math(py::module_& m) {
     py::module_ math = m.def_submodule("_math", "Decompositions, for tests.");
     const auto span = [](const Matrix& a) { return std::span(a.data(), size_t(a.size())); };
-    math.def("symmetric_eigen", [=](const Matrix& a) {
-        const SymmetricEigen out = symmetric_eigen(span(a), size_t(a.shape(0)));
-        return py::make_tuple(to_array(out.values), to_array(out.vectors).reshape({a.shape(0), a.shape(0)}));
-    });
+    math.def(
+        "symmetric_eigen",
+        [=](const Matrix& a, size_t wanted) {
+            const SymmetricEigen out = symmetric_eigen(span(a), size_t(a.shape(0)), wanted);
+            const auto n = py::ssize_t(out.values.size());
+            return py::make_tuple(to_array(out.values), to_array(out.vectors).reshape({n, a.shape(0)}));
+        },
+        py::arg("matrix"), py::arg("wanted") = SIZE_MAX);
     math.def("svd", [=](const Matrix& a) {
         const Svd out = svd(span(a), size_t(a.shape(0)), size_t(a.shape(1)));
         const auto r = py::ssize_t(out.singular.size());

@@ -31,6 +31,10 @@ class PackedMatrix {
     size_t outputs_ = 0, inputs_ = 0;
 };
 
+// The packed form lies in panels of as many outputs as the kernel has lanes, each its inputs one after the other.
+size_t packed_floats(size_t outputs, size_t inputs);
+void pack_transposed(const float* a, size_t inputs, size_t outputs, size_t panel, float* packed);
+
 // A stride for rows of dim floats that does not make rows fall into the same few sets of the first cache.
 size_t padded_stride(size_t dim);
 
@@ -38,14 +42,13 @@ size_t padded_stride(size_t dim);
 void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call);
 
 // Adds X^T Y to sums (dx x dy): X is n rows of dx, Y n rows of dy. Floats are added for at most kOuterRows rows, then
-// doubles: n is at most that. lower: only the half with column <= row is wanted; what lies above is undefined.
+// doubles: n is at most that.
 inline constexpr size_t kOuterRows = 1024;
 struct Outer {
     const float* x;
     size_t dx;
     const float* y;
     size_t dy, n;
-    bool lower = false;
 };
 void add_outer(const Outer& in, std::span<double> sums, const Call& call);
 
