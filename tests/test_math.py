@@ -1,4 +1,4 @@
-"""Decompositions and the Hadamard transform against NumPy and SciPy."""
+"""Decompositions against NumPy and SciPy."""
 
 from __future__ import annotations
 
@@ -97,19 +97,3 @@ def test_the_nearest_orthogonal_matrix_solves_procrustes(rng, n):
     got = math.nearest_orthogonal(a)
     np.testing.assert_allclose(got, linalg.orthogonal_procrustes(np.eye(n), a)[0], atol=1e-9)
     np.testing.assert_allclose(got, linalg.polar(a)[0], atol=1e-9)
-
-
-@pytest.mark.parametrize("n", [1, 2, 4, 8, 16, 64, 256, 1024])
-def test_hadamard_is_the_scaled_matrix_of_scipy(rng, n):
-    linalg = pytest.importorskip("scipy.linalg")
-    x = rng.standard_normal(n).astype(np.float32)
-    got = math.hadamard(x.tolist())
-    np.testing.assert_allclose(got, linalg.hadamard(n) @ x.astype(float) / np.sqrt(n), atol=1e-5 * np.sqrt(n))
-    np.testing.assert_allclose(math.hadamard(got.tolist()), x, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(got), np.linalg.norm(x), rtol=1e-5)
-
-
-@pytest.mark.parametrize("n", [0, 3, 6, 100])
-def test_hadamard_wants_a_power_of_two(n):
-    with pytest.raises(ValueError, match="power of two"):
-        math.hadamard([1.0] * n)

@@ -1,7 +1,6 @@
 // annkit.simd, and the decompositions of math/ for their tests.
 #include <pybind11/stl.h>
 
-#include "annkit/math/hadamard.h"
 #include "annkit/math/linalg.h"
 #include "annkit/simd/kernels.h"
 #include "arrays.h"
@@ -58,10 +57,6 @@ void bind_math(py::module_& m) {
     });
     math.def("nearest_orthogonal", [=](const Matrix& a) {
         return to_array(nearest_orthogonal(span(a), size_t(a.shape(0)))).reshape({a.shape(0), a.shape(0)});
-    });
-    math.def("hadamard", [](std::vector<float> x) {
-        hadamard(x);
-        return to_array(x);
     });
 }
 
