@@ -189,6 +189,18 @@ def test_settings_are_those_that_the_index_knows(name):
             index.range_search(Q, 1.0, **{setting: 2})
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_reconstruct_gives_rows_as_they_were_given_or_of_length_one(metric):
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    cosine = unit if metric == "cosine" else X
+    for index in (flat("f32"), refine(ivf("pq4"), "f32"), refine(flat("sq8"), "f32")):
+        made = index(metric).fit(X).add(X, ids=IDS)
+        np.testing.assert_array_equal(made.reconstruct(IDS), X)
+    for index, off in ((ivf("f32"), 1e-6), (ivf("f16"), 1e-3), (flat("sq8"), 0.01), (ivf("sq8", residual=True), 0.01)):
+        got = index(metric).fit(X).add(X, ids=IDS).reconstruct(IDS)
+        np.testing.assert_allclose(got, cosine, atol=off * abs(cosine).max())
+
+
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
 @pytest.mark.parametrize("codec", CODECS)
 def test_more_lists_find_no_less(codec, metric):

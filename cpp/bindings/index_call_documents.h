@@ -169,6 +169,9 @@ self)doc";
 
 inline constexpr char kReconstruct[] = R"doc(Return rows as they are stored.
 
+``Raw`` and ``Bits`` give rows as they came (rounded to the type), the other codecs what they make of them. With metric
+"cosine", lengths are not kept by the other codecs, nor by any in ``IVF``: the rows have length one.
+
 Parameters
 ----------
 ids : array_like of int64, shape (n,)

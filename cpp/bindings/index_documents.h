@@ -12,10 +12,13 @@ threads; rows of equal distance come in the order of their ids.
 Parameters
 ----------
 codec : Codec, optional
-    How rows are kept: ``Raw("f32")`` (the default), another ``Raw`` type, or ``Bits()``. It is copied.
+    How rows are kept: ``Raw("f32")`` (the default), another ``Raw`` type, ``SQ``, ``PQ``, ``RaBitQ``, or ``Bits()``. It
+    is copied.
 metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
     "l2" is the squared Euclidean distance, "euclidean" its root, "ip" the inner product itself (largest first),
     "cosine" 1 - cosine (a row of zeros has distance 1 to everything), "hamming" a count of bits, for ``Bits()`` alone.
+    With "cosine", ``SQ``, ``PQ`` and ``RaBitQ`` code rows scaled to length one, and that is what ``reconstruct`` gives;
+    ``Raw`` keeps rows as they are.
 scan : {None, "sq8"}, optional
     "sq8" keeps an 8-bit sketch of every float row besides, with a bound of its error. Small batches then read a quarter
     of the memory and look at the floats only where the bound cannot decide: the results are the same.
@@ -49,7 +52,8 @@ codec : Codec, optional
 residual : bool, optional
     Code what is left of a row beyond its centroid. By default as the codec is best used: not for ``Raw`` and ``SQ(8)``.
 metric : {"l2", "euclidean", "ip", "cosine"}, default "l2"
-    With "cosine" rows are scaled to length one, and that is what ``reconstruct`` gives.
+    With "cosine" rows are scaled to length one, and that is what ``reconstruct`` gives, whatever the codec. Within
+    ``Refine(index, codec=Raw())`` rows come back as they were given.
 
 Notes
 -----
