@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <type_traits>
 
-#include "annkit/core/memory.h"
 #include "annkit/math/gram.h"
 #include "annkit/math/sample.h"
 
@@ -28,7 +28,7 @@ class Scaled {
     Moments moments(double n);
 
   private:
-    void convert(const Rows& rows, std::span<const size_t> chosen, float* out, float* part) const;
+    void convert(const Rows& rows, std::span<const size_t> block, size_t first, size_t last, float* part);
     void check_rows(const Rows& rows, std::span<const size_t> chosen, double norm2) const;
     double trace() const {
         double sum = 0;
@@ -42,36 +42,54 @@ class Scaled {
     Gram gram_;
 };
 
-// Four rows to out, and into the sums of their columns. The compiler makes vectors of it; a sum is stored once for
-// four.
-void convert_four(const float* const x[4], const float* __restrict shift, float scale, size_t dim,
-                  float* __restrict out, float* __restrict part) {
-    const float *a = x[0], *b = x[1], *c = x[2], *d = x[3];
-    float *to_a = out, *to_b = out + dim, *to_c = out + 2 * dim, *to_d = out + 3 * dim;
-    for (size_t j = 0; j < dim; ++j) {
-        const float va = (a[j] - shift[j]) * scale, vb = (b[j] - shift[j]) * scale;
-        const float vc = (c[j] - shift[j]) * scale, vd = (d[j] - shift[j]) * scale;
-        to_a[j] = va, to_b[j] = vb, to_c[j] = vc, to_d[j] = vd;
-        part[j] += (va + vb) + (vc + vd);
+// A panel's width of kRows rows to out, and into the sums of their columns. Where the width is that of a panel the
+// compiler makes vectors of it; four rows share a store of the sums.
+template <size_t kRows>
+[[gnu::always_inline]] inline void convert_panel(const float* const* x, const float* __restrict shift, float scale,
+                                                 size_t width, float* __restrict out, size_t lanes,
+                                                 float* __restrict part) {
+    static_assert(kRows == 1 || kRows == 4);
+    for (size_t j = 0; j < width; ++j) {
+        const float a = (x[0][j] - shift[j]) * scale;
+        out[j] = a;
+        if constexpr (kRows == 1) {
+            part[j] += a;
+        } else {
+            const float b = (x[1][j] - shift[j]) * scale, c = (x[2][j] - shift[j]) * scale;
+            const float d = (x[3][j] - shift[j]) * scale;
+            out[lanes + j] = b, out[2 * lanes + j] = c, out[3 * lanes + j] = d;
+            part[j] += (a + b) + (c + d);
+        }
     }
+    for (size_t j = width; j < lanes; ++j)
+        for (size_t r = 0; r < kRows; ++r) out[r * lanes + j] = 0;
 }
 
-void Scaled::convert(const Rows& rows, std::span<const size_t> chosen, float* out, float* part) const {
-    const size_t dim = rows.dim;
+// Rows first to last of a block.
+void Scaled::convert(const Rows& rows, std::span<const size_t> block, size_t first, size_t last, float* part) {
+    const size_t dim = rows.dim, lanes = gram_.lanes();
     const float scale = std::ldexp(1.0f, -exponent_);
     const bool in_place = FloatBlock::in_place(rows);
-    std::vector<float> copy(in_place ? 0 : chosen.size() * dim);
-    if (!in_place) gather_rows(rows, chosen.data(), chosen.size(), copy.data());
+    std::vector<float> copy(in_place ? 0 : (last - first) * dim);
+    if (!in_place) gather_rows(rows, &block[first], last - first, copy.data());
     const auto row = [&](size_t i) {
-        return in_place ? reinterpret_cast<const float*>(rows.row(chosen[i])) : &copy[i * dim];
+        return in_place ? reinterpret_cast<const float*>(rows.row(block[i])) : &copy[(i - first) * dim];
     };
-    size_t i = 0;
-    for (; i + 4 <= chosen.size(); i += 4) {
-        const float* const x[] = {row(i), row(i + 1), row(i + 2), row(i + 3)};
-        convert_four(x, shift_.data(), scale, dim, out + i * dim, part);
-    }
-    for (; i < chosen.size(); ++i)
-        for (size_t j = 0; j < dim; ++j) part[j] += out[i * dim + j] = (row(i)[j] - shift_[j]) * scale;
+    const auto each_panel = [&]<size_t kRows>(size_t i, std::integral_constant<size_t, kRows>) {
+        const float *from[kRows], *x[kRows];
+        for (size_t r = 0; r < kRows; ++r) from[r] = row(i + r);
+        for (size_t j = 0; j < dim; j += lanes) {
+            for (size_t r = 0; r < kRows; ++r) x[r] = from[r] + j;
+            float* out = gram_.block() + j * block.size() + i * lanes;
+            if (lanes == 16 && j + 16 <= dim)
+                convert_panel<kRows>(x, &shift_[j], scale, 16, out, 16, part + j);
+            else
+                convert_panel<kRows>(x, &shift_[j], scale, std::min(lanes, dim - j), out, lanes, part + j);
+        }
+    };
+    size_t i = first;
+    for (; i + 4 <= last; i += 4) each_panel(i, std::integral_constant<size_t, 4>());
+    for (; i < last; ++i) each_panel(i, std::integral_constant<size_t, 1>());
 }
 
 // The sum of their squares shows whether a row may be one that is not taken: gather_rows names it.
@@ -86,22 +104,18 @@ void Scaled::check_rows(const Rows& rows, std::span<const size_t> chosen, double
 
 void Scaled::add(const Rows& rows, std::span<const size_t> chosen, const Call& call) {
     const size_t dim = rows.dim, n = chosen.size();
-    const Buffer memory = allocate(std::min(n, Gram::kRows) * dim * sizeof(float));
-    auto* block = reinterpret_cast<float*>(memory.get());
     std::vector<float> parts((Gram::kRows + kTask - 1) / kTask * dim);
     for (size_t first = 0; first < n; first += Gram::kRows) {
         const std::span some = chosen.subspan(first, std::min(Gram::kRows, n - first));
         const size_t tasks = (some.size() + kTask - 1) / kTask;
         std::fill(parts.begin(), parts.end(), 0.0f);
         parallel_for(tasks, threads_for(call, 4.0 * double(some.size() * dim)), call, [&](size_t task, int) {
-            const size_t from = task * kTask;
-            convert(rows, some.subspan(from, std::min(kTask, some.size() - from)), block + from * dim,
-                    &parts[task * dim]);
+            convert(rows, some, task * kTask, std::min((task + 1) * kTask, some.size()), &parts[task * dim]);
         });
         for (size_t task = 0; task < tasks; ++task)
             for (size_t j = 0; j < dim; ++j) sums_[j] += double(parts[task * dim + j]);
         const double before = trace();
-        gram_.add(block, some.size(), call);
+        gram_.add(some.size(), call);
         check_rows(rows, some, trace() - before);
     }
 }

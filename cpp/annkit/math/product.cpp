@@ -22,18 +22,7 @@ void copy_whole(const float* a, size_t inputs, size_t stride, float* out) {
     for (size_t k = 0; k < inputs; ++k) std::memcpy(out + k * kLanes, a + k * stride, kLanes * sizeof(float));
 }
 
-}  // namespace
-
-size_t padded_stride(size_t dim) {
-    const size_t stride = (dim + 15) / 16 * 16;
-    return collides(stride) ? stride + 16 : stride;
-}
-
-size_t packed_floats(size_t outputs, size_t inputs) {
-    const size_t lanes = simd::kernels().product.lanes;
-    return (outputs + lanes - 1) / lanes * lanes * inputs;
-}
-
+// A panel: as many outputs as the kernel has lanes, for each input one after the other.
 void pack_transposed(const float* a, size_t inputs, size_t outputs, size_t panel, float* packed) {
     const size_t lanes = simd::kernels().product.lanes, first = panel * lanes;
     const size_t count = std::min(lanes, outputs - first);
@@ -46,8 +35,17 @@ void pack_transposed(const float* a, size_t inputs, size_t outputs, size_t panel
     }
 }
 
+}  // namespace
+
+size_t padded_stride(size_t dim) {
+    const size_t stride = (dim + 15) / 16 * 16;
+    return collides(stride) ? stride + 16 : stride;
+}
+
 PackedMatrix::PackedMatrix(size_t outputs, size_t inputs) : outputs_(outputs), inputs_(inputs) {
-    std::shared_ptr<std::byte[]> owner = allocate(packed_floats(outputs, inputs) * sizeof(float));
+    const size_t lanes = simd::kernels().product.lanes;
+    const size_t bytes = (outputs + lanes - 1) / lanes * lanes * inputs * sizeof(float);
+    std::shared_ptr<std::byte[]> owner = allocate(std::max<size_t>(bytes, 64));
     packed_ = {owner, reinterpret_cast<float*>(owner.get())};
 }
 

@@ -31,10 +31,6 @@ class PackedMatrix {
     size_t outputs_ = 0, inputs_ = 0;
 };
 
-// The packed form lies in panels of as many outputs as the kernel has lanes, each its inputs one after the other.
-size_t packed_floats(size_t outputs, size_t inputs);
-void pack_transposed(const float* a, size_t inputs, size_t outputs, size_t panel, float* packed);
-
 // A stride for rows of dim floats that does not make rows fall into the same few sets of the first cache.
 size_t padded_stride(size_t dim);
 
