@@ -1,4 +1,4 @@
-"""Decompositions and the Hadamard transform against NumPy and SciPy."""
+"""Decompositions against NumPy and SciPy."""
 
 from __future__ import annotations
 
@@ -21,8 +21,54 @@ def test_eigenvectors_of_symmetric_matrices(rng, n):
 def test_only_the_lower_half_is_read(rng):
     a = rng.standard_normal((9, 9))
     a = a + a.T
-    values, _ = math.symmetric_eigen(np.tril(a))
-    np.testing.assert_allclose(values, np.linalg.eigvalsh(a)[::-1], atol=1e-10)
+    for wanted in (9, 4):
+        values, _ = math.symmetric_eigen(np.tril(a), wanted)
+        np.testing.assert_allclose(values, np.linalg.eigvalsh(a)[::-1][:wanted], atol=1e-10)
+
+
+def spectra():
+    rng = np.random.default_rng(8)
+    falling = np.arange(1, 121) ** -1.5
+    return {
+        "falling": falling,
+        "steep": 10.0 ** -np.arange(120),
+        "both signs": rng.standard_normal(120),
+        "equal": np.ones(120),
+        "twice each": np.repeat(falling[:60], 2),
+        "nearly equal": 1 + 1e-14 * np.arange(120),
+        "few": np.where(np.arange(120) < 5, 1.0, 0.0),
+        "nothing": np.zeros(120),
+        "huge": 1e150 * falling,
+        "tiny": 1e-150 * falling,
+    }
+
+
+@pytest.mark.parametrize("basis", ["dense", "blocks", "axes"])
+@pytest.mark.parametrize("kind", spectra())
+def test_a_few_eigenvectors_are_those_of_all(rng, kind, basis):
+    values = np.sort(spectra()[kind])[::-1]
+    q = np.eye(120)
+    if basis != "axes":
+        half = 120 if basis == "dense" else 60
+        for first in range(0, 120, half):
+            part = slice(first, first + half)
+            q[part, part] = np.linalg.qr(rng.standard_normal((half, half)))[0]
+    a = q.T * rng.permutation(values) @ q
+    size = abs(values).max() or 1.0
+    for wanted in (1, 7, 60):
+        got, vectors = math.symmetric_eigen(a, wanted)
+        assert (got.shape, vectors.shape) == ((wanted,), (wanted, 120))
+        np.testing.assert_allclose(got / size, values[:wanted] / size, atol=1e-13)
+        np.testing.assert_allclose(vectors @ vectors.T, np.eye(wanted), atol=1e-12)
+        np.testing.assert_allclose(vectors @ (a / size), vectors * (got / size)[:, None], atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5])
+def test_one_eigenvector_of_a_small_matrix(rng, n):
+    a = rng.standard_normal((n, n))
+    a = a @ a.T
+    (value,), (vector,) = math.symmetric_eigen(a, 1)
+    np.testing.assert_allclose(a @ vector, value * vector, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (40, 40), (100, 17), (1, 8)])
@@ -51,19 +97,3 @@ def test_the_nearest_orthogonal_matrix_solves_procrustes(rng, n):
     got = math.nearest_orthogonal(a)
     np.testing.assert_allclose(got, linalg.orthogonal_procrustes(np.eye(n), a)[0], atol=1e-9)
     np.testing.assert_allclose(got, linalg.polar(a)[0], atol=1e-9)
-
-
-@pytest.mark.parametrize("n", [1, 2, 4, 8, 16, 64, 256, 1024])
-def test_hadamard_is_the_scaled_matrix_of_scipy(rng, n):
-    linalg = pytest.importorskip("scipy.linalg")
-    x = rng.standard_normal(n).astype(np.float32)
-    got = math.hadamard(x.tolist())
-    np.testing.assert_allclose(got, linalg.hadamard(n) @ x.astype(float) / np.sqrt(n), atol=1e-5 * np.sqrt(n))
-    np.testing.assert_allclose(math.hadamard(got.tolist()), x, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(got), np.linalg.norm(x), rtol=1e-5)
-
-
-@pytest.mark.parametrize("n", [0, 3, 6, 100])
-def test_hadamard_wants_a_power_of_two(n):
-    with pytest.raises(ValueError, match="power of two"):
-        math.hadamard([1.0] * n)

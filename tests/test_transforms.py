@@ -1,4 +1,4 @@
-"""Transforms against NumPy and scikit-learn: values, orthogonality, independence of threads and batches, storage."""
+"""What every transform promises, and those that learn little."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transform_rows import rows_of
 
 import annkit as ak
 
@@ -34,12 +35,6 @@ ALL = [
 LEARNS = [make for make in ALL if not make().is_fitted]
 every = pytest.mark.parametrize("make", ALL, ids=lambda make: repr(make()))
 learning = pytest.mark.parametrize("make", LEARNS, ids=lambda make: repr(make()))
-
-
-def rows_of(rng, n, dim):
-    """Return correlated rows whose mean is far from zero and whose variances fall."""
-    mix = rng.standard_normal((dim, dim)) * 0.9 ** np.arange(dim)
-    return (rng.standard_normal((n, dim)) @ mix.T + 3 * rng.standard_normal(dim)).astype(np.float32)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 7, 8, 15, 16, 17, 33, 47, 64, 96, 100, 129, 300, 512])
@@ -162,42 +157,6 @@ def test_invert_undoes_apply(rng, make):
     np.testing.assert_allclose(transform.invert(transform.apply(x)), x, atol=2e-3)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 5, 16, 17, 31, 63, 64, 65, 100, 127, 128, 384, 500])
-@pytest.mark.parametrize("kind", ["random", "hadamard"])
-def test_rotations_are_orthogonal(rng, dim, kind):
-    rotation = ak.Rotation(kind=kind).fit(np.zeros((1, dim)), seed=5)
-    matrix = rotation.apply(np.eye(dim))
-    np.testing.assert_allclose(matrix @ matrix.T, np.eye(dim), atol=2e-6)
-    x = rng.standard_normal((20, dim)).astype(np.float32)
-    y = rotation.apply(x)
-    np.testing.assert_allclose(np.linalg.norm(y, axis=1), np.linalg.norm(x, axis=1), rtol=1e-5)
-    np.testing.assert_allclose(rotation.invert(y), x, atol=2e-5)
-    other = ak.Rotation(kind=kind).fit(np.zeros((1, dim)), seed=6).apply(np.eye(dim))
-    assert dim < 5 or not np.allclose(matrix, other, atol=0.01)
-
-
-@pytest.mark.parametrize("dim", [64, 96, 100, 127, 129, 255, 300, 384])
-@pytest.mark.parametrize("kind", ["random", "hadamard"])
-def test_rotations_spread_single_entries_as_gaussians(dim, kind):
-    """The entries of a uniform rotation have variance 1 / dim and a kurtosis close to 3."""
-    scaled = ak.Rotation(kind=kind).fit(np.zeros((1, dim))).apply(np.eye(dim)) * np.sqrt(dim)
-    assert np.abs(scaled).max() < 6.5
-    assert (np.mean(scaled**4, axis=1) < 8).all()
-    assert (np.mean(scaled**4, axis=0) < 8).all()
-    assert np.mean(scaled**4) < 3.5
-
-
-def test_a_rotation_to_fewer_dimensions_keeps_orthonormal_rows(rng):
-    for kind in ("random", "hadamard"):
-        rotation = ak.Rotation(20, kind=kind).fit(np.zeros((1, 50)))
-        matrix = rotation.apply(np.eye(50)).T
-        np.testing.assert_allclose(matrix @ matrix.T, np.eye(20), atol=2e-6)
-        y = rng.standard_normal((5, 20)).astype(np.float32)
-        np.testing.assert_allclose(rotation.apply(rotation.invert(y)), y, atol=1e-5)
-    with pytest.raises(ValueError, match="rows of dimension 19, expected at least 20"):
-        ak.Rotation(20).fit(np.zeros((1, 19)))
-
-
 def test_projections_keep_distances(rng):
     x = rng.standard_normal((200, 300)).astype(np.float32)
     y = ak.Projection(256).fit(x).apply(x)
@@ -219,82 +178,6 @@ def test_center_and_normalize(rng):
 def test_normalize_takes_tiny_and_huge_rows(scale):
     x = (np.array([[3.0, 4.0], [0.0, 0.0], [-8.0, 6.0]]) * scale).astype(np.float32)
     np.testing.assert_allclose(ak.Normalize().apply(x), [[0.6, 0.8], [0, 0], [-0.8, 0.6]], rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("n", "dim", "keep"), [(100, 5, 5), (40, 40, 40), (3000, 64, 10), (20, 200, 20), (500, 130, 65)]
-)
-def test_pca_is_that_of_scikit_learn(rng, n, dim, keep):
-    decomposition = pytest.importorskip("sklearn.decomposition")
-    x = rows_of(rng, n, dim)
-    peer = decomposition.PCA(keep, svd_solver="full").fit(x.astype(np.float64))
-    pca = ak.PCA(keep).fit(x)
-    np.testing.assert_allclose(pca.mean_, peer.mean_, rtol=1e-5, atol=1e-6)
-    largest = peer.explained_variance_[0]
-    np.testing.assert_allclose(pca.explained_variance_, peer.explained_variance_, rtol=1e-4, atol=1e-6 * largest)
-    np.testing.assert_allclose(pca.components_ @ pca.components_.T, np.eye(keep), atol=2e-6)
-    # Directions are compared by what they keep, as those of close variances are free to mix.
-    kept = np.var(pca.apply(x).astype(np.float64), axis=0, ddof=1)
-    np.testing.assert_allclose(kept, peer.explained_variance_, rtol=1e-3, atol=1e-5 * largest)
-    rest = np.sum((pca.invert(pca.apply(x)) - x.astype(np.float64)) ** 2)
-    wanted = np.sum((peer.inverse_transform(peer.transform(x)) - x) ** 2)
-    assert rest <= wanted * 1.001 + 1e-5 * np.sum(x.astype(np.float64) ** 2)
-
-
-def test_whitened_components_have_variance_one(rng):
-    x = rows_of(rng, 4000, 24)
-    y = ak.PCA(24, whiten=True).fit(x).apply(x)
-    np.testing.assert_allclose(np.cov(y.T), np.eye(24), atol=2e-2)
-    half = ak.PCA(24, whiten=0.5).fit(x)
-    np.testing.assert_allclose(np.var(half.apply(x), axis=0), half.explained_variance_**0.5, rtol=2e-2)
-
-
-@pytest.mark.parametrize("whiten", [False, True])
-def test_constant_dimensions_and_low_rank_stay_finite(rng, whiten):
-    x = np.zeros((100, 12), np.float32)
-    x[:, :2] = rng.standard_normal((100, 2))
-    x[:, 5] = x[:, 0] + x[:, 1]
-    x[:, 7] = 4
-    for rows in (x, x[:, 6:], np.zeros((20, 12), np.float32), x * 1e17, x * 1e-17):
-        pca = ak.PCA(rows.shape[1], whiten=whiten).fit(rows)
-        y = pca.apply(rows)
-        assert np.isfinite(y).all()
-        tolerance = 1e-4 * max(np.abs(rows).max(), 1e-30)
-        np.testing.assert_allclose(pca.invert(y), rows, atol=tolerance)
-
-
-def test_huge_and_tiny_rows_have_their_components(rng):
-    x = rows_of(rng, 500, 8)
-    wanted = ak.PCA(8).fit(x)
-    for scale in (2.0**50, 2.0**-50):
-        pca = ak.PCA(8).fit(x * np.float32(scale))
-        np.testing.assert_allclose(pca.components_, wanted.components_, atol=1e-4)
-        np.testing.assert_allclose(pca.explained_variance_, wanted.explained_variance_ * scale**2, rtol=1e-4)
-
-
-@pytest.mark.parametrize(("dim", "groups"), [(32, 4), (32, 32), (24, 3), (20, 1)])
-def test_balance_evens_the_products_of_variances(rng, dim, groups):
-    x = (rng.standard_normal((5000, 32)) * 0.8 ** np.arange(32)).astype(np.float32)
-    plain, balanced = ak.PCA(dim).fit(x), ak.PCA(dim, balance=groups).fit(x)
-    np.testing.assert_allclose(
-        np.sort(plain.explained_variance_), np.sort(balanced.explained_variance_), rtol=1e-6, atol=0
-    )
-    for a, variance in zip(balanced.components_, balanced.explained_variance_, strict=True):
-        row = plain.components_[np.argmin(np.abs(plain.explained_variance_ - variance))]
-        np.testing.assert_array_equal(a, row)
-
-    def spread(pca):
-        return np.ptp(np.log(pca.explained_variance_).reshape(groups, -1).sum(axis=1))
-
-    assert spread(balanced) <= max(0.2 * spread(plain), np.ptp(np.log(plain.explained_variance_)) * (groups == dim))
-
-
-def test_large_inputs_are_sampled_by_the_seed(rng):
-    x = (rng.standard_normal((150_000, 2)) * [1, 3]).astype(np.float32)
-    first, again, other = (ak.PCA(2).fit(x, seed=seed) for seed in (1, 1, 2))
-    assert first.to_bytes() == again.to_bytes()
-    assert first.to_bytes() != other.to_bytes()
-    np.testing.assert_allclose(first.explained_variance_, [9, 1], rtol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -375,77 +258,3 @@ def test_any_shape(n, dim, outputs, seed):
     if n >= 2:
         pca = ak.PCA(keep).fit(x, seed=seed)
         np.testing.assert_allclose(pca.components_ @ pca.components_.T, np.eye(keep), atol=1e-5)
-
-
-def pq_error(x, matrix, m, bits):
-    """Return what Faiss's product quantization errs by a row behind an orthogonal matrix."""
-    faiss = pytest.importorskip("faiss")
-    y = np.ascontiguousarray(x @ matrix.T)
-    pq = faiss.ProductQuantizer(y.shape[1], m, bits)
-    pq.train(y)
-    return np.sum((y - pq.decode(pq.compute_codes(y))) ** 2, axis=1).mean()
-
-
-@pytest.mark.parametrize(("dim", "m"), [(16, 4), (24, 3), (32, 16)])
-def test_opq_makes_product_quantization_err_less(rng, dim, m):
-    x = rows_of(rng, 4000, dim)
-    plain, start, full = (
-        pq_error(x, matrix, m, 4)
-        for matrix in (np.eye(dim, dtype=np.float32), ak.OPQ(m, rounds=0).fit(x).matrix_, ak.OPQ(m).fit(x).matrix_)
-    )
-    assert full < 0.9 * plain
-    assert full < 1.01 * start
-
-
-def test_opq_is_no_worse_than_that_of_faiss(rng):
-    faiss = pytest.importorskip("faiss")
-    x = rows_of(rng, 5000, 32)
-    peer = faiss.OPQMatrix(32, 8)
-    peer.pq = faiss.ProductQuantizer(32, 8, 4)
-    peer.train(x)
-    theirs = pq_error(x, faiss.vector_to_array(peer.A).reshape(32, 32), 8, 4)
-    assert pq_error(x, ak.OPQ(8).fit(x).matrix_, 8, 4) <= 1.005 * theirs
-
-
-def test_opq_keeps_dimensions_that_are_groups_already(rng):
-    """Each group is one of 16 points, and the groups are independent: whatever mixes them loses."""
-    points = rng.standard_normal((4, 16, 4)) * 3
-    x = np.concatenate([points[g][rng.integers(0, 16, 3000)] for g in range(4)], axis=1).astype(np.float32)
-    blocks = (ak.OPQ(4).fit(x).matrix_.reshape(4, 4, 4, 4) ** 2).sum(axis=(1, 3))
-    np.testing.assert_allclose(blocks, 4 * np.eye(4), atol=0.1)
-
-
-@pytest.mark.parametrize("options", [{}, {"dim": 12}, {"rounds": 0}, {"bits": 5, "rounds": 2}])
-def test_opq_is_orthonormal(rng, options):
-    x = rows_of(rng, 600, 24)
-    opq = ak.OPQ(6, **options).fit(x, seed=9)
-    np.testing.assert_allclose(opq.matrix_ @ opq.matrix_.T, np.eye(opq.dim_out), atol=3e-6)
-    y = opq.apply(x)
-    np.testing.assert_allclose(y, x @ opq.matrix_.T, atol=1e-4)
-    np.testing.assert_allclose(opq.apply(opq.invert(y)), y, atol=1e-3)
-    assert opq.to_bytes() == ak.OPQ(6, **options).fit(x, seed=9, threads=2).to_bytes()
-
-
-@pytest.mark.parametrize("scale", [1e-15, 1.0, 1e16])
-def test_opq_takes_rows_of_low_rank_and_any_scale(rng, scale):
-    x = np.zeros((300, 16), np.float32)
-    x[:, :3] = rng.standard_normal((300, 3)) * scale
-    for rows in (x, np.zeros_like(x), np.full_like(x, 3 * scale)):
-        matrix = ak.OPQ(4).fit(rows).matrix_
-        np.testing.assert_allclose(matrix @ matrix.T, np.eye(16), atol=3e-6)
-
-
-def test_opq_errors():
-    for call, message in (
-        (lambda: ak.OPQ(0), "m is 0"),
-        (lambda: ak.OPQ(4, dim=6), "dim is 6, expected a multiple of m"),
-        (lambda: ak.OPQ(4, bits=3), "3 bits"),
-        (lambda: ak.OPQ(4, rounds=2000), "rounds is 2000"),
-        (lambda: ak.OPQ(4).fit(np.ones((40, 6))), "dimension 6, expected a multiple of 4"),
-        (lambda: ak.OPQ(4, dim=12).fit(np.ones((40, 8))), "dimension 8, expected at least 12"),
-        (lambda: ak.OPQ(4).fit(np.ones((15, 8))), "got 15 rows to fit, expected at least 16"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            call()
-    with pytest.raises(TypeError, match="rounds is a str"):
-        ak.OPQ(4, rounds="3")

@@ -6,7 +6,7 @@
 #include "annkit/index/exhaustive.h"
 #include "annkit/simd/kernels.h"
 #include "arrays.h"
-#include "documents.h"
+#include "hamming_documents.h"
 #include "module.h"
 #include "results.h"
 

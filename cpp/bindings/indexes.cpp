@@ -9,7 +9,8 @@
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "arrays.h"
-#include "documents.h"
+#include "index_call_documents.h"
+#include "index_documents.h"
 #include "module.h"
 #include "results.h"
 

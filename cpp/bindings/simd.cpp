@@ -1,7 +1,6 @@
 // annkit.simd, and the decompositions of math/ for their tests.
 #include <pybind11/stl.h>
 
-#include "annkit/math/hadamard.h"
 #include "annkit/math/linalg.h"
 #include "annkit/simd/kernels.h"
 #include "arrays.h"
@@ -42,10 +41,14 @@ using Matrix = py::array_t<double, py::array::c_style | py::array::forcecast>;
 void bind_math(py::module_& m) {
     py::module_ math = m.def_submodule("_math", "Decompositions, for tests.");
     const auto span = [](const Matrix& a) { return std::span(a.data(), size_t(a.size())); };
-    math.def("symmetric_eigen", [=](const Matrix& a) {
-        const SymmetricEigen out = symmetric_eigen(span(a), size_t(a.shape(0)));
-        return py::make_tuple(to_array(out.values), to_array(out.vectors).reshape({a.shape(0), a.shape(0)}));
-    });
+    math.def(
+        "symmetric_eigen",
+        [=](const Matrix& a, size_t wanted) {
+            const SymmetricEigen out = symmetric_eigen(span(a), size_t(a.shape(0)), wanted);
+            const auto n = py::ssize_t(out.values.size());
+            return py::make_tuple(to_array(out.values), to_array(out.vectors).reshape({n, a.shape(0)}));
+        },
+        py::arg("matrix"), py::arg("wanted") = SIZE_MAX);
     math.def("svd", [=](const Matrix& a) {
         const Svd out = svd(span(a), size_t(a.shape(0)), size_t(a.shape(1)));
         const auto r = py::ssize_t(out.singular.size());
@@ -54,10 +57,6 @@ void bind_math(py::module_& m) {
     });
     math.def("nearest_orthogonal", [=](const Matrix& a) {
         return to_array(nearest_orthogonal(span(a), size_t(a.shape(0)))).reshape({a.shape(0), a.shape(0)});
-    });
-    math.def("hadamard", [](std::vector<float> x) {
-        hadamard(x);
-        return to_array(x);
     });
 }
 

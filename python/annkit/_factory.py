@@ -32,6 +32,7 @@ Metric = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
 _IDMAP = re.compile(r"IDMap2?")
 _IVF = re.compile(r"IVF([1-9]\d*)([kM]?)")
 _REFINE = re.compile(r"RFlat|Refine\((.*)\)")
+_OPQ_BITS = 4  # where no PQ follows: its own default
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20}
 
 _EXPECTED = {
@@ -94,12 +95,13 @@ _ABSENT = (
 )
 
 
-def _transforms(word: str) -> list[Transform] | None:
+def _transforms(word: str, bits: int = _OPQ_BITS) -> list[Transform] | None:
+    """Return what a word stands for; bits are those of the PQ behind it, for which OPQ learns its rotation."""
     if match := re.fullmatch(r"PCA(W?)(R?)(\d+)", word):
         pca = PCA(int(match[3]), whiten=bool(match[1]))
         return [pca, Rotation()] if match[2] else [pca]
     if match := re.fullmatch(r"OPQ(\d+)(?:_(\d+))?", word):
-        return [OPQ(int(match[1]), dim=int(match[2]) if match[2] else None)]
+        return [OPQ(int(match[1]), dim=int(match[2]) if match[2] else None, bits=bits)]
     if match := re.fullmatch(r"(RR|HR)(\d+)?", word):
         dim = int(match[2]) if match[2] else None
         return [Rotation(dim, kind="hadamard" if match[1] == "HR" else "random")]
@@ -153,6 +155,17 @@ class _Words:
             self.next += 1
         return self.words[self.next][1] if self.next < len(self.words) else None
 
+    def bits_of_pq(self) -> int:
+        """Return the bits of the PQ that follows, or else those that OPQ has by itself."""
+        for _, word in self.words[self.next :]:
+            try:
+                found = _codec(word)
+            except ValueError:  # which the word's own turn reports
+                break
+            if found is not None:
+                return found[0].bits if isinstance(found[0], PQ) else _OPQ_BITS
+        return _OPQ_BITS
+
     def take(self) -> None:
         self.next += 1
 
@@ -198,7 +211,7 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
 
     ==================== ==========================================================================================
     ``PCA64``            ``PCA(64)``; ``PCAW64`` whitens, ``PCAR64`` rotates afterwards
-    ``OPQ32``            ``OPQ(32)``; ``OPQ32_64`` with 64 outputs
+    ``OPQ32``            ``OPQ(32)``, with the bits of the ``PQ`` that follows; ``OPQ32_64`` with 64 outputs
     ``RR``, ``RR64``     ``Rotation()``, ``Rotation(64)``; ``HR`` of kind "hadamard"
     ``L2norm``           ``Normalize()``
     ``Center``           ``Center()``, which Faiss has no word for
@@ -276,7 +289,7 @@ def _read_transforms(words: _Words) -> list[Transform]:
     transforms: list[Transform] = []
     while (word := words.peek()) is not None:
         try:
-            found = _transforms(word)
+            found = _transforms(word, words.bits_of_pq())
         except ValueError as error:
             raise ValueError(f"{words.here()}: {error}") from None
         if found is None:

@@ -99,10 +99,13 @@ void IdTable::keep(const std::vector<uint32_t>& rows) {
     restore(kept, kept.size(), largest_);
 }
 
-void IdTable::truncate(size_t rows, int64_t largest) {
-    n_ = rows;
-    largest_ = largest;
-    if (!ids_.empty()) ids_.resize(rows);
+void IdTable::truncate(const Mark& mark) {
+    n_ = mark.rows;
+    largest_ = mark.largest;
+    if (mark.implicit)
+        std::vector<int64_t>().swap(ids_);
+    else
+        ids_.resize(n_);
     rising_ = std::is_sorted(ids_.begin(), ids_.end(), [](int64_t a, int64_t b) { return a <= b; });
     forget_map();
 }

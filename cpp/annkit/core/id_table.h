@@ -30,7 +30,13 @@ class IdTable {
     void append(size_t count);                     // the next ids, counting on from the largest ever used
     void append(std::span<const int64_t> ids);     // as given; of equal ids the last one counts
     void keep(const std::vector<uint32_t>& rows);  // compaction: row i becomes what rows[i] was
-    void truncate(size_t rows, int64_t largest);   // takes the last rows back (never throws)
+    struct Mark {
+        size_t rows;
+        int64_t largest;
+        bool implicit;
+    };
+    Mark mark() const { return {n_, largest_, implicit()}; }
+    void truncate(const Mark& mark);  // takes back what was appended since (never throws)
     void restore(std::span<const int64_t> ids, size_t n, int64_t largest);  // as loaded
 
   private:

@@ -77,14 +77,15 @@ void Flat::check_ready() const {
     if (!codec_->is_fitted()) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
 }
 
-void Flat::fit(const Rows& rows, const Fit& fit) {
+void Flat::fit(const Rows& rows, const Fit& fit, const std::function<void()>& last) {
     std::unique_lock lock(mutex_);
     check(dim_ == 0 || members_.rows() == 0 || !codec_->learns(), "the index holds ", members_.size(),
           " rows, fit wants an empty one");
-    if (!codec_->learns()) return;
+    if (!codec_->learns()) return last();
     auto codec = codec_->clone();
     const InnerRows inner(rows, unit_, "the array");
     codec->fit(inner.rows(), fit);
+    last();
     codes_.reset();
     dim_ = rows.dim;
     codec_ = std::move(codec);
@@ -99,15 +100,14 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call,
     std::optional<Codes> fresh;
     if (!codes_) fresh.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
     Codes& codes = codes_ ? *codes_ : *fresh;
-    const size_t before = members_.rows();
-    const int64_t largest = members_.ids().largest();
+    const IdTable::Mark before = members_.mark();
     try {
         codes.reserve(codes.n + rows.n);
         encode(rows, codes, call);
         members_.append(ids, rows.n);
         last();
     } catch (...) {
-        if (members_.rows() > before) members_.take_back(before, largest);
+        members_.take_back(before);
         codes.release_spare();
         throw;
     }
@@ -115,6 +115,18 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call,
     dim_ = rows.dim;
     if (fresh) codes_ = std::move(fresh);
     remove_rows(replaced);
+}
+
+Index::Undo Flat::undo() {
+    std::shared_lock lock(mutex_);
+    return [this, dim = dim_, coded = codes_.has_value(), before = members_.mark()] {
+        std::unique_lock again(mutex_);
+        members_.take_back(before);
+        dim_ = dim;
+        if (!coded) return codes_.reset();
+        codes_->n = before.rows;
+        codes_->release_spare();
+    };
 }
 
 void Flat::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {

@@ -24,7 +24,11 @@ class Flat final : public Index {
     size_t dim() const override;
     std::vector<MemoryEntry> memory() const override;
     bool is_fitted() const override { return codec_->is_fitted(); }
-    void fit(const Rows& rows, const Fit& fit) override;
+    void fit(const Rows& rows, const Fit& fit) override {
+        this->fit(rows, fit, [] {});
+    }
+    // last: what has to succeed too, once all else has that may fail.
+    void fit(const Rows& rows, const Fit& fit, const std::function<void()>& last);
     Metric metric() const override { return metric_; }
     Dtype query_type(Dtype given) const override;
     Dtype decoded() const override { return codec_->decoded(); }
@@ -32,7 +36,6 @@ class Flat final : public Index {
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override {
         add(rows, ids, replace, call, [] {});
     }
-    // last: what has to succeed too, once all else has that may fail.
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call, const std::function<void()>& last);
     // The k best by their own scores of a number of ids a query; -1 and ids that are not here are passed over.
     void rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, const Call& call,
@@ -40,6 +43,7 @@ class Flat final : public Index {
     // Of one query, all of the ids within the radius, nearest first, behind what answer holds.
     void rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const;
     const Codec& codec() const { return *codec_; }
+    Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
     void remove(std::span<const int64_t> ids) override;

@@ -1,6 +1,7 @@
 // The interface of every index. Searches may run beside each other from any thread; a change waits until it is alone.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <shared_mutex>
 #include <string>
@@ -60,6 +61,10 @@ class Index : public Part {
         Dtype given) const = 0;  // bits where uint8 means packed bits; TypeError where it never fits
 
     virtual void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) = 0;
+    // Takes out what is added from now on, as if it had never come (ids included): for adding in several steps. Good
+    // for rows that replace none, and until something is removed.
+    using Undo = std::function<void()>;
+    virtual Undo undo() = 0;
     // k > 0; fewer than k hits are padded.
     virtual void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const = 0;
     virtual RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const = 0;

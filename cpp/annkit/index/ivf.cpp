@@ -172,6 +172,15 @@ void Ivf::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) 
     if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
 }
 
+Index::Undo Ivf::undo() {
+    std::shared_lock lock(mutex_);
+    return [this, before = members_.mark()] {
+        std::unique_lock again(mutex_);
+        if (lists_) lists_->truncate(before.rows);
+        members_.take_back(before);
+    };
+}
+
 void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
     const FilterSets filters(request.filters, members_);
     const InnerRows inner(queries, unit(), "the query");

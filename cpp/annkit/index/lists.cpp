@@ -94,6 +94,16 @@ void Lists::drop() {
     }
 }
 
+void Lists::truncate(size_t rows) {
+    for (List& list : lists_) {
+        const size_t before = list.codes.n;  // a list's rows rise
+        while (list.codes.n > 0 && *list.rows.at<uint32_t>(list.codes.n - 1) >= rows) --list.codes.n;
+        if (list.codes.n == before) continue;
+        list.codes.release_spare();
+        list.rows.release_beyond(list.codes.n);
+    }
+}
+
 void Lists::keep(const std::vector<uint32_t>& live) {
     constexpr uint32_t kGone = UINT32_MAX;
     std::vector<uint32_t> number(live.empty() ? 0 : live.back() + 1, kGone), positions;

@@ -25,6 +25,7 @@ class Lists {
     void encode(const Rows& rows, std::span<const uint32_t> list_of, uint32_t first_row, bool unit, const Call& call);
     void commit();
     void drop();
+    void truncate(size_t rows);  // leaves the first ones
 
     void keep(const std::vector<uint32_t>& live);  // row i becomes what live[i] was
     // Where rows lie; list UINT32_MAX for a row that is not there.

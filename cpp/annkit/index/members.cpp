@@ -46,9 +46,9 @@ void Members::append(const Ids& ids, size_t n) {
     }
 }
 
-void Members::take_back(size_t rows, int64_t largest) {
-    table_.truncate(rows, largest);
-    if (removed_ > 0) alive_.resize(rows, true);
+void Members::take_back(const IdTable::Mark& mark) {
+    table_.truncate(mark);
+    if (removed_ > 0) alive_.resize(rows(), true);
 }
 
 std::optional<uint32_t> Members::find(int64_t id) const {

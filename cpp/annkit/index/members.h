@@ -35,9 +35,10 @@ class Members {
     // Throws ValueError where an id is negative, is given twice, or is held already and replace is false.
     // Returns the rows that adding these ids would replace.
     std::vector<uint32_t> check_new(const Ids& ids, size_t n, bool replace) const;
-    void append(const Ids& ids, size_t n);                              // leaves everything as it was if it throws
-    void take_back(size_t rows, int64_t largest);                       // as it was before append
-    std::optional<uint32_t> find(int64_t id) const;                     // of a row that has not been removed
+    void append(const Ids& ids, size_t n);  // leaves everything as it was if it throws
+    IdTable::Mark mark() const { return table_.mark(); }
+    void take_back(const IdTable::Mark& mark);       // what was appended since; nothing may have been removed meanwhile
+    std::optional<uint32_t> find(int64_t id) const;  // of a row that has not been removed
     std::vector<uint32_t> rows_of(std::span<const int64_t> ids) const;  // KeyError names the first unknown
     void remove(std::span<const uint32_t> rows);
     std::vector<uint32_t> live_rows() const;

@@ -47,9 +47,9 @@ std::string Pipeline::repr() const {
 // A string's refinement is of the rows before the transforms.
 std::string Pipeline::factory() const {
     check(index_->kind() != "refine", "no factory string puts transforms before ", index_->repr());
-    std::string text;
-    for (const auto& transform : transforms_) text += transform->factory() + ",";
-    return text + index_->factory();
+    std::string text = index_->factory();
+    for (size_t i = transforms_.size(); i-- > 0;) text = transforms_[i]->factory(text) + "," + text;
+    return text;
 }
 
 bool Pipeline::is_fitted() const {
@@ -118,7 +118,7 @@ void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& c
     check_ready();
     check_dim(rows, "the array");
     const size_t block = replace ? std::max<size_t>(rows.n, 1) : kBlock;
-    std::vector<int64_t> added;
+    const Undo take_back = index_->undo();
     try {
         for (size_t first = 0; first < rows.n; first += block) {
             const size_t n = std::min(block, rows.n - first);
@@ -131,17 +131,21 @@ void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& c
                 some = ids->subspan(first, n);
             }
             index_->add(Rows::of(inner.data(), n, inner.size() / n), some, replace, part);
-            if (first + n < rows.n) {
-                const std::vector<int64_t> all =
-                    some ? std::vector<int64_t>(some->begin(), some->end()) : index_->ids();
-                added.insert(added.end(), all.end() - ptrdiff_t(n), all.end());
-            }
         }
     } catch (...) {
-        index_->remove(added);
+        if (!replace) take_back();
         throw;
     }
     dim_ = rows.dim;
+}
+
+Index::Undo Pipeline::undo() {
+    std::shared_lock lock(mutex_);
+    return [this, dim = dim_, inner = index_->undo()] {
+        std::unique_lock again(mutex_);
+        inner();
+        dim_ = dim;
+    };
 }
 
 // The index's part of the work, block by block: few transformed rows at a time, and a signal waits for no long pass.

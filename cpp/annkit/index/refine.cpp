@@ -67,13 +67,14 @@ Dtype Refine::query_type(Dtype given) const {
     return type;
 }
 
+// In fit and add alike the base's turn comes when nothing else can fail any more.
 void Refine::fit(const Rows& rows, const Fit& fit) {
     std::unique_lock lock(mutex_);
-    base_->fit(rows, fit);
-    finer_->fit(rows, fit);
+    Phase first(fit.call.monitor, 0, 0.2), rest(fit.call.monitor, 0.2, 1);
+    finer_->fit(rows, {fit.seed, {fit.call.threads, first.monitor()}},
+                [&] { base_->fit(rows, {fit.seed, {fit.call.threads, rest.monitor()}}); });
 }
 
-// The base's turn comes when nothing else can fail any more.
 void Refine::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
     std::unique_lock lock(mutex_);
     if (!base_->is_fitted()) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
@@ -82,6 +83,15 @@ void Refine::add(const Rows& rows, const Ids& ids, bool replace, const Call& cal
     Phase first(call.monitor, 0, 0.2), rest(call.monitor, 0.2, 1);
     finer_->add(rows, ids, replace, {call.threads, first.monitor()},
                 [&] { base_->add(rows, ids, replace, {call.threads, rest.monitor()}); });
+}
+
+Index::Undo Refine::undo() {
+    std::shared_lock lock(mutex_);
+    return [this, base = base_->undo(), finer = finer_->undo()] {
+        std::unique_lock again(mutex_);
+        base();
+        finer();
+    };
 }
 
 void Refine::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {

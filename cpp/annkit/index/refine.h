@@ -29,6 +29,7 @@ class Refine final : public Index {
     Dtype decoded() const override { return finer_->decoded(); }
 
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
+    Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     // Those of the base's hits that are within the radius by the finer codes too.
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;

@@ -8,11 +8,11 @@
 namespace annkit {
 
 struct SymmetricEigen {
-    std::vector<double> values;   // n, largest first
-    std::vector<double> vectors;  // n x n, a row each
+    std::vector<double> values;   // largest first
+    std::vector<double> vectors;  // of n, a row each
 };
-// Of a symmetric matrix; only its lower half is read.
-SymmetricEigen symmetric_eigen(std::span<const double> matrix, size_t n);
+// Of a symmetric matrix, of which only the lower half is read; wanted: the largest so many.
+SymmetricEigen symmetric_eigen(std::span<const double> matrix, size_t n, size_t wanted);
 
 struct Svd {
     std::vector<double> u, singular, vt;  // rows x r, r, r x cols with r = min(rows, cols); singular values fall

@@ -16,7 +16,10 @@ struct Mean {
 // Of the chosen rows; double sums.
 Mean mean_of(const Rows& rows, std::span<const size_t> chosen, const Call& call);
 
-// dim x dim, only the lower half (column <= row) filled; divided by the number of rows less one.
-std::vector<double> covariance_of(const Rows& rows, std::span<const size_t> chosen, const Mean& mean, const Call& call);
+struct Moments {
+    std::vector<double> mean;
+    std::vector<double> covariance;  // dim x dim, only the lower half (column <= row); divided by the rows less one
+};
+Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call& call);
 
 }  // namespace annkit

@@ -16,6 +16,25 @@ constexpr size_t kBlock = 72;
 
 bool collides(size_t stride) { return stride * sizeof(float) % 1024 == 0; }
 
+// Moves of a few bytes, where a size that is known only at run time is a call.
+template <size_t kLanes>
+void copy_whole(const float* a, size_t inputs, size_t stride, float* out) {
+    for (size_t k = 0; k < inputs; ++k) std::memcpy(out + k * kLanes, a + k * stride, kLanes * sizeof(float));
+}
+
+// A panel: as many outputs as the kernel has lanes, for each input one after the other.
+void pack_transposed(const float* a, size_t inputs, size_t outputs, size_t panel, float* packed) {
+    const size_t lanes = simd::kernels().product.lanes, first = panel * lanes;
+    const size_t count = std::min(lanes, outputs - first);
+    float* out = packed + first * inputs;
+    if (count == 16) return copy_whole<16>(a + first, inputs, outputs, out);
+    if (count == 8 && lanes == 8) return copy_whole<8>(a + first, inputs, outputs, out);
+    for (size_t k = 0; k < inputs; ++k, out += lanes) {
+        std::memcpy(out, a + k * outputs + first, count * sizeof(float));
+        std::memset(out + count, 0, (lanes - count) * sizeof(float));
+    }
+}
+
 }  // namespace
 
 size_t padded_stride(size_t dim) {
@@ -47,15 +66,8 @@ PackedMatrix PackedMatrix::of(const float* a, size_t outputs, size_t inputs) {
 
 PackedMatrix PackedMatrix::of_transposed(const float* a, size_t inputs, size_t outputs) {
     PackedMatrix m(outputs, inputs);
-    const size_t lanes = simd::kernels().product.lanes;
-    float* out = m.packed_.get();
-    for (size_t first = 0; first < outputs; first += lanes) {
-        const size_t count = std::min(lanes, outputs - first);
-        for (size_t k = 0; k < inputs; ++k, out += lanes) {
-            std::memcpy(out, a + k * outputs + first, count * sizeof(float));
-            std::memset(out + count, 0, (lanes - count) * sizeof(float));
-        }
-    }
+    for (size_t panel = 0; panel * simd::kernels().product.lanes < outputs; ++panel)
+        pack_transposed(a, inputs, outputs, panel, m.packed_.get());
     return m;
 }
 
@@ -90,21 +102,17 @@ void add_outer(const Outer& in, std::span<double> sums, const Call& call) {
     const PackedMatrix y = PackedMatrix::of_transposed(in.y, in.n, in.dy);
     const simd::Product& product = simd::kernels().product;
     const size_t stride = padded_stride(in.n);
-    const double work = double(in.n) * double(in.dx) * double(in.dy) * (in.lower ? 0.5 : 1);
+    const double work = double(in.n) * double(in.dx) * double(in.dy);
     parallel_for((in.dx + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
         const size_t first = task * kBlock, count = std::min(kBlock, in.dx - first);
-        const size_t outputs = in.lower ? std::min(in.dy, first + count) : in.dy;
-        std::vector<float> columns(count * stride), block(count * outputs);
+        std::vector<float> columns(count * stride), block(count * in.dy);
         constexpr size_t kRun = 16;
         for (size_t start = 0; start < in.n; start += kRun)
             for (size_t j = 0; j < count; ++j)
                 for (size_t i = start; i < std::min(start + kRun, in.n); ++i)
                     columns[j * stride + i] = in.x[i * in.dx + first + j];
-        product.run({columns.data(), stride, count, in.n, y.data(), outputs, block.data(), outputs});
-        for (size_t j = 0; j < count; ++j) {
-            double* into = &sums[(first + j) * in.dy];
-            for (size_t c = 0; c < outputs; ++c) into[c] += double(block[j * outputs + c]);
-        }
+        product.run({columns.data(), stride, count, in.n, y.data(), in.dy, block.data(), in.dy});
+        for (size_t i = 0; i < count * in.dy; ++i) sums[first * in.dy + i] += double(block[i]);
     });
 }
 

@@ -38,14 +38,13 @@ size_t padded_stride(size_t dim);
 void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call);
 
 // Adds X^T Y to sums (dx x dy): X is n rows of dx, Y n rows of dy. Floats are added for at most kOuterRows rows, then
-// doubles: n is at most that. lower: only the half with column <= row is wanted; what lies above is undefined.
+// doubles: n is at most that.
 inline constexpr size_t kOuterRows = 1024;
 struct Outer {
     const float* x;
     size_t dx;
     const float* y;
     size_t dy, n;
-    bool lower = false;
 };
 void add_outer(const Outer& in, std::span<double> sums, const Call& call);
 

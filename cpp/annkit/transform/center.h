@@ -14,7 +14,7 @@ class Center final : public Transform {
     static std::unique_ptr<Transform> load(const Reader& in);
     std::string_view kind() const override { return "center"; }
     std::string repr() const override { return "Center()"; }
-    std::string factory() const override { return "Center"; }
+    std::string factory(std::string_view) const override { return "Center"; }
     std::unique_ptr<Transform> clone() const override { return std::make_unique<Center>(*this); }
     void fit(const Rows& rows, const Fit& fit) override;
     void save(Writer& out) const override;

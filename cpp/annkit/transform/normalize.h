@@ -12,7 +12,7 @@ class Normalize final : public Transform {
     static std::unique_ptr<Transform> load(const Reader&) { return std::make_unique<Normalize>(); }
     std::string_view kind() const override { return "normalize"; }
     std::string repr() const override { return "Normalize()"; }
-    std::string factory() const override { return "L2norm"; }
+    std::string factory(std::string_view) const override { return "L2norm"; }
     std::unique_ptr<Transform> clone() const override { return std::make_unique<Normalize>(); }
     void save(Writer&) const override {}
     bool is_fitted() const override { return true; }

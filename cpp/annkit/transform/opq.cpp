@@ -1,8 +1,10 @@
 #include "annkit/transform/opq.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
@@ -29,9 +31,9 @@ struct Principal {
 
 // The parametric solution: the main components, dealt to the groups.
 Principal principal(const Rows& rows, std::span<const size_t> chosen, size_t dim, size_t m, const Call& call) {
-    const Mean mean = mean_of(rows, chosen, call);
-    const SymmetricEigen eigen = symmetric_eigen(covariance_of(rows, chosen, mean, call), rows.dim);
-    Principal out{{mean.values.begin(), mean.values.end()}, {}};
+    const Moments moments = moments_of(rows, chosen, call);
+    const SymmetricEigen eigen = symmetric_eigen(moments.covariance, rows.dim, dim);
+    Principal out{{moments.mean.begin(), moments.mean.end()}, {}};
     for (size_t i : balanced_order({eigen.values.data(), dim}, m))
         for (size_t j = 0; j < rows.dim; ++j) out.basis.push_back(float(eigen.vectors[i * rows.dim + j]));
     return out;
@@ -162,6 +164,20 @@ std::vector<std::vector<float>> starts_for(const std::vector<float>& basis, size
     return starts;
 }
 
+// Of the first word that is one of PQ: PQ32 has 8 bits, PQ32x4fs 4.
+std::optional<size_t> bits_of_pq(std::string_view words) {
+    for (size_t end; !words.empty(); words.remove_prefix(std::min(end + 1, words.size()))) {
+        end = std::min(words.find(','), words.size());
+        std::string_view word = words.substr(0, end);
+        if (!word.starts_with("PQ")) continue;
+        word.remove_prefix(std::min(word.find_first_not_of("0123456789", 2), word.size()));
+        size_t bits = 8;
+        if (word.starts_with('x')) std::from_chars(word.data() + 1, word.data() + word.size(), bits);
+        return bits;
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 Opq::Opq(const Options& options) : options_(options) {
@@ -182,9 +198,11 @@ std::string Opq::repr() const {
     return out + ")";
 }
 
-std::string Opq::factory() const {
+// The word means as many bits as the PQ behind it has, for which the rotation is learned.
+std::string Opq::factory(std::string_view behind) const {
     const Options plain{options_.m};
-    check(options_.bits == plain.bits && options_.rounds == plain.rounds, "no factory string has a word for ", repr());
+    check(options_.bits == bits_of_pq(behind).value_or(plain.bits) && options_.rounds == plain.rounds,
+          "no factory string has a word for ", repr(), " before ", behind);
     return options_.dim == 0 ? concat("OPQ", options_.m) : concat("OPQ", options_.m, "_", options_.dim);
 }
 

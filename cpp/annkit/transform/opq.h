@@ -21,7 +21,7 @@ class Opq final : public Transform {
     static std::unique_ptr<Transform> load(const Reader& in);
     std::string_view kind() const override { return "opq"; }
     std::string repr() const override;
-    std::string factory() const override;
+    std::string factory(std::string_view behind) const override;
     std::unique_ptr<Transform> clone() const override { return std::make_unique<Opq>(*this); }
     void fit(const Rows& rows, const Fit& fit) override;
     void save(Writer& out) const override;

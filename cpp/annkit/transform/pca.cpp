@@ -67,7 +67,7 @@ std::string Pca::repr() const {
     return out + ")";
 }
 
-std::string Pca::factory() const {
+std::string Pca::factory(std::string_view) const {
     const auto& [dim, whiten, balance] = options_;
     check((whiten == 0 || whiten == 1) && balance == 0, "no factory string has a word for ", repr());
     return concat(whiten == 1 ? "PCAW" : "PCA", dim);
@@ -78,8 +78,8 @@ void Pca::fit(const Rows& rows, const Fit& fit) {
     const size_t dim = options_.dim, inputs = rows.dim;
     if (dim > inputs) fail(repr(), " got rows of dimension ", inputs, ", expected at least ", dim);
     const auto chosen = sample_of(rows.n, std::max(kRowsPerDim * inputs, kLeastSample), fit.seed);
-    const Mean mean = mean_of(rows, chosen, fit.call);
-    SymmetricEigen eigen = symmetric_eigen(covariance_of(rows, chosen, mean, fit.call), inputs);
+    const Moments moments = moments_of(rows, chosen, fit.call);
+    SymmetricEigen eigen = symmetric_eigen(moments.covariance, inputs, dim);
 
     std::vector<double> variances(dim);
     for (size_t i = 0; i < dim; ++i) variances[i] = std::max(eigen.values[i], 0.0);
@@ -97,7 +97,7 @@ void Pca::fit(const Rows& rows, const Fit& fit) {
         const double scale = options_.whiten == 0 ? 1 : nothing ? 0 : std::pow(variances_[i], -0.5 * options_.whiten);
         for (size_t j = 0; j < inputs; ++j) matrix[i * inputs + j] = float(vector[j] * scale);
     }
-    map_ = Affine(std::move(matrix), dim, inputs, {mean.values.begin(), mean.values.end()});
+    map_ = Affine(std::move(matrix), dim, inputs, {moments.mean.begin(), moments.mean.end()});
 }
 
 void Pca::save(Writer& out) const {

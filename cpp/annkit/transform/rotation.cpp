@@ -18,7 +18,9 @@ std::string Rotation::repr() const {
     return concat("Rotation(", dim, !hadamard_ ? "" : dim_ > 0 ? ", kind=\"hadamard\"" : "kind=\"hadamard\"", ")");
 }
 
-std::string Rotation::factory() const { return concat(hadamard_ ? "HR" : "RR", dim_ > 0 ? std::to_string(dim_) : ""); }
+std::string Rotation::factory(std::string_view) const {
+    return concat(hadamard_ ? "HR" : "RR", dim_ > 0 ? std::to_string(dim_) : "");
+}
 
 void Rotation::fit(const Rows& rows, const Fit& fit) {
     check_fit(*this, rows, 0);

@@ -18,7 +18,7 @@ class Rotation final : public Transform {
     static std::unique_ptr<Transform> load(const Reader& in);
     std::string_view kind() const override { return "rotation"; }
     std::string repr() const override;
-    std::string factory() const override;
+    std::string factory(std::string_view behind) const override;
     std::unique_ptr<Transform> clone() const override { return std::make_unique<Rotation>(*this); }
     void fit(const Rows& rows, const Fit& fit) override;  // looks at the dimension alone
     void save(Writer& out) const override;

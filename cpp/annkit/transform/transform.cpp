@@ -16,7 +16,7 @@ double work_of(const Transform& transform, size_t n, size_t dim) {
 
 }  // namespace
 
-std::string Transform::factory() const { fail("no factory string has a word for ", repr()); }
+std::string Transform::factory(std::string_view) const { fail("no factory string has a word for ", repr()); }
 
 void apply(const Transform& transform, const Rows& in, float* out, const Call& call) {
     if (!transform.is_fitted()) fail<NotFittedError>(transform.repr(), " is not fitted: call fit first");

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "annkit/core/part.h"
 #include "annkit/core/rows.h"
@@ -16,9 +17,10 @@ class Transform : public Part {
   public:
     virtual std::unique_ptr<Transform> clone() const = 0;
     virtual std::string repr() const = 0;  // the Python constructor call
-    virtual std::string factory() const;   // the word in a factory string; ValueError where there is none
-    virtual bool is_fitted() const = 0;    // also true of those that learn nothing
-    virtual size_t dim_in() const = 0;     // 0: not known yet, or any
+    // The word in a factory string before those behind it; ValueError where there is none.
+    virtual std::string factory(std::string_view behind) const;
+    virtual bool is_fitted() const = 0;  // also true of those that learn nothing
+    virtual size_t dim_in() const = 0;   // 0: not known yet, or any
     virtual size_t dim_out(size_t dim_in) const = 0;
     // in: any float or integer dtype, of the fitted dimension; out: n * dim_out floats. Safe from many threads at once.
     // The result of a row does not depend on the rows beside it. row_offset: what messages add to a row's number.

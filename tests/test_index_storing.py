@@ -1,0 +1,93 @@
+"""Files and copies of every index, and the memory it takes."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+from indexes import CODECS, DIM, IDS, INDEXES, LISTS, N, Q, X, fitted, full
+from truth import assert_same
+
+import annkit as ak
+
+# Small data keeps these tests fast; the warning has tests of its own in test_index_rows.py.
+pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning")
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+@pytest.mark.parametrize("name", INDEXES)
+def test_every_way_of_storing_answers_the_same(tmp_path, name, metric):
+    index = full(name, metric)
+    index.remove(IDS[:100])
+    path, expected, file = tmp_path / "index.ak", index.search(Q, k=5), io.BytesIO()
+    index.save(path)
+    index.save(file)
+    before = index.to_bytes()
+    assert file.getvalue() == before == path.read_bytes()
+    file.seek(0)
+    copies = [ak.load(path), ak.load(path, mmap=True), ak.load(file), ak.Index.from_bytes(before)]
+    copies += [pickle.loads(pickle.dumps(index)), copy.copy(index), copy.deepcopy(index)]
+    radius = float(np.median(expected.distances))
+    for other in copies:
+        assert other.to_bytes() == before
+        assert (repr(other), len(other), other.dim, other.metric) == (repr(index), N - 100, DIM, metric)
+        assert_same(other.search(Q, k=5), expected)
+        assert_same(other.search(Q, k=5, filter=IDS[::3]), index.search(Q, k=5, filter=IDS[::3]))
+        assert_same(other.range_search(Q[:5], radius), index.range_search(Q[:5], radius))
+        assert sum(other.memory().values()) == other.nbytes
+    mapped = copies[1]
+    for call in (lambda: mapped.add(X[:1]), lambda: mapped.remove(IDS[200:201]), mapped.compact):
+        with pytest.raises(ValueError, match="mmap"):
+            call()
+    assert mapped.to_bytes() == before
+    own = copy.copy(mapped).add(X[:1])  # a copy holds its own rows
+    assert len(own) == N - 99
+    for other in (copies[0], copies[4], copies[5]):
+        other.add(X[:50], ids=np.arange(50) + 10 * N).remove(IDS[500:])
+        assert_same(index.search(Q, k=5), expected)
+    assert index.to_bytes() == before
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+@pytest.mark.parametrize("name", INDEXES)
+def test_threads_and_runs_give_equal_files(name, metric):
+    files = [
+        INDEXES[name](metric).fit(X, threads=threads).add(X, ids=IDS, threads=threads).to_bytes()
+        for threads in (1, 2, 3)
+    ]
+    assert files[0] == files[1] == files[2] == full(name, metric).to_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in INDEXES if name not in ("flat sq8", "flat sq6", "flat sq4", "pca flat")]
+)
+def test_another_seed_learns_something_else(name):
+    assert INDEXES[name]("l2").fit(X, seed=7).to_bytes() != fitted(name).to_bytes() or "sq" in name
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_memory_adds_up(name):
+    index = full(name)
+    parts = index.memory()
+    assert all(isinstance(one, int) and one >= 0 for one in parts.values())
+    assert sum(parts.values()) == index.nbytes
+    assert index.nbytes >= fitted(name).nbytes
+    index.remove(IDS[: N // 2])
+    assert sum(index.memory().values()) == index.nbytes
+
+
+@pytest.mark.parametrize(("calls", "share"), [(1, 1.05), (10, 1.10)])
+@pytest.mark.parametrize(("codec", "code"), [("pq4", 4), ("pq8", 4), ("rabitq1", 2 + 8), ("f16", 36)])
+def test_lists_take_little_more_than_their_rows(rng, codec, code, calls, share):
+    n = LISTS * 1000
+    x = rng.standard_normal((n, DIM)).astype(np.float32)
+    index = ak.IVF(lists=LISTS, codec=CODECS[codec]()).fit(x[:4000])
+    for part in np.array_split(x, calls):
+        index.add(part)
+    add = 4 if codec.startswith("pq") else 0  # what a residual's code adds to its distance
+    centroids = index.memory()["centroids"]
+    assert centroids < 4 * LISTS * DIM * 4
+    assert index.nbytes <= share * (n * (code + add + 4) + centroids) + LISTS * 500
