@@ -72,7 +72,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range) {
     const std::span queries(panel.queries, panel.n);
     for (const uint32_t query : queries) list(query).tighten(limits_.of(query));
     constexpr size_t kLine = 64 / sizeof(uint32_t);
-    if (const Column* rows = partition.rows)
+    if (const Column* rows = partition.rows; at_once_ && rows != nullptr)
         for (size_t row = range.first; row < range.last; row += kLine) __builtin_prefetch(rows->at<uint32_t>(row));
     for (size_t first = range.first; first < range.last;) {
         const size_t n = std::min<size_t>({simd::kMostTileRows, range.last - first, partition.codes->run(first)});
@@ -106,7 +106,7 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
                         panel.offsets,
                         panel.errors,
                         rows.err,
-                        panel.n};
+                        panel.n + 3};
     const size_t block = partition.codes->block;
     bool moved = true;
     while (args.first < n) {
@@ -134,14 +134,14 @@ void TileSearch::take(const TilePanel& panel, const Partition& partition, size_t
     const float lower = terms.base + hit.score - margin;
     Shortlist& list = *lists_[query];
     if (!(lower <= list.limit())) return;  // it has moved since the tile looked
-    const uint32_t row = partition.rows != nullptr ? *partition.rows->at<uint32_t>(position) : position;
+    const auto row = [&] { return partition.rows != nullptr ? *partition.rows->at<uint32_t>(position) : position; };
     if (const Bitset* allowed = allowed_.of(query))
-        if (!allowed->test(row)) return;
+        if (!allowed->test(row())) return;
     if (at_once_) {
         float score;
         queries_.score(query, partition, visits_[panel.visits[hit.lane]].coarse, &position, 1, &score);
         // As in Shortlist::decide.
-        return list.push_exact(std::max(score, lower), row);
+        return list.push_exact(std::max(score, lower), row());
     }
     const float width = terms.width + 2 * margin - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
     list.push(

@@ -103,10 +103,10 @@ void ListSearch::run_block(const Rows& block, size_t first_query, const Call& ca
         batch.allowed.push_back(allowed.of(first_query + i));
     if (allowed.sets.size() == 1) batch.allowed.push_back(allowed.sets[0]);
     batch.workers.resize(size_t(threads_for(call, 1e18)));
-    visit(batch, 0, 1, call);
-    if (nprobe > 1) {
-        visit(batch, 1, nprobe, call);
-    }
+    // Tiles without lanes for few queries would take as long for the nearest lists alone as for all.
+    const size_t first = batch.queries->tiles().single.lanes > 0 ? 1 : nprobe;
+    visit(batch, 0, first, call);
+    if (first < nprobe) visit(batch, first, nprobe, call);
     const int threads = block.n >= 16 ? int(batch.workers.size()) : 1;
     parallel_for(block.n, threads, call, [&](size_t query, int) {
         TopK none = empty, *top = nullptr;

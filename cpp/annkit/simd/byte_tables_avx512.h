@@ -132,7 +132,7 @@ TileResult run(const TileArgs& a) {
     Turned codes;
     size_t hits = 0;
     for (size_t row = a.first; row < a.n; row += kBlocks * kBlock) {
-        if (hits + lanes * kBlocks * kBlock > a.capacity) return {row, hits};
+        if (hits >= a.pause || hits + lanes * kBlocks * kBlock > a.capacity) return {row, hits};
         const size_t blocks = a.n - row > kBlock ? kBlocks : 1;
         for (size_t b = 0; b < blocks; ++b) {
             const size_t first = row + b * kBlock;

@@ -106,12 +106,12 @@ TileResult run_rows(const TileArgs& a) {
     constexpr size_t kMost = 12 * 8;
     size_t hits = 0, row = a.first;
     for (; row + kRows <= a.n; row += kRows) {
-        if (hits + kMost > a.capacity) return {row, hits};
+        if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
         const Sides sides{a.mul + row, a.add + row, kErr ? a.err + row : nullptr};
         hits += block<kVectors, kRows, kErr, true>(a, row, sides, a.hits + hits);
     }
     for (; row < a.n; row += kLast) {
-        if (hits + kMost > a.capacity) return {row, hits};
+        if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
         const LastSides<kLast> last(a, row, a.n - row);
         hits += block<kVectors, kLast, kErr, false>(a, row, {last.mul, last.add, last.err}, a.hits + hits);
     }
@@ -216,12 +216,12 @@ TileResult run_few(const TileArgs& a, size_t lanes) {
     };
     size_t row = a.first;
     for (; row + kRows <= a.n; row += kRows) {
-        if (hits + 8 > a.capacity) return {row, hits};
+        if (hits >= a.pause || hits + 8 > a.capacity) return {row, hits};
         finish(row, few_dots<kQueries, true>(a, row),
                {a.mul + row, a.add + row, a.err != nullptr ? a.err + row : nullptr});
     }
     if (row == a.n) return {a.n, hits};
-    if (hits + 8 > a.capacity) return {row, hits};
+    if (hits >= a.pause || hits + 8 > a.capacity) return {row, hits};
     const LastSides<kRows> last(a, row, a.n - row);
     finish(row, few_dots<kQueries, false>(a, row), {last.mul, last.add, last.err});
     return {a.n, hits};

@@ -250,12 +250,12 @@ TileResult run_few(const TileArgs& a, size_t lanes) {
     };
     size_t row = a.first;
     for (; row + kRows <= a.n; row += kRows) {
-        if (hits + 16 > a.capacity) return {row, hits};
+        if (hits >= a.pause || hits + 16 > a.capacity) return {row, hits};
         finish(row, few_dots<kQueries, true>(a, row),
                {a.mul + row, a.add + row, a.err != nullptr ? a.err + row : nullptr});
     }
     if (row == a.n) return {a.n, hits};
-    if (hits + 16 > a.capacity) return {row, hits};
+    if (hits >= a.pause || hits + 16 > a.capacity) return {row, hits};
     const LastSides<kRows> last(a, row, a.n - row);
     finish(row, few_dots<kQueries, false>(a, row), {last.mul, last.add, last.err});
     return {a.n, hits};

@@ -84,7 +84,7 @@ TileResult run_nibbles(const TileArgs& a) {
     __builtin_memcpy(&lanes, a.panel, sizeof lanes);
     size_t hits = 0, row = a.first;
     for (; row < a.n; row += kBlockRows) {
-        if (hits + lanes * kBlockRows > a.capacity) return {row, hits};
+        if (hits >= a.pause || hits + lanes * kBlockRows > a.capacity) return {row, hits};
         const size_t rows = a.n - row < kBlockRows ? a.n - row : kBlockRows;
         const auto* table = static_cast<const uint8_t*>(a.panel) + kHeader;
         for (size_t lane = 0; lane < lanes; ++lane, table += a.dim * 16) {

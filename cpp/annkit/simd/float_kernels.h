@@ -193,11 +193,11 @@ struct FloatTile {
     static TileResult run(const TileArgs& a) {
         size_t row = a.first, hits = 0;
         for (; row + kRows <= a.n; row += kRows) {
-            if (hits + kRows * kLanes > a.capacity) return {row, hits};
+            if (hits >= a.pause || hits + kRows * kLanes > a.capacity) return {row, hits};
             hits += block<kRows>(a, row, a.hits + hits);
         }
         for (; row < a.n; ++row) {
-            if (hits + kLanes > a.capacity) return {row, hits};
+            if (hits >= a.pause || hits + kLanes > a.capacity) return {row, hits};
             hits += block<1>(a, row, a.hits + hits);
         }
         return {row, hits};

@@ -142,7 +142,7 @@ struct Lone : Vectors<V> {
         const auto add_up = header.sums[0] == 4 ? accumulate<4> : header.sums[0] == 2 ? accumulate<2> : accumulate<1>;
         size_t hits = 0;
         for (size_t row = a.first; row < a.n; row += kRows) {
-            if (hits + kRows > a.capacity) return {row, hits};
+            if (hits >= a.pause || hits + kRows > a.capacity) return {row, hits};
             const uint8_t* blocks[kQueries];
             for (size_t b = 0; b < kQueries; ++b) {
                 const size_t first = row + b * kBlockRows < a.n ? row + b * kBlockRows : row;
