@@ -91,3 +91,16 @@ def test_lists_take_little_more_than_their_rows(rng, codec, code, calls, share):
     centroids = index.memory()["centroids"]
     assert centroids < 4 * LISTS * DIM * 4
     assert index.nbytes <= share * (n * (code + add + 4) + centroids) + LISTS * 500
+
+
+def test_ids_that_would_have_come_anyway_cost_nothing(rng):
+    x = rng.random((300, 8), np.float32)
+    counted, given, jumping = ak.Flat().add(x), ak.Flat(), ak.Flat()
+    for first in (0, 100):
+        given.add(x[first : first + 100], ids=np.arange(first, first + 100))
+        jumping.add(x[first : first + 100], ids=np.arange(first, first + 100))
+    given.add(x[200:])
+    jumping.add(x[200:], ids=np.arange(201, 301))
+    assert given.memory()["ids"] == counted.memory()["ids"] == 0 < jumping.memory()["ids"]
+    np.testing.assert_array_equal(given.search(x, 1).ids[:, 0], np.arange(300))
+    np.testing.assert_array_equal(jumping.search(x, 1).ids[:, 0], np.delete(np.arange(301), 200))
