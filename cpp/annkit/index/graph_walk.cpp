@@ -1,0 +1,133 @@
+#include "annkit/index/graph_walk.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace annkit {
+
+void VisitedNodes::start(size_t nodes) {
+    if (marks_.size() < nodes) marks_.resize(nodes, round_);
+    if (++round_ != 0) return;
+    std::fill(marks_.begin(), marks_.end(), uint8_t(0));
+    round_ = 1;
+}
+
+void NearPool::start(size_t most) {
+    most_ = most;
+    next_ = 0;
+    bound_ = std::numeric_limits<float>::infinity();
+    near_.clear();
+}
+
+void NearPool::push(float score, uint32_t node) {
+    if (!(score < bound_)) return;
+    if (full()) near_.pop_back();
+    const auto at = std::upper_bound(near_.begin(), near_.end(), score,
+                                     [](float value, const Near& other) { return value < other.score; });
+    next_ = std::min(next_, size_t(at - near_.begin()));
+    near_.insert(at, {score, node});
+    if (full()) bound_ = near_.back().score;
+}
+
+bool NearPool::next(uint32_t& node) {
+    while (next_ < near_.size() && (near_[next_].node & kExpanded)) ++next_;
+    if (next_ == near_.size()) return false;
+    node = near_[next_].node;
+    near_[next_++].node |= kExpanded;
+    return true;
+}
+
+uint32_t NearPool::after() const {
+    size_t i = next_;
+    while (i < near_.size() && (near_[i].node & kExpanded)) ++i;
+    return i < near_.size() ? near_[i].node : GraphLayer::kNone;
+}
+
+GraphWalk::GraphWalk(const Graph& graph, std::unique_ptr<WalkScorer> scorer, Scratch& scratch)
+    : graph_(graph), scorer_(std::move(scorer)), scratch_(scratch), columns_(scorer_->columns()) {
+    const size_t most = std::max<size_t>(graph.degree(), 2);
+    if (scratch_.nodes.size() < most) {
+        scratch_.nodes.resize(most);
+        scratch_.rows.resize(most);
+        scratch_.scores.resize(most);
+    }
+    constexpr size_t kLine = 64;
+    for (size_t c = 0; c < std::min<size_t>(columns_.size(), 2); ++c)
+        lines_[c] = (columns_[c]->row_bytes() + kLine - 1) / kLine;
+}
+
+void GraphWalk::prefetch(uint32_t row) const {
+    constexpr size_t kLine = 64;
+    for (size_t c = 0; c < 2; ++c) {
+        if (lines_[c] == 0) return;
+        const std::byte* at = columns_[c]->row(row);
+        for (size_t i = 0; i < lines_[c]; ++i) __builtin_prefetch(at + i * kLine);
+    }
+}
+
+void GraphWalk::score(const GraphLayer& layer, size_t n) {
+    const uint32_t* rows = scratch_.nodes.data();
+    if (!layer.is_base()) {
+        for (size_t i = 0; i < n; ++i) scratch_.rows[i] = layer.row(scratch_.nodes[i]);
+        rows = scratch_.rows.data();
+    }
+    for (size_t i = 0; i < n; ++i) prefetch(rows[i]);
+    scorer_->score(rows, n, scratch_.scores.data());
+}
+
+size_t GraphWalk::begin(const GraphLayer& layer, uint32_t start) {
+    scratch_.visited.start(layer.size());
+    scratch_.visited.mark(start);
+    scratch_.nodes[0] = start;
+    size_t n = 1;
+    if (scratch_.visited.mark(0)) scratch_.nodes[n++] = 0;
+    score(layer, n);
+    return n;
+}
+
+size_t GraphWalk::expand(const GraphLayer& layer, uint32_t node) {
+    const uint32_t* links = layer.links(node);
+    size_t n = 0;
+    for (size_t i = 0; i < layer.degree() && links[i] != GraphLayer::kNone; ++i) {
+        const uint32_t next = links[i] & GraphLayer::kNode;
+        scratch_.nodes[n] = next;
+        n += scratch_.visited.mark(next);
+    }
+    score(layer, n);
+    return n;
+}
+
+uint32_t GraphWalk::descend(size_t to_layer) {
+    uint32_t node = 0;
+    for (size_t l = graph_.top(); l > to_layer; --l) {
+        const GraphLayer& layer = graph_.layer(l);
+        begin(layer, node);
+        float best = scratch_.scores[0];
+        for (bool moved = true; moved;) {
+            moved = false;
+            const size_t n = expand(layer, node);
+            for (size_t i = 0; i < n; ++i)
+                if (scratch_.scores[i] < best) best = scratch_.scores[i], node = scratch_.nodes[i], moved = true;
+        }
+        node = layer.below(node);
+    }
+    return node;
+}
+
+const NearPool& GraphWalk::near(size_t l, uint32_t start, size_t most) {
+    const GraphLayer& layer = graph_.layer(l);
+    NearPool& pool = scratch_.pool;
+    pool.start(most);
+    const size_t first = begin(layer, start);
+    for (size_t i = 0; i < first; ++i) pool.push(scratch_.scores[i], scratch_.nodes[i]);
+    uint32_t node;
+    while (pool.next(node)) {
+        const size_t n = expand(layer, node);
+        for (size_t i = 0; i < n; ++i) pool.push(scratch_.scores[i], scratch_.nodes[i]);
+        const uint32_t after = pool.after();
+        if (after != GraphLayer::kNone) __builtin_prefetch(layer.links(after));
+    }
+    return pool;
+}
+
+}  // namespace annkit
