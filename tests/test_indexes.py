@@ -348,8 +348,7 @@ def test_too_few_rows_are_padded(name, metric):
 @pytest.mark.parametrize("name", LEARNING)
 def test_before_fit_nothing_goes(name):
     index = INDEXES[name]("l2")
-    learns = not index.is_fitted
-    assert learns
+    assert not index.is_fitted
     for call in (lambda: index.add(X), lambda: index.search(Q), lambda: index.range_search(Q, 1.0)):
         with pytest.raises(ak.NotFittedError, match=r"fit\(x\) first"):
             call()
