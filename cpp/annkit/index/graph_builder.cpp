@@ -1,6 +1,8 @@
 #include "annkit/index/graph_builder.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstring>
 #include <mutex>
 #include <numeric>
 #include <shared_mutex>
@@ -23,22 +25,24 @@ GraphBuilder::GraphBuilder(Graph& graph, const GraphSource& source, size_t ef_bu
 GraphBuilder::Worker& GraphBuilder::worker(int thread) {
     auto& mine = workers_[size_t(thread)];
     if (mine) return *mine;
-    const auto scorer = [this] { return source_.codec.walk_scorer(source_.metric, source_.codes, source_.dim); };
     mine = std::make_unique<Worker>();
-    mine->walk = std::make_unique<GraphWalk>(graph_, scorer(), mine->scratch);
-    mine->pruner = std::make_unique<GraphPruner>(scorer(), source_.shift);
+    mine->walk = std::make_unique<GraphWalk>(graph_, source_.scorer(), mine->scratch);
+    mine->pruner = std::make_unique<GraphPruner>(source_);
     return *mine;
 }
 
 void GraphBuilder::add(size_t rows, GraphJournal& journal, const Call& call) {
     const size_t start = graph_.size();
+    auto polled = std::chrono::steady_clock::now();  // batches may be short: each goes on with the pace of the last
     while (graph_.size() < rows) {
         const size_t n = graph_.size();
         const size_t most = n == 0 ? kFirstBatch : std::clamp<size_t>(n / kBatchShare, 1, kMostRows);
         const size_t last = std::min(n + most, rows);
         const double all = double(rows - start);
         Phase phase(call.monitor, double(n - start) / all, double(last - start) / all);
+        phase.polled = polled;
         add_batch(uint32_t(n), uint32_t(last), journal, {call.threads, phase.monitor()});
+        polled = phase.polled;
     }
 }
 
@@ -108,19 +112,21 @@ void GraphBuilder::look(const std::vector<Wave>& waves, uint32_t row, Worker& wo
     const auto node_in = [&](const Wave& wave) {
         return wave.first + uint32_t(std::lower_bound(wave.rows.begin(), wave.rows.end(), row) - wave.rows.begin());
     };
-    worker.walk->scorer().query_row(row);
+    // Many rows that are equally far do not keep all others out.
+    const size_t most_equal = std::max<size_t>(ef_build_ / 4, 4);
     const size_t level = graph_.level_of(row);
+    worker.walk->scorer().query_row(row);
+    worker.walk->scorer().score(&row, 1, &worker.own_score);
     size_t l = level + 1;
     for (; l > 0 && waves[l - 1].first == 0; --l) look_at_all(waves[l - 1], node_in(waves[l - 1]), worker);
     if (l == 0) return;
-    worker.walk->scorer().query_row(row);
     uint32_t start = worker.walk->descend(l - 1);
     for (; l > 0; --l) {
         const GraphLayer& layer = graph_.layer(l - 1);
-        const NearPool& pool = worker.walk->near(l - 1, start, ef_build_);
+        const NearPool& pool = worker.walk->near(l - 1, start, ef_build_, most_equal);
         worker.candidates.clear();
         for (size_t i = 0; i < pool.size(); ++i) worker.candidates.push_back(pool[i]);
-        if (l > 1) start = layer.below(pool[0].node);
+        if (l > 1) start = layer.below(pool.size() > 0 ? pool[0].node : start);
         take_links(waves[l - 1], node_in(waves[l - 1]), worker);
     }
 }
@@ -137,10 +143,37 @@ void GraphBuilder::look_at_all(const Wave& wave, uint32_t node, Worker& worker) 
 
 void GraphBuilder::take_links(const Wave& wave, uint32_t node, Worker& worker) {
     GraphLayer& layer = graph_.layer(wave.layer);
-    worker.pruner->choose(layer, chosen_links(layer.degree()), worker.candidates);
     worker.links.clear();
-    for (const Near& near : worker.candidates) worker.links.push_back(near.node);
+    if (!take_twin(layer, node, worker)) {
+        worker.pruner->choose(layer, chosen_links(layer.degree()), worker.candidates);
+        for (const Near& near : worker.candidates) worker.links.push_back(near.node);
+    }
     layer.set(node, worker.links);
+}
+
+// A row that is there already leads to its equal and no farther: thousands of equal rows would take each other's links,
+// and walks that came among them would not find a way out.
+bool GraphBuilder::take_twin(const GraphLayer& layer, uint32_t node, Worker& worker) const {
+    uint32_t twin = GraphLayer::kNone;
+    for (const Near& near : worker.candidates) {
+        if (near.score > worker.own_score) break;
+        if (near.score == worker.own_score && near.node < std::min(node, twin) &&
+            equal(layer.row(near.node), layer.row(node)))
+            twin = near.node;
+    }
+    if (twin != GraphLayer::kNone) worker.links.push_back(twin);
+    return twin != GraphLayer::kNone;
+}
+
+bool GraphBuilder::equal(uint32_t row, uint32_t other) const {
+    const Codes& codes = source_.codes;
+    std::vector<std::byte> a(codes.code_bytes()), b(codes.code_bytes());
+    codes.get(row, a.data());
+    codes.get(other, b.data());
+    bool same = a == b;
+    for (size_t c = 1; c < codes.columns.size() && same; ++c)
+        same = std::memcmp(codes.columns[c].row(row), codes.columns[c].row(other), codes.columns[c].row_bytes()) == 0;
+    return same;
 }
 
 GraphBuilder::Update GraphBuilder::links_back(const Wave& wave) const {

@@ -15,15 +15,6 @@
 
 namespace annkit {
 
-// What the distances that build a graph are taken on.
-struct GraphSource {
-    const Codec& codec;
-    const Codes& codes;
-    size_t dim;
-    Metric metric;
-    float shift;  // what makes its scores distances
-};
-
 class GraphBuilder {
   public:
     // mutex: of the graph; held alone only while links are written.
@@ -54,6 +45,7 @@ class GraphBuilder {
         GraphWalk::Scratch scratch;
         std::unique_ptr<GraphWalk> walk;
         std::unique_ptr<GraphPruner> pruner;
+        float own_score;  // of the row and itself
         std::vector<Near> candidates;
         std::vector<uint32_t> links;
     };
@@ -64,6 +56,8 @@ class GraphBuilder {
     void look(const std::vector<Wave>& waves, uint32_t row, Worker& worker);
     void look_at_all(const Wave& wave, uint32_t node, Worker& worker);
     void take_links(const Wave& wave, uint32_t node, Worker& worker);
+    bool take_twin(const GraphLayer& layer, uint32_t node, Worker& worker) const;
+    bool equal(uint32_t row, uint32_t other) const;
     Update links_back(const Wave& wave) const;
     void merge(const GraphLayer& layer, Update& update, size_t group, Worker& worker) const;
 

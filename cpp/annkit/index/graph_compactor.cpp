@@ -27,9 +27,7 @@ class LayerCompactor {
         std::vector<std::unique_ptr<GraphPruner>> pruners{size_t(threads)};
         parallel_for((kept_.size() + kNodesATask - 1) / kNodesATask, threads, call, [&](size_t task, int thread) {
             auto& pruner = pruners[size_t(thread)];
-            if (!pruner)
-                pruner = std::make_unique<GraphPruner>(
-                    source_.codec.walk_scorer(source_.metric, source_.codes, source_.dim), source_.shift);
+            if (!pruner) pruner = std::make_unique<GraphPruner>(source_);
             for (size_t i = task * kNodesATask; i < std::min(kept_.size(), (task + 1) * kNodesATask); ++i)
                 into.set(uint32_t(i), repaired(kept_[i], *pruner));
         });
@@ -40,20 +38,22 @@ class LayerCompactor {
   private:
     bool stays(uint32_t node) const { return fresh_[node] != GraphLayer::kNone; }
 
+    // Its links that stay, and what those that do not stay lead to, at once or by way of others that do not.
     std::vector<uint32_t> repaired(uint32_t node, GraphPruner& pruner) const {
-        std::vector<uint32_t> links;
-        const auto add = [&](uint32_t to) {
-            if (to != node && stays(to) && std::find(links.begin(), links.end(), to) == links.end())
-                links.push_back(to);
+        constexpr size_t kMostGone = 512;
+        const size_t wanted = 2 * old_.degree();
+        std::vector<uint32_t> links, gone;
+        const auto meet = [&](uint32_t from) {
+            for (uint32_t link : std::span(old_.links(from), old_.count(from))) {
+                const uint32_t to = link & GraphLayer::kNode;
+                auto& kind = stays(to) ? links : gone;
+                if (to != node && std::find(kind.begin(), kind.end(), to) == kind.end()) kind.push_back(to);
+            }
         };
-        const std::span<const uint32_t> own(old_.links(node), old_.count(node));
-        for (uint32_t link : own) add(link & GraphLayer::kNode);
-        for (uint32_t link : own) {
-            const uint32_t gone = link & GraphLayer::kNode;
-            if (stays(gone)) continue;
-            for (uint32_t beyond : std::span(old_.links(gone), old_.count(gone))) add(beyond & GraphLayer::kNode);
-        }
-        if (links.size() > chosen_links(old_.degree()) && links.size() > own.size()) {
+        meet(node);
+        const size_t own = gone.size();
+        for (size_t i = 0; i < gone.size() && i < kMostGone && (i < own || links.size() < wanted); ++i) meet(gone[i]);
+        if (own > 0 && links.size() > chosen_links(old_.degree())) {
             std::vector<Near> candidates;
             for (uint32_t link : links) candidates.push_back({0, link});
             pruner.rank(old_, node, candidates);

@@ -13,10 +13,20 @@ namespace annkit {
 // Links that a node gets at once: the rest of its places is for links back to it before it has to be pruned again.
 inline size_t chosen_links(size_t degree) { return degree * 5 / 6; }
 
+// What the distances of a graph are taken on.
+struct GraphSource {
+    const Codec& codec;
+    const Codes& codes;
+    size_t dim;
+    Metric metric;
+    bool unit;  // rows have length one
+
+    std::unique_ptr<WalkScorer> scorer() const { return codec.walk_scorer(metric, codes, dim); }
+};
+
 class GraphPruner {
   public:
-    // scorer: its own, as the query changes. shift: what makes a score a distance.
-    GraphPruner(std::unique_ptr<WalkScorer> scorer, float shift) : scorer_(std::move(scorer)), shift_(shift) {}
+    explicit GraphPruner(const GraphSource& source);
 
     // candidates: nearest first, with the node's scores; those with GraphLayer::kHangs are kept in any case, and are
     // fewer than most. Leaves what it chose, in order.
@@ -28,7 +38,7 @@ class GraphPruner {
     void score(const GraphLayer& layer, uint32_t node, std::span<const Near> others);
 
     std::unique_ptr<WalkScorer> scorer_;
-    float shift_;
+    float shift_, slack_;
     std::vector<Near> chosen_, left_;
     std::vector<uint32_t> rows_;
     std::vector<float> scores_;

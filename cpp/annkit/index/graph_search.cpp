@@ -45,11 +45,11 @@ void GraphSearch::walk_allowed(size_t ef, const GraphFilter& filter) {
     const auto farther = [](const Near& a, const Near& b) { return a.score > b.score; };
     const GraphLayer& layer = graph_.layer(0);
     frontier_.clear();
-    nearest_.start(ef);
+    nearest_.start(ef, SIZE_MAX);
     const auto take = [&](size_t n) {
         for (size_t i = 0; i < n; ++i) {
             const Near near{walk_.scores()[i], walk_.nodes()[i]};
-            if (!(near.score < nearest_.bound())) continue;
+            if (!(near.score <= nearest_.bound())) continue;
             frontier_.push_back(near);
             std::push_heap(frontier_.begin(), frontier_.end(), farther);
             if (filter.test(near.node)) nearest_.push(near.score, near.node);

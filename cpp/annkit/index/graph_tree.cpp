@@ -1,7 +1,10 @@
 #include "annkit/index/graph_tree.h"
 
 #include <algorithm>
+#include <span>
 #include <unordered_map>
+
+#include "annkit/core/random.h"
 
 namespace annkit {
 namespace {
@@ -10,32 +13,36 @@ class Tree {
   public:
     explicit Tree(const GraphLayer& layer) : layer_(layer) {}
 
-    bool has_place(uint32_t node) const {
-        const auto more = coming_.find(node);
-        return layer_.hanging(node) + (more == coming_.end() ? 0 : more->second.count) < most();
-    }
-    uint32_t last_on(uint32_t node) const {
-        if (const auto more = coming_.find(node); more != coming_.end()) return more->second.last;
-        const uint32_t* links = layer_.links(node);
-        size_t i = layer_.count(node) - 1;
-        while (!(links[i] & GraphLayer::kHangs)) --i;
-        return links[i] & GraphLayer::kNode;
-    }
-    void add(uint32_t on, uint32_t node) {
-        Coming& more = coming_[on];
-        more = {more.count + 1, node};
+    void add(uint32_t on, uint32_t node) { coming_[on].push_back(node); }
+    bool has_place(uint32_t node) const { return layer_.hanging(node) + coming(node).size() < most(); }
+    // From a node without a place down to one that has: by chance, so that many equal rows do not make one long chain.
+    uint32_t place_below(uint32_t on, uint32_t node) const {
+        Random random(node);
+        while (!has_place(on)) {
+            const std::span<const uint32_t> more = coming(on);
+            auto which = random.below(layer_.hanging(on) + more.size());
+            if (which < more.size()) {
+                on = more[which];
+                continue;
+            }
+            const uint32_t* link = layer_.links(on);
+            for (which -= more.size();; ++link)
+                if ((*link & GraphLayer::kHangs) && which-- == 0) break;
+            on = *link & GraphLayer::kNode;
+        }
+        return on;
     }
 
   private:
     // Enough to find a place near, few enough to leave a node links of its own choice.
     size_t most() const { return layer_.degree() / 2; }
+    std::span<const uint32_t> coming(uint32_t node) const {
+        const auto found = coming_.find(node);
+        return found == coming_.end() ? std::span<const uint32_t>() : found->second;
+    }
 
-    struct Coming {
-        size_t count = 0;
-        uint32_t last = 0;
-    };
     const GraphLayer& layer_;
-    std::unordered_map<uint32_t, Coming> coming_;
+    std::unordered_map<uint32_t, std::vector<uint32_t>> coming_;
 };
 
 }  // namespace
@@ -54,8 +61,7 @@ std::vector<uint32_t> hang(const GraphLayer& layer, uint32_t first, uint32_t las
         const auto* near = std::find_if(
             begin, end, [&](uint32_t to) { return earlier(to) && tree.has_place(to & GraphLayer::kNode); });
         if (near == end) near = std::find_if(begin, end, earlier);
-        uint32_t found = near == end ? 0 : *near & GraphLayer::kNode;
-        while (!tree.has_place(found)) found = tree.last_on(found);
+        const uint32_t found = tree.place_below(near == end ? 0 : *near & GraphLayer::kNode, node);
         tree.add(found, node);
         on.push_back(found);
     }

@@ -12,20 +12,23 @@ void VisitedNodes::start(size_t nodes) {
     round_ = 1;
 }
 
-void NearPool::start(size_t most) {
+void NearPool::start(size_t most, size_t most_equal) {
     most_ = most;
+    most_equal_ = most_equal;
     next_ = 0;
     bound_ = std::numeric_limits<float>::infinity();
     near_.clear();
 }
 
 void NearPool::push(float score, uint32_t node) {
-    if (!(score < bound_)) return;
-    if (full()) near_.pop_back();
+    if (full() ? !(score < bound_) : !(score <= bound_)) return;  // nor does NaN enter
     const auto at = std::upper_bound(near_.begin(), near_.end(), score,
                                      [](float value, const Near& other) { return value < other.score; });
-    next_ = std::min(next_, size_t(at - near_.begin()));
-    near_.insert(at, {score, node});
+    const auto before = size_t(at - near_.begin());
+    if (before >= most_equal_ && near_[before - most_equal_].score == score) return;
+    if (full()) near_.pop_back();
+    next_ = std::min(next_, before);
+    near_.insert(near_.begin() + ptrdiff_t(before), {score, node});
     if (full()) bound_ = near_.back().score;
 }
 
@@ -114,10 +117,10 @@ uint32_t GraphWalk::descend(size_t to_layer) {
     return node;
 }
 
-const NearPool& GraphWalk::near(size_t l, uint32_t start, size_t most) {
+const NearPool& GraphWalk::near(size_t l, uint32_t start, size_t most, size_t most_equal) {
     const GraphLayer& layer = graph_.layer(l);
     NearPool& pool = scratch_.pool;
-    pool.start(most);
+    pool.start(most, most_equal);
     const size_t first = begin(layer, start);
     for (size_t i = 0; i < first; ++i) pool.push(scratch_.scores[i], scratch_.nodes[i]);
     uint32_t node;

@@ -35,7 +35,8 @@ struct Near {
 // The nearest nodes so far, in order; which of them have been expanded. Few enough that moving them is cheap.
 class NearPool {
   public:
-    void start(size_t most);
+    // most_equal: how many nodes of one score it keeps.
+    void start(size_t most, size_t most_equal);
     bool full() const { return near_.size() == most_; }
     // What is above it does not enter.
     float bound() const { return bound_; }
@@ -49,7 +50,7 @@ class NearPool {
 
   private:
     static constexpr uint32_t kExpanded = GraphLayer::kHangs;
-    size_t most_ = 0, next_ = 0;  // all before next_ have been expanded
+    size_t most_ = 0, most_equal_ = 0, next_ = 0;  // all before next_ have been expanded
     float bound_ = 0;
     std::vector<Near> near_;
 };
@@ -70,7 +71,7 @@ class GraphWalk {
     // From the top down to the layer's node that seems nearest; of the top one, its first.
     uint32_t descend(size_t to_layer);
     // The nodes nearest to the query, at most so many, starting from one.
-    const NearPool& near(size_t layer, uint32_t start, size_t most);
+    const NearPool& near(size_t layer, uint32_t start, size_t most, size_t most_equal = SIZE_MAX);
     // Scores all of the node's neighbours that have not been met: nodes() and scores(), how many.
     size_t expand(const GraphLayer& layer, uint32_t node);
     const uint32_t* nodes() const { return scratch_.nodes.data(); }

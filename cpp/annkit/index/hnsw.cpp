@@ -128,7 +128,7 @@ void Hnsw::encode(const Rows& rows, const Call& call) {
     });
 }
 
-GraphSource Hnsw::source() const { return {*codec_, *codes_, codes_dim_, inner_metric(), unit_ ? 1.0f : 0.0f}; }
+GraphSource Hnsw::source() const { return {*codec_, *codes_, codes_dim_, inner_metric(), unit_}; }
 
 void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
     std::unique_lock change(changing_);
