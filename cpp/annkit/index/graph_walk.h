@@ -82,6 +82,8 @@ class GraphWalk {
   private:
     void score(const GraphLayer& layer, size_t n);
     void prefetch(uint32_t row) const;
+    void prefetch_links(const GraphLayer& layer, uint32_t node) const;
+    size_t collect(const GraphLayer& layer, uint32_t node);
 
     const Graph& graph_;
     std::unique_ptr<WalkScorer> scorer_;
