@@ -16,12 +16,20 @@ ScalarWalk::ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes)
       codes_(codes),
       l2_(metric != Metric::ip),
       columns_{&codes.columns[0], l2_ ? &codes.columns[Scalar::kAdd] : nullptr},
-      center_(l2_ ? codec.center_ : std::vector<float>(codec.low_.size())),
       zeros_(codec.low_.size()),
-      row_(codec.low_.size()),
-      weights_(codec.low_.size()),
-      rounded_(codec.low_.size()),
-      query_((codec.bits() == 4 ? 2 : 1) * whole_lines(codes.code_bytes())) {}
+      center_(l2_ ? codec.center_ : zeros_),
+      low_(codec.low_),
+      row_(zeros_),
+      shifted_(zeros_),
+      weights_(zeros_),
+      rounded_(zeros_.size()),
+      query_(2 * whole_lines(zeros_.size())),
+      mean_((zeros_.size() + 3) / 4 * 4) {
+    for (size_t j = 0; j < low_.size(); ++j) {
+        low_[j] -= center_[j];
+        mean_[j] = uint8_t(codec.mean_code_[j] + 0.5f);
+    }
+}
 
 void ScalarWalk::query(const Rows& one) {
     const FloatBlock block(one, "the query");
@@ -36,35 +44,41 @@ void ScalarWalk::query_row(uint32_t row) {
 // As ScalarQueries has it: of x = low + step * u, the dot is q.low + w.u with w = q * step, and w is rounded to scale *
 // w'; what that takes of the mean code is put back.
 void ScalarWalk::take(const float* query) {
+    const simd::Kernels& kernels = simd::kernels();
     const size_t dim = row_.size();
-    const float *step = codec_.step_.data(), *low = codec_.low_.data(), *center = center_.data();
-    float largest = 0;
-    constexpr size_t kSums = 8;
-    float lows[kSums] = {}, norms[kSums] = {};
-    for (size_t j = 0; j < dim; ++j) {
-        const float q = query[j] - center[j];
-        weights_[j] = q * step[j];
-        lows[j % kSums] += q * (low[j] - center[j]);
-        norms[j % kSums] += q * q;
-    }
-    for (size_t j = 0; j < dim; ++j) largest = std::max(largest, std::abs(weights_[j]));
-    const auto total = [](const float* x) { return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7])); };
-    const auto levels = float(simd::kernels().byte_query_levels);
+    const float* step = codec_.step_.data();
+    constexpr size_t kAtOnce = 16;
+    float most[kAtOnce] = {};
+    for (size_t j = 0; j < dim; ++j) shifted_[j] = query[j] - center_[j];
+    for (size_t j = 0; j < dim; ++j) weights_[j] = shifted_[j] * step[j];
+    size_t j = 0;
+    for (; j + kAtOnce <= dim; j += kAtOnce)
+        for (size_t i = 0; i < kAtOnce; ++i) most[i] = std::max(most[i], std::abs(weights_[j + i]));
+    for (; j < dim; ++j) most[0] = std::max(most[0], std::abs(weights_[j]));
+    const float largest = *std::max_element(most, most + kAtOnce), levels = float(kernels.byte_query_levels);
     simd::I8Row rounded;
-    simd::kernels().to_i8(weights_.data(), zeros_.data(), dim, std::max(largest / levels, simd::kLeastScale),
-                          rounded_.data(), rounded);
-    float left[kSums] = {};
-    for (size_t j = 0; j < dim; ++j)
-        left[j % kSums] += (weights_[j] - rounded.scale * float(rounded_[j])) * codec_.mean_code_[j];
+    kernels.to_i8(weights_.data(), zeros_.data(), dim, std::max(largest / levels, simd::kLeastScale), rounded_.data(),
+                  rounded);
+    const auto minus_dot = [&](const float* x, const float* y) {
+        const void* other = y;
+        float out;
+        kernels.ip[simd::kF32](x, &other, dim, 1, &out);
+        return out;
+    };
+    const void* mean = mean_.data();
+    float of_weights;
+    int32_t of_rounded;
+    kernels.dot_u8(weights_.data(), &mean, dim, 1, &of_weights);
+    std::copy(rounded_.begin(), rounded_.end(), query_.begin());
+    kernels.byte_dots(query_.data(), &mean, mean_.size(), 1, &of_rounded);
+    const float low = of_weights - rounded.scale * float(of_rounded) - minus_dot(shifted_.data(), low_.data());
     const float factor = l2_ ? -2.0f : -1.0f;
     mul_ = factor * rounded.scale;
-    base_ = factor * (total(lows) + total(left)) + (l2_ ? total(norms) : 0.0f);
-    if (codec_.bits() == 8) {
-        std::copy(rounded_.begin(), rounded_.end(), query_.begin());
-        return;
-    }
-    const size_t high = query_.size() / 2;
-    for (size_t j = 0; j < dim; ++j) query_[j / 2 + (j % 2 ? high : 0)] = rounded_[j];
+    base_ = factor * low - (l2_ ? minus_dot(shifted_.data(), shifted_.data()) : 0.0f);
+    if (codec_.bits() == 8) return;
+    const size_t high = whole_lines(codes_.code_bytes());
+    std::fill(query_.begin(), query_.end(), int8_t(0));
+    for (size_t i = 0; i < dim; ++i) query_[i / 2 + (i % 2 ? high : 0)] = rounded_[i];
 }
 
 void ScalarWalk::score(const uint32_t* rows, size_t n, float* out) const {

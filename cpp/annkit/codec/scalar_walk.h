@@ -20,15 +20,15 @@ class ScalarWalk final : public WalkScorer {
 
   private:
     void take(const float* query);
-    void round(float largest);
 
     const Scalar& codec_;
     const Codes& codes_;
     bool l2_;
     const Column* columns_[2];
-    std::vector<float> center_;  // that queries are taken from; zeros unless l2
-    std::vector<float> zeros_, row_, weights_;
+    std::vector<float> zeros_, center_, low_;  // center_: that queries and lows are taken from; zeros unless l2
+    std::vector<float> row_, shifted_, weights_;
     std::vector<int8_t> rounded_, query_;  // query_: as the kernel takes it
+    std::vector<uint8_t> mean_;            // the mean code
     float mul_ = 0, base_ = 0;             // score = base + mul * dot, and what the row adds
 };
 
