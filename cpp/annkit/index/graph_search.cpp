@@ -24,9 +24,9 @@ void GraphScratches::give_back(std::unique_ptr<GraphWalk::Scratch> scratch) {
 }
 
 GraphSearch::GraphSearch(const Graph& graph, const Codec& codec, Metric metric, const Codes& codes, size_t dim,
-                         GraphWalk::Scratch& scratch)
+                         GraphWalk::Scratch& scratch, bool estimates)
     : graph_(graph), walk_(graph, codec.walk_scorer(metric, codes, dim), scratch) {
-    if (!walk_.scorer().canonical()) scorer_ = codec.scorer(metric, codes, dim);
+    if (!estimates && !walk_.scorer().canonical()) scorer_ = codec.scorer(metric, codes, dim);
 }
 
 void GraphSearch::query(const Rows& one) {

@@ -21,7 +21,7 @@ struct GraphFilter {
 class GraphSearch {
   public:
     GraphSearch(const Graph& graph, const Codec& codec, Metric metric, const Codes& codes, size_t dim,
-                GraphWalk::Scratch& scratch);
+                GraphWalk::Scratch& scratch, bool estimates);
 
     void query(const Rows& one);
     // The best of what a walk finds with a pool of ef, by canonical scores. Without a k, what lies within the bound.
@@ -35,7 +35,7 @@ class GraphSearch {
 
     const Graph& graph_;
     GraphWalk walk_;
-    std::unique_ptr<Scorer> scorer_;  // null where the walk's scores are canonical
+    std::unique_ptr<Scorer> scorer_;  // null where the walk's scores will do
     std::vector<Near> found_, frontier_;
     NearPool nearest_;
     std::vector<uint32_t> rows_;

@@ -20,11 +20,13 @@ void NearPool::start(size_t most, size_t most_equal) {
     near_.clear();
 }
 
-void NearPool::push(float score, uint32_t node) {
-    if (full() ? !(score < bound_) : !(score <= bound_)) return;  // nor does NaN enter
-    const auto at = std::upper_bound(near_.begin(), near_.end(), score,
-                                     [](float value, const Near& other) { return value < other.score; });
-    const auto before = size_t(at - near_.begin());
+void NearPool::insert(float score, uint32_t node) {
+    size_t before = 0;  // of the nodes so far; found without branches, which nobody could predict
+    for (size_t n = near_.size(); n > 0;) {
+        const size_t half = (n + 1) / 2;
+        before += half * size_t(near_[before + half - 1].score <= score);
+        n -= half;
+    }
     if (before >= most_equal_ && near_[before - most_equal_].score == score) return;
     if (full()) near_.pop_back();
     next_ = std::min(next_, before);
@@ -86,23 +88,14 @@ void GraphWalk::score(const GraphLayer& layer, size_t n) {
 
 size_t GraphWalk::begin(const GraphLayer& layer, uint32_t start) {
     scratch_.visited.start(layer.size());
-    scratch_.visited.mark(start);
-    scratch_.nodes[0] = start;
-    size_t n = 1;
-    if (scratch_.visited.mark(0)) scratch_.nodes[n++] = 0;
+    const uint32_t starts[] = {start, 0};
+    const size_t n = scratch_.visited.keep_new(starts, 2, scratch_.nodes.data());
     score(layer, n);
     return n;
 }
 
 size_t GraphWalk::collect(const GraphLayer& layer, uint32_t node) {
-    const uint32_t* links = layer.links(node);
-    size_t n = 0;
-    for (size_t i = 0; i < layer.degree() && links[i] != GraphLayer::kNone; ++i) {
-        const uint32_t next = links[i] & GraphLayer::kNode;
-        scratch_.nodes[n] = next;
-        n += scratch_.visited.mark(next);
-    }
-    return n;
+    return scratch_.visited.keep_new(layer.links(node), layer.degree(), scratch_.nodes.data());
 }
 
 size_t GraphWalk::expand(const GraphLayer& layer, uint32_t node) {

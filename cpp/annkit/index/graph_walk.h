@@ -15,11 +15,18 @@ namespace annkit {
 class VisitedNodes {
   public:
     void start(size_t nodes);
-    // True the first time.
-    bool mark(uint32_t node) {
-        const bool fresh = marks_[node] != round_;
-        marks_[node] = round_;
-        return fresh;
+    // Appends the nodes that have not been met to those behind `to`, and returns how many they are.
+    size_t keep_new(const uint32_t* links, size_t n, uint32_t* to) {
+        uint8_t* marks = marks_.data();
+        const uint8_t round = round_;
+        size_t kept = 0;
+        for (size_t i = 0; i < n && links[i] != GraphLayer::kNone; ++i) {
+            const uint32_t node = links[i] & GraphLayer::kNode;
+            to[kept] = node;
+            kept += marks[node] != round;
+            marks[node] = round;
+        }
+        return kept;
     }
 
   private:
@@ -40,7 +47,9 @@ class NearPool {
     bool full() const { return near_.size() == most_; }
     // What is above it does not enter.
     float bound() const { return bound_; }
-    void push(float score, uint32_t node);
+    void push(float score, uint32_t node) {
+        if (full() ? score < bound_ : score <= bound_) insert(score, node);  // nor does NaN enter
+    }
     // The nearest node that has not been expanded, which it is from now on; false if there is none.
     bool next(uint32_t& node);
     // The one after it, as things stand; GraphLayer::kNone if there is none.
@@ -49,6 +58,7 @@ class NearPool {
     Near operator[](size_t i) const { return {near_[i].score, near_[i].node & GraphLayer::kNode}; }
 
   private:
+    void insert(float score, uint32_t node);
     static constexpr uint32_t kExpanded = GraphLayer::kHangs;
     size_t most_ = 0, most_equal_ = 0, next_ = 0;  // all before next_ have been expanded
     float bound_ = 0;

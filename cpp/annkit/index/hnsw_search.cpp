@@ -50,7 +50,7 @@ void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, c
         auto& search = searches[size_t(thread)];
         if (!search)
             search = std::make_unique<GraphSearch>(graph_, *codec_, inner_metric(), *codes_, dim_,
-                                                   scratches.of(size_t(thread)));
+                                                   scratches.of(size_t(thread)), request.settings.estimates);
         for (size_t i = task * kQueriesATask; i < std::min(queries.n, (task + 1) * kQueriesATask); ++i) {
             TopK top(empty);
             search->query(inner.rows().slice(i, 1));

@@ -27,10 +27,11 @@ struct RangeAnswer {  // hits of query i lie from lims[i] to lims[i + 1]
 
 // What a search may be told besides k; 0: the default. A wrapper hands on what its parts know.
 struct Settings {
-    size_t nprobe = 0;    // lists that a query visits, of IVF
-    size_t ef = 0;        // nodes that a walk keeps, of HNSW
-    double spread = 0;    // lists farther than this many times the nearest one's distance are left out, of IVF
-    double k_factor = 0;  // candidates a hit, of Refine
+    size_t nprobe = 0;       // lists that a query visits, of IVF
+    size_t ef = 0;           // nodes that a walk keeps, of HNSW
+    double spread = 0;       // lists farther than this many times the nearest one's distance are left out, of IVF
+    double k_factor = 0;     // candidates a hit, of Refine
+    bool estimates = false;  // the caller scores what is found anew: estimates of scores will do
 };
 
 inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "ef", "k_factor"};
