@@ -225,6 +225,30 @@ def test_range_search_finds_most_of_what_lies_within(rows, metric):
         assert lims[-1] <= within.sum() + 2
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_finer_codec_builds_a_better_graph_for_a_coarse_one(rows, metric):
+    x, q = rows
+    wanted = truth(x, q, metric)
+    found = []
+    for build_codec in (None, ak.SQ(8)):
+        base = ak.HNSW(degree=16, codec=ak.RaBitQ(1), build_codec=build_codec, metric=metric)
+        index = ak.Refine(base, k_factor=20).fit(x).add(x[:5000]).add(x[5000:])
+        found.append(recall(index.search(q, ef=200).ids, wanted))
+        assert reached(index, x) == 6000
+        again = ak.Index.from_bytes(index.to_bytes())
+        assert again.to_bytes() == index.to_bytes()
+    assert found[1] > found[0] + 0.02
+
+
+def test_progress_is_reported_while_a_graph_grows(rows):
+    x, _ = rows
+    seen = []
+    ak.HNSW(degree=12).add(np.tile(x, (4, 1)), progress=lambda done, total: seen.append((done, total)))
+    assert len(seen) > 3
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (4 * 6000, 4 * 6000)
+
+
 def test_rows_that_come_meanwhile_are_found_when_all_are_there(rows):
     x, q = rows
     index = ak.HNSW(degree=12, ef_build=60).add(x[:1000])

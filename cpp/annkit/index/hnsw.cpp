@@ -8,7 +8,6 @@
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 #include "annkit/index/answers.h"
-#include "annkit/index/graph_compactor.h"
 #include "annkit/index/unit_rows.h"
 
 namespace annkit {
@@ -16,8 +15,6 @@ namespace {
 
 constexpr size_t kMaxDim = size_t(1) << 24;
 constexpr size_t kLeastDegree = 4, kMostDegree = 1024, kMostEfBuild = 100'000;
-// Removed rows cost every search; when a quarter of all are, the graph is repaired.
-constexpr size_t kDeadShare = 4;
 
 }  // namespace
 
@@ -33,6 +30,8 @@ Hnsw::Hnsw(size_t degree, size_t ef_build, const Codec& codec, const Codec* buil
     check(ef_build >= 1 && ef_build <= kMostEfBuild, "HNSW has ef_build ", ef_build, ", expected 1 to ", kMostEfBuild);
     check(codec_->supports(metric), "metric \"", name(metric), "\" does not go with codec ", codec_->repr(),
           metric == Metric::hamming ? ", expected Bits()" : ", expected metric \"hamming\"");
+    check(!build_codec_ || (build_codec_->accepts(codec_->decoded()) && build_codec_->supports(metric)),
+          "build_codec=", build_codec_ ? build_codec_->repr() : "", " does not go with codec ", codec_->repr());
 }
 
 std::string Hnsw::repr() const {
@@ -107,92 +106,6 @@ void Hnsw::fit(const Rows& rows, const Fit& fit) {
     build_codec_ = std::move(build_codec);
 }
 
-void Hnsw::check_new_rows(const Rows& rows) const {
-    check_ready();
-    check_writable();
-    check(rows.dim > 0 && rows.dim <= kMaxDim, "the array has ", rows.dim, " columns, expected 1 to ", kMaxDim);
-    check(dim_ == 0 || rows.dim == dim_, "the array has dimension ", rows.dim, ", the index has ", dim_);
-    check(members_.rows() + rows.n < GraphLayer::kNode, "the index would hold ", members_.rows() + rows.n,
-          " rows, HNSW takes fewer than 2^31 - 1");
-}
-
-void Hnsw::encode(const Rows& rows, const Call& call) {
-    constexpr size_t kBlock = 256;
-    const double work = double(rows.n) * double(rows.dim);
-    const size_t before = codes_->n % kBlock;  // tasks end where blocks of codes do, as two threads may not share one
-    parallel_for((before + rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
-        const size_t first = std::max(task * kBlock, before) - before;
-        const size_t last = std::min((task + 1) * kBlock - before, rows.n);
-        const InnerRows inner(rows.slice(first, last - first), unit_, "the array", first);
-        codec_->encode(inner.rows(), nullptr, *codes_, codes_->n + first, first);
-    });
-}
-
-GraphSource Hnsw::source() const { return {*codec_, *codes_, codes_dim_, inner_metric(), unit_}; }
-
-void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
-    std::unique_lock change(changing_);
-    check_new_rows(rows);
-    const std::vector<uint32_t> replaced = members_.check_new(ids, rows.n, replace);
-    const size_t before = members_.rows();
-    const bool fresh = !codes_;
-    GraphJournal journal(graph_);
-    try {
-        Phase first(call.monitor, 0, 0.05), rest(call.monitor, 0.05, 1);
-        {
-            std::unique_lock lock(mutex_);
-            if (fresh) codes_.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
-            codes_dim_ = rows.dim;
-            codes_->reserve(codes_->n + rows.n);
-            // Rows in one block share bytes with those that searches read.
-            if (codes_->block > 1) encode(rows, {call.threads, first.monitor()});
-        }
-        if (codes_->block == 1) encode(rows, {call.threads, first.monitor()});
-        GraphBuilder(graph_, source(), ef_build_, mutex_).add(before + rows.n, journal, {call.threads, rest.monitor()});
-        if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
-        std::unique_lock lock(mutex_);
-        members_.append(ids, rows.n);
-        codes_->n += rows.n;
-        dim_ = rows.dim;
-    } catch (...) {
-        std::unique_lock lock(mutex_);
-        journal.undo();
-        fresh ? codes_.reset() : codes_->release_spare();
-        throw;
-    }
-    remove_rows(replaced);
-}
-
-void Hnsw::remove(std::span<const int64_t> ids) {
-    std::unique_lock change(changing_);
-    check_writable();
-    remove_rows(members_.rows_of(ids));
-}
-
-void Hnsw::remove_rows(std::span<const uint32_t> rows) {
-    {
-        std::unique_lock lock(mutex_);
-        members_.remove(rows);
-    }
-    if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
-}
-
-void Hnsw::compact() {
-    std::unique_lock change(changing_);
-    check_writable();
-    if (members_.removed() > 0) compact_rows();
-}
-
-// Searches go on while links are repaired.
-void Hnsw::compact_rows() {
-    const std::vector<uint32_t> live = members_.live_rows();
-    Graph graph = without_removed(graph_, source(), live, {});
-    std::unique_lock lock(mutex_);
-    members_.keep(live);
-    codes_->keep(live);
-    graph_ = std::move(graph);
-}
-
 void Hnsw::reconstruct(std::span<const int64_t> ids, void* out) const {
     std::shared_lock lock(mutex_);
     const std::vector<uint32_t> rows = members_.rows_of(ids);
@@ -253,7 +166,6 @@ std::unique_ptr<Index> Hnsw::load(const Reader& in) {
     if (n == 0 && !in.has("column0")) return index;  // fitted, and no rows so far
     index->codes_.emplace(codec->make_codes(index->dim_, {index->inner_metric()}));
     index->codes_->load(in, n);
-    index->codes_dim_ = index->dim_;
     index->graph_.load(in.child("graph"), n);
     return index;
 }

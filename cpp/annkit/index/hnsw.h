@@ -59,8 +59,7 @@ class Hnsw final : public Index {
     void check_ready() const;
     void check_writable() const;
     void check_new_rows(const Rows& rows) const;
-    void encode(const Rows& rows, const Call& call);
-    GraphSource source() const;
+    std::optional<Codes> build_codes(const Rows& rows, const Call& call) const;
     void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const;
     void remove_rows(std::span<const uint32_t> rows);
     void compact_rows();
@@ -68,9 +67,9 @@ class Hnsw final : public Index {
     size_t ef_build_;
     std::unique_ptr<Codec> codec_, build_codec_;
     Metric metric_;
-    bool unit_;                       // rows are scaled to length one and compared by inner product
-    size_t dim_ = 0, codes_dim_ = 0;  // codes_dim_: also while the first rows are added
-    std::optional<Codes> codes_;      // from the first rows on, when the dimension is known
+    bool unit_;  // rows are scaled to length one and compared by inner product
+    size_t dim_ = 0;
+    std::optional<Codes> codes_;  // from the first rows on, when the dimension is known
     Graph graph_;
     Members members_;  // its rows are found; while rows are added, the graph has more
     mutable GraphScratches scratches_;
