@@ -1,7 +1,6 @@
 #include "annkit/index/graph_builder.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <numeric>
@@ -16,6 +15,8 @@ namespace {
 constexpr size_t kFirstBatch = 256;
 // Rows of a batch do not see each other: it stays small beside the graph.
 constexpr size_t kBatchShare = 32, kMostRows = 16384;
+// The share of a batch's time that its rows look for neighbours, as progress is shown.
+constexpr double kLooking = 0.7;
 
 }  // namespace
 
@@ -33,16 +34,13 @@ GraphBuilder::Worker& GraphBuilder::worker(int thread) {
 
 void GraphBuilder::add(size_t rows, GraphJournal& journal, const Call& call) {
     const size_t start = graph_.size();
-    auto polled = std::chrono::steady_clock::now();  // batches may be short: each goes on with the pace of the last
     while (graph_.size() < rows) {
         const size_t n = graph_.size();
         const size_t most = n == 0 ? kFirstBatch : std::clamp<size_t>(n / kBatchShare, 1, kMostRows);
         const size_t last = std::min(n + most, rows);
         const double all = double(rows - start);
         Phase phase(call.monitor, double(n - start) / all, double(last - start) / all);
-        phase.polled = polled;
         add_batch(uint32_t(n), uint32_t(last), journal, {call.threads, phase.monitor()});
-        polled = phase.polled;
     }
 }
 
@@ -73,7 +71,6 @@ void GraphBuilder::make_room(const std::vector<Wave>& waves) {
 }
 
 void GraphBuilder::add_batch(uint32_t first, uint32_t last, GraphJournal& journal, const Call& call) {
-    constexpr size_t kRowsATask = 8, kGroupsATask = 64;
     const std::vector<Wave> waves = plan(first, last);
     make_room(waves);
     const double cost = double(ef_build_) * double(graph_.degree()) * double(source_.dim);
@@ -82,30 +79,34 @@ void GraphBuilder::add_batch(uint32_t first, uint32_t last, GraphJournal& journa
     std::vector<Update> updates(waves.size());
     {
         std::shared_lock lock(mutex_);
-        parallel_for((last - first + kRowsATask - 1) / kRowsATask, threads, call, [&](size_t task, int thread) {
-            const auto from = uint32_t(first + task * kRowsATask);
-            for (uint32_t row = from; row < std::min<size_t>(from + kRowsATask, last); ++row)
-                look(waves, row, worker(thread));
-        });
+        Phase looking(call.monitor, 0, kLooking);
+        look(waves, {threads, looking.monitor()});
+        double from = kLooking;
         for (const Wave& wave : waves) {
-            Update& update = updates[wave.layer] = links_back(wave);
-            const size_t groups = update.groups.size() - 1;
-            parallel_for((groups + kGroupsATask - 1) / kGroupsATask, threads, call, [&](size_t task, int thread) {
-                for (size_t g = task * kGroupsATask; g < std::min(groups, (task + 1) * kGroupsATask); ++g)
-                    merge(graph_.layer(wave.layer), update, g, worker(thread));
-            });
-            for (size_t g = 0; g < groups; ++g) journal.keep(wave.layer, update.links[update.groups[g]].from);
+            Phase merging(call.monitor, from, (from + 1) / 2);
+            updates[wave.layer] = links_back(wave, {threads, merging.monitor()});
+            for (uint32_t node : updates[wave.layer].nodes()) journal.keep(wave.layer, node);
+            from = (from + 1) / 2;
         }
     }
     std::unique_lock lock(mutex_);
     for (const Wave& wave : waves) {
         GraphLayer& layer = graph_.layer(wave.layer);
-        const Update& update = updates[wave.layer];
-        const std::span<const uint32_t> lists(update.lists);
-        for (size_t g = 0; g + 1 < update.groups.size(); ++g)
-            layer.set(update.links[update.groups[g]].from, lists.subspan(g * layer.degree(), layer.degree()));
+        const std::vector<uint32_t> nodes = updates[wave.layer].nodes();
+        const std::span<const uint32_t> lists(updates[wave.layer].lists);
+        for (size_t i = 0; i < nodes.size(); ++i)
+            layer.set(nodes[i], lists.subspan(i * layer.degree(), layer.degree()));
         layer.grow(wave.last());
     }
+}
+
+void GraphBuilder::look(const std::vector<Wave>& waves, const Call& call) {
+    constexpr size_t kRowsATask = 8;
+    const std::vector<uint32_t>& rows = waves[0].rows;
+    parallel_for((rows.size() + kRowsATask - 1) / kRowsATask, call.threads, call, [&](size_t task, int thread) {
+        for (size_t i = task * kRowsATask; i < std::min(rows.size(), (task + 1) * kRowsATask); ++i)
+            look(waves, rows[i], worker(thread));
+    });
 }
 
 void GraphBuilder::look(const std::vector<Wave>& waves, uint32_t row, Worker& worker) {
@@ -176,7 +177,10 @@ bool GraphBuilder::equal(uint32_t row, uint32_t other) const {
     return same;
 }
 
-GraphBuilder::Update GraphBuilder::links_back(const Wave& wave) const {
+// The links back to the wave's nodes, with those by which they hang; and what the nodes that these start from then
+// have.
+GraphBuilder::Update GraphBuilder::links_back(const Wave& wave, const Call& call) {
+    constexpr size_t kNodesATask = 64;
     const GraphLayer& layer = graph_.layer(wave.layer);
     const std::vector<uint32_t> on = hang(layer, wave.first, wave.last());
     Update update;
@@ -190,8 +194,13 @@ GraphBuilder::Update GraphBuilder::links_back(const Wave& wave) const {
     std::sort(update.links.begin(), update.links.end());
     for (size_t i = 0; i < update.links.size(); ++i)
         if (i == 0 || update.links[i].from != update.links[i - 1].from) update.groups.push_back(i);
-    update.lists.resize(update.groups.size() * layer.degree());
+    const size_t groups = update.groups.size();
+    update.lists.resize(groups * layer.degree());
     update.groups.push_back(update.links.size());
+    parallel_for((groups + kNodesATask - 1) / kNodesATask, call.threads, call, [&](size_t task, int thread) {
+        for (size_t g = task * kNodesATask; g < std::min(groups, (task + 1) * kNodesATask); ++g)
+            merge(layer, update, g, worker(thread));
+    });
     return update;
 }
 

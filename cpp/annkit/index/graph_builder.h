@@ -40,6 +40,11 @@ class GraphBuilder {
         std::vector<Link> links;
         std::vector<size_t> groups;  // where a node's links begin; at the end, how many links there are
         std::vector<uint32_t> lists;
+        std::vector<uint32_t> nodes() const {
+            std::vector<uint32_t> all;
+            for (size_t g = 0; g + 1 < groups.size(); ++g) all.push_back(links[groups[g]].from);
+            return all;
+        }
     };
     struct Worker {
         GraphWalk::Scratch scratch;
@@ -53,12 +58,13 @@ class GraphBuilder {
     void add_batch(uint32_t first, uint32_t last, GraphJournal& journal, const Call& call);
     std::vector<Wave> plan(uint32_t first, uint32_t last) const;
     void make_room(const std::vector<Wave>& waves);
+    void look(const std::vector<Wave>& waves, const Call& call);
     void look(const std::vector<Wave>& waves, uint32_t row, Worker& worker);
     void look_at_all(const Wave& wave, uint32_t node, Worker& worker);
     void take_links(const Wave& wave, uint32_t node, Worker& worker);
     bool take_twin(const GraphLayer& layer, uint32_t node, Worker& worker) const;
     bool equal(uint32_t row, uint32_t other) const;
-    Update links_back(const Wave& wave) const;
+    Update links_back(const Wave& wave, const Call& call);
     void merge(const GraphLayer& layer, Update& update, size_t group, Worker& worker) const;
 
     Graph& graph_;

@@ -10,14 +10,6 @@
 
 namespace annkit {
 
-// Rows that a search may find: of the first `rows`, all or those of a set.
-struct GraphFilter {
-    size_t rows;
-    const Bitset* set;  // null: all
-    size_t count;       // how many they are
-    bool test(uint32_t row) const { return row < rows && (set == nullptr || set->test(row)); }
-};
-
 class GraphSearch {
   public:
     GraphSearch(const Graph& graph, const Codec& codec, Metric metric, const Codes& codes, size_t dim,
@@ -30,7 +22,13 @@ class GraphSearch {
   private:
     void scan(const GraphFilter& filter, TopK& top);
     void walk(size_t ef);
-    void walk_allowed(size_t ef, const GraphFilter& filter);
+    // Through nodes that are not allowed as through others, or around them: only allowed ones get scores.
+    enum class Way { through, around };
+    // False where it gave up, as it scored more rows than there are allowed ones.
+    bool walk_allowed(size_t ef, const GraphFilter& filter, Way way);
+    void find_allowed(size_t ef, const GraphFilter& filter, TopK& top);
+    void find_anywhere(size_t ef, TopK& top);
+    bool seen_beyond(size_t ef, const TopK& top) const;
     void push_found(TopK& top);
 
     const Graph& graph_;

@@ -104,6 +104,39 @@ size_t GraphWalk::expand(const GraphLayer& layer, uint32_t node) {
     return n;
 }
 
+size_t GraphWalk::expand_allowed(uint32_t node, const GraphFilter& filter) {
+    const GraphLayer& layer = graph_.layer(0);
+    VisitedNodes& visited = scratch_.visited;
+    std::vector<uint32_t>&nodes = scratch_.nodes, &hidden = scratch_.hidden;
+    const size_t degree = layer.degree();
+    if (nodes.size() < degree * (degree + 1)) {
+        nodes.resize(degree * (degree + 1));
+        scratch_.scores.resize(nodes.size());
+    }
+    hidden.resize(degree);
+    size_t n = 0, n_hidden = 0;
+    const uint32_t* links = layer.links(node);
+    for (size_t i = 0; i < degree && links[i] != GraphLayer::kNone; ++i) {
+        const uint32_t next = links[i] & GraphLayer::kNode;
+        if (!visited.mark(next)) continue;
+        if (filter.test(next)) {
+            nodes[n++] = next;
+        } else {
+            hidden[n_hidden++] = next;
+            prefetch_links(layer, next);
+        }
+    }
+    for (size_t h = 0; h < n_hidden; ++h) {
+        links = layer.links(hidden[h]);
+        for (size_t i = 0; i < degree && links[i] != GraphLayer::kNone; ++i) {
+            const uint32_t next = links[i] & GraphLayer::kNode;
+            if (!visited.met(next) && filter.test(next)) visited.mark(next), nodes[n++] = next;
+        }
+    }
+    score(layer, n);
+    return n;
+}
+
 uint32_t GraphWalk::descend(size_t to_layer) {
     uint32_t node = 0;
     for (size_t l = graph_.top(); l > to_layer; --l) {

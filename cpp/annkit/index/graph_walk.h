@@ -15,6 +15,13 @@ namespace annkit {
 class VisitedNodes {
   public:
     void start(size_t nodes);
+    // True the first time.
+    bool mark(uint32_t node) {
+        const bool fresh = marks_[node] != round_;
+        marks_[node] = round_;
+        return fresh;
+    }
+    bool met(uint32_t node) const { return marks_[node] == round_; }
     // Appends the nodes that have not been met to those behind `to`, and returns how many they are.
     size_t keep_new(const uint32_t* links, size_t n, uint32_t* to) {
         uint8_t* marks = marks_.data();
@@ -65,13 +72,21 @@ class NearPool {
     std::vector<Near> near_;
 };
 
+// Rows that a search may find: of the first `rows`, all or those of a set.
+struct GraphFilter {
+    size_t rows;
+    const Bitset* set;  // null: all
+    size_t count;       // how many they are
+    bool test(uint32_t row) const { return row < rows && (set == nullptr || set->test(row)); }
+};
+
 class GraphWalk {
   public:
     // What a walk needs besides the query, to be used again by another.
     struct Scratch {
         VisitedNodes visited;
         NearPool pool;
-        std::vector<uint32_t> nodes, rows;
+        std::vector<uint32_t> nodes, rows, hidden;
         std::vector<float> scores;
     };
 
@@ -84,6 +99,9 @@ class GraphWalk {
     const NearPool& near(size_t layer, uint32_t start, size_t most, size_t most_equal = SIZE_MAX);
     // Scores all of the node's neighbours that have not been met: nodes() and scores(), how many.
     size_t expand(const GraphLayer& layer, uint32_t node);
+    // Of the base layer: the node's allowed neighbours, and those of its neighbours that are not allowed, each of which
+    // is asked once in a walk (the way of ACORN-1, Patel et al., 2024).
+    size_t expand_allowed(uint32_t node, const GraphFilter& filter);
     const uint32_t* nodes() const { return scratch_.nodes.data(); }
     const float* scores() const { return scratch_.scores.data(); }
     // Begins a walk: a node's own score. Also meets the layer's first node, from which all others can be reached.
