@@ -32,7 +32,7 @@ void changes_beside_searches(Index& index, const char* what) {
             for (size_t at = t; !done; at = (at + 7) % kRows) {
                 float distance[1];
                 int64_t id[1];
-                index.search(Rows::of(&rows[at * kDim], 1, kDim), 1, {{}, {.ef = 60}, {.threads = 1}},
+                index.search(Rows::of(&rows[at * kDim], 1, kDim), 1, {{}, {.ef = 4 * kRows}, {.threads = 1}},
                              {distance, nullptr, id});
                 wrong += id[0] != int64_t(at);
                 ++searches;
