@@ -3,8 +3,8 @@
     taskset -c 0 python bench/bars.py [BAR ...]
     python bench/bars.py ivf --data sift --budget 60
 
-Rates are medians over several passes, with one thread unless a line says two. `threads`, `kmeans`, `pq`, `ivf` and
-`ivf-build` want two cores: run them without taskset.
+Rates are medians over several passes, with one thread unless a line says two. `threads`, `kmeans`, `pq`, `ivf`,
+`ivf-build` and `graph` want two cores: run them without taskset.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import code_bars
+import graph_bars
 import list_bars
 import numpy as np
 from figures import MADE, REAL, Limits, faiss_module, fma_rate, median_of, median_time, once, read_rate, rng, show
@@ -403,6 +404,7 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "ivf": list_bars.search,
     "ivf-build": list_bars.build,
     "ivf-memory": list_bars.memory,
+    "graph": graph_bars.search,
 }
 
 

@@ -33,6 +33,10 @@ def ivf(codec, residual=None):
     return lambda metric: ak.IVF(lists=LISTS, codec=CODECS[codec](), residual=residual, metric=metric)
 
 
+def hnsw(codec, **options):
+    return lambda metric: ak.HNSW(degree=16, ef_build=60, codec=CODECS[codec](), metric=metric, **options)
+
+
 def refine(base, codec, k_factor=4):
     return lambda metric: ak.Refine(base(metric), codec=CODECS[codec](), k_factor=k_factor)
 
@@ -54,7 +58,9 @@ IVFS = {
     **{f"ivf {codec} residual": ivf(codec, residual=True) for codec in ("sq8", "sq6")},
     **{f"ivf {codec} plain": ivf(codec, residual=False) for codec in ("sq4", "pq4", "pq8", "rabitq1", "rabitq4")},
 }
+HNSWS = {f"hnsw {codec}": hnsw(codec) for codec in CODECS}
 REFINES = {
+    "refine hnsw sq8": refine(hnsw("sq8"), "f32"),
     "refine flat pq4": refine(flat("pq4"), "f32"),
     "refine ivf pq4": refine(ivf("pq4"), "sq8"),
     "refine ivf rabitq1": refine(ivf("rabitq1"), "f16"),
@@ -63,17 +69,20 @@ PIPELINES = {
     "pca flat": behind(flat("f32"), TRANSFORMS["pca"]),
     "pca ivf sq8": behind(ivf("sq8"), TRANSFORMS["pca"]),
     "opq ivf pq4": behind(ivf("pq4"), TRANSFORMS["opq"]),
+    "pca hnsw sq8": behind(hnsw("sq8"), TRANSFORMS["pca"]),
     "rotation flat sq4": behind(flat("sq4"), TRANSFORMS["rotation"]),
     "center normalize ivf rabitq4": behind(ivf("rabitq4"), TRANSFORMS["center"], TRANSFORMS["normalize"]),
 }
 INDEXES = {
     **FLATS,
     **IVFS,
+    **HNSWS,
     **REFINES,
     **PIPELINES,
     "refine pca ivf": refine(behind(ivf("pq8"), TRANSFORMS["pca"]), "f32"),
     "pca refine": behind(refine(flat("rabitq1"), "sq8"), TRANSFORMS["pca"]),
 }
+LEARNING = [name for name in INDEXES if name not in ("hnsw f32", "hnsw f16")]
 
 
 def data(n=N, seed=5):
@@ -108,9 +117,16 @@ def everything(name):
     settings = {}
     if "ivf" in name:
         settings["nprobe"] = LISTS
+    if "hnsw" in name:
+        settings["ef"] = 20 * N
     if "refine" in name:
         settings["k_factor"] = 1e6
     return settings
+
+
+def sure(name):
+    """Return the settings with which a graph answers the same however it came about."""
+    return {"ef": 20 * N} if "hnsw" in name else {}
 
 
 def assert_almost_same(result, expected):

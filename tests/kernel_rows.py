@@ -55,3 +55,7 @@ def query_of(rng, element, dim):
     """Return a query: float32 for float elements, of the rows' own type for bytes."""
     query, values = rows_of(rng, element if element in EDGES else "f32", 1, dim)
     return query, values[0]
+
+
+def unaligned(rows):
+    return as_bytes(rows, 4)

@@ -29,8 +29,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning
 def specs(draw):
     """Strings of everything that the grammar has."""
     words = draw(st.lists(st.sampled_from([*TRANSFORMS, "Center", "HR32"]), max_size=3))
-    lists = draw(st.sampled_from(["", "IVF1", "IVF64", "IVF4k", "IVF1M"]))
-    codec = draw(st.sampled_from([*CODECS, "PQ16x4fsr", "PQ16x4fsr_64"] if lists else CODECS))
+    lists = draw(st.sampled_from(["", "IVF1", "IVF64", "IVF4k", "IVF1M", "HNSW2", "HNSW32"]))
+    codec = draw(st.sampled_from([*CODECS, "PQ16x4fsr", "PQ16x4fsr_64"] if lists[:3] == "IVF" else CODECS))
     words += [lists, codec] if lists else [codec]
     words += draw(st.lists(st.sampled_from(REFINEMENTS), max_size=2))
     words.insert(draw(st.integers(0, len(words))), draw(st.sampled_from(["IDMap", "IDMap2", ""])))
@@ -70,6 +70,12 @@ def test_factory_of_an_index_makes_its_like(spec, metric):
         ("OPQ4,RR,PQ4x6", ak.Pipeline(ak.OPQ(4, bits=6), ak.Rotation(), ak.Flat(codec=ak.PQ(4, bits=6)))),
         ("OPQ4,SQ8,Refine(PQ4)", ak.Refine(ak.Pipeline(ak.OPQ(4), ak.Flat(codec=ak.SQ(8))), codec=ak.PQ(4))),
         ("SQ4,Refine(SQ8),IDMap", ak.Refine(ak.Flat(codec=ak.SQ(4)), codec=ak.SQ(8))),
+        ("HNSW32", ak.HNSW(degree=64)),
+        ("HNSW16,Flat", ak.HNSW(degree=32)),
+        ("HNSW32,SQ8,RFlat", ak.Refine(ak.HNSW(degree=64, codec=ak.SQ(8)))),
+        ("HNSW32,RFlat", ak.Refine(ak.HNSW(degree=64))),
+        ("PCA8,HNSW8,IDMap,SQ4", ak.Pipeline(ak.PCA(8), ak.HNSW(degree=16, codec=ak.SQ(4)))),
+        ("BHNSW32", ak.HNSW(degree=64, codec=ak.Bits(), metric="hamming")),
         ("IDMap,BFlat", ak.Flat(codec=ak.Bits(), metric="hamming")),
     ],
 )
@@ -84,6 +90,9 @@ def test_words_make_what_they_say(spec, made):
         ak.Flat(codec=ak.SQ(8, uniform=True)),
         ak.Flat(codec=ak.PQ(8, seed=1)),
         ak.Flat(scan="sq8"),
+        ak.HNSW(degree=33),
+        ak.HNSW(ef_build=100),
+        ak.HNSW(codec=ak.SQ(4), build_codec=ak.SQ(8)),
         ak.IVF(lists=8, codec=ak.SQ(8), residual=True),
         ak.IVF(lists=8, codec=ak.SQ(4), residual=False),
         ak.IVF(lists=8, codec=ak.PQ(8), residual=False),
@@ -119,8 +128,12 @@ def test_parts_without_a_word_have_no_factory(index):
         ("SQ8,Refine(SQ9)", ['"Refine(SQ9)"', "not known", 'mean "Refine(SQ8)"']),
         ("SQ8,Refine(HNSW32)", ["Refine(HNSW32)"]),
         ("BFlat,RFlat", ['"RFlat", word 2', "nothing after BFlat"]),
-        ("HNSW32", ["HNSW32", "no graphs yet"]),
-        ("IVF64_HNSW32,SQ8", ["IVF64_HNSW32", "no graphs yet"]),
+        ("HNSW32_SQ8", ["HNSW32_SQ8", "HNSW32,SQ8"]),
+        ("HNSW32,SQ9", ['"SQ9", word 2', "expected a codec"]),
+        ("HNSW32,IVF64", ["IVF64", "does not belong there"]),
+        ("HNSW1,SQ8", ["HNSW1,SQ8", "degree 2"]),
+        ("BHNSW32,SQ8", ['"SQ8", word 2', "nothing after BHNSW32"]),
+        ("IVF64_HNSW32,SQ8", ["IVF64_HNSW32", "no graph of centroids"]),
         ("IVF64,PQ16+8", ["PQ16+8", "Refine(PQ16)"]),
         ("ITQ64,LSH", ["ITQ64", "binary codes"]),
         ("IMI2x8,Flat", ["IMI2x8"]),
@@ -200,6 +213,10 @@ FRONTS = ["", "IVF16,", "PCAR16,"]
             "RR16,SQ8",
             "HR,IVF16,SQ8",
             "L2norm,Flat",
+            "HNSW16,Flat",
+            "HNSW16,SQ8",
+            "HNSW16,PQ16",
+            "PCAR16,HNSW16,Flat",
         ],
         *["SQ4,RFlat", "IVF16,PQ16x4fs,Refine(SQfp16)", "PCA16,IVF16,SQ8,Refine(SQ8)"],
     ],

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning
 # One of each way in which an index can be put together.
 SOME = [
     *("flat sq8", "flat pq4", "flat rabitq4", "ivf f32", "ivf sq8 residual", "ivf pq4", "ivf pq8 plain", "ivf rabitq1"),
-    *("refine ivf pq4", "pca ivf sq8", "refine pca ivf"),
+    *("refine ivf pq4", "pca ivf sq8", "refine pca ivf", "hnsw f32", "hnsw sq8", "hnsw rabitq1", "refine hnsw sq8"),
 ]
 
 
@@ -62,7 +62,7 @@ def test_rows_that_leave_nothing_to_learn(name, metric):
 @pytest.mark.parametrize("scale", [2e16, 1e-17])
 def test_huge_and_tiny_rows(name, metric, scale):
     # Cosine's unit rows fit float16, but Raw keeps rows as they are in Flat, which Refine holds.
-    if scale > 1 and ((name == "ivf f16" and metric != "cosine") or name == "refine ivf rabitq1"):
+    if scale > 1 and ((name in ("ivf f16", "hnsw f16") and metric != "cosine") or name == "refine ivf rabitq1"):
         with pytest.raises(ValueError, match="beyond the largest float16"):
             INDEXES[name](metric).fit(X * scale).add(X * np.float32(scale))
         return

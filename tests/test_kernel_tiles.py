@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from kernel_rows import EDGES, ELEMENTS, FEW_DIMS, UNIT, as_bytes, before_nothing, rows_of
+from kernel_rows import EDGES, ELEMENTS, FEW_DIMS, UNIT, as_bytes, before_nothing, rows_of, unaligned
 from truth import hamming
 
 from annkit._core import _kernels as kernels
@@ -101,10 +101,6 @@ def code_queries(rng, level, kind, nq, dim, most=255):
     tables[0] = most
     at = np.arange(dim)
     return tables.reshape(nq, -1), lambda codes: np.stack([t[at, codes].sum(axis=1) for t in tables.astype(int)], 1)
-
-
-def unaligned(rows):
-    return as_bytes(rows, 4)
 
 
 def check_code_tile(

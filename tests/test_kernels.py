@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_rows import EDGES, ELEMENTS, FEW_DIMS, UNIT, as_bytes, query_of, rows_of
+from kernel_rows import EDGES, ELEMENTS, FEW_DIMS, UNIT, as_bytes, query_of, rows_of, unaligned
 from truth import from_bf16, hamming, to_bf16
 
 import annkit as ak
@@ -243,3 +243,18 @@ def test_hadamard_transform(rng, level, steps):
     linalg = pytest.importorskip("scipy.linalg")
     x = rng.integers(-50, 50, 1 << steps).astype(np.float32)
     np.testing.assert_array_equal(kernels.hadamard(level, x.tolist()), linalg.hadamard(1 << steps) @ x)
+
+
+@pytest.mark.parametrize("nibbles", [False, True])
+@pytest.mark.parametrize("size", [1, 4, 31, 32, 60, 64, 68, 100, 128, 392, 4096])
+def test_dots_of_scattered_codes_are_exact(rng, level, nibbles, size):
+    levels = kernels.byte_query_levels(level)
+    for n in (1, 2, 3, 4, 5, 32):
+        for extreme in (False, True):
+            rows = rng.integers(0, 256, (n, size), np.uint8)
+            query = rng.integers(-levels, levels + 1, 2 * size).astype(np.int8)
+            if extreme:
+                rows[:], query[:] = 255, levels if n % 2 else -levels
+            codes = np.concatenate([rows & 15, rows >> 4], axis=1) if nibbles else rows
+            wanted = codes.astype(np.int64) @ query[: codes.shape[1]].astype(np.int64)
+            np.testing.assert_array_equal(kernels.dots(level, nibbles, query, unaligned(rows)), wanted)

@@ -158,6 +158,8 @@ LISTS = {
     "ivf pq4": "ak.IVF(lists=256, codec=ak.PQ(32, bits=4))",
     "ivf pq8": "ak.IVF(lists=256, codec=ak.PQ(16))",
     "ivf rabitq": "ak.IVF(lists=256, codec=ak.RaBitQ(4))",
+    "hnsw": "ak.HNSW(degree=16, ef_build=40, codec=ak.SQ(8))",
+    "refine hnsw": "ak.Refine(ak.HNSW(degree=16, ef_build=40, codec=ak.SQ(8)))",
     "refine": "ak.Refine(ak.IVF(lists=256, codec=ak.SQ(4)), codec=ak.SQ(8))",
     "pipeline": "ak.Pipeline(ak.OPQ(16), ak.IVF(lists=256, codec=ak.PQ(16, bits=4)))",
 }

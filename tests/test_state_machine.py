@@ -28,6 +28,11 @@ KINDS = {
     "ivf f16 ip": lambda: ak.IVF(lists=4, codec=ak.Raw("f16"), metric="ip"),
     "refine flat": lambda: ak.Refine(ak.Flat(codec=ak.RaBitQ()), codec=ak.Raw("f16"), k_factor=1e6),
     "refine ivf": lambda: ak.Refine(ak.IVF(lists=4, codec=ak.PQ(3, bits=4)), k_factor=1e6),
+    "hnsw": lambda: ak.HNSW(degree=6, ef_build=8),
+    "hnsw f16 ip": lambda: ak.HNSW(degree=4, ef_build=4, codec=ak.Raw("f16"), metric="ip"),
+    "hnsw u8": lambda: ak.HNSW(degree=8, ef_build=8, codec=ak.Raw("u8")),
+    "hnsw bits": lambda: ak.HNSW(degree=8, ef_build=8, codec=ak.Bits(), metric="hamming"),
+    "refine hnsw": lambda: ak.Refine(ak.HNSW(degree=6, ef_build=8, codec=ak.SQ(8)), k_factor=1e6),
     "pipeline": lambda: ak.Pipeline(ak.Center(), ak.Flat()),
     "pipeline ivf": lambda: ak.Pipeline(ak.Center(), ak.IVF(lists=4)),
     "pipeline refine": lambda: ak.Pipeline(ak.Center(), ak.Refine(ak.IVF(lists=4, codec=ak.SQ(4)), k_factor=1e6)),
@@ -45,7 +50,9 @@ class IndexAgreesWithArrays(RuleBasedStateMachine):
         if not self.index.is_fitted:
             self.index.fit(TRAINING)
         self.settings = {"nprobe": 4} if "ivf" in kind or "pipeline refine" in kind else {}
-        self.dtype = np.uint8 if kind in ("u8", "bits") else np.float32
+        if "hnsw" in kind:
+            self.settings = {"ef": 100_000}
+        self.dtype = np.uint8 if kind.split()[-1] in ("u8", "bits") else np.float32
         self.mapped = False
 
     def random_rows(self, seed, n):
@@ -116,7 +123,7 @@ class IndexAgreesWithArrays(RuleBasedStateMachine):
                 self.index.save(path)
                 self.index = ak.load(path, mmap=way == "mapped")
         # What is empty has nothing to map, but for lists.
-        self.mapped = way == "mapped" and (self.next_id > 0 or bool(self.settings))
+        self.mapped = way == "mapped" and (self.next_id > 0 or "nprobe" in self.settings)
         assert self.index.to_bytes() == before
 
     @rule(seed=SEEDS, nq=st.sampled_from([1, 2, 5, 40]), k=st.integers(1, 80), threads=st.sampled_from([1, 2]))

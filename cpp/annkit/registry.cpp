@@ -7,6 +7,7 @@
 #include "annkit/codec/raw.h"
 #include "annkit/codec/scalar.h"
 #include "annkit/index/flat.h"
+#include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
@@ -34,6 +35,7 @@ void register_parts() {
     Registry<Transform>::add("rotation", Rotation::load);
     Registry<Codec>::add("rabitq", RaBitQ::load);
     Registry<Index>::add("flat", Flat::load);
+    Registry<Index>::add("hnsw", Hnsw::load);
     Registry<Index>::add("ivf", Ivf::load);
     Registry<Index>::add("pipeline", Pipeline::load);
     Registry<Index>::add("refine", Refine::load);

@@ -98,7 +98,8 @@ filter : array_like or list of them, optional
     Only these rows are found: an array of ids, or a boolean mask read as ``mask[id]``; a list gives one a query.
 threads : int, optional
 **settings
-    What the parts of the index know: ``nprobe`` and ``spread`` of ``IVF``, ``k_factor`` of ``Refine``.
+    What the parts of the index know: ``nprobe`` and ``spread`` of ``IVF``, ``ef`` of ``HNSW``, ``k_factor`` of
+    ``Refine``.
 
 Returns
 -------

@@ -38,6 +38,63 @@ array([[1, 0]])
 >>> distances.round(2)
 array([[0.01, 0.81]], dtype=float32))doc";
 
+inline constexpr char kHnsw[] =
+    R"doc(A graph of near neighbours, which a search walks towards its query (Malkov, Yashunin 2018).
+
+Every row is a node with links to rows near it. A search keeps the ``ef`` nearest rows it has met and looks at the
+neighbours of the nearest one that it has not looked at, until there is none. It finds most of the k nearest rows, and
+looks at few: what it misses, a larger ``ef`` finds.
+
+Parameters
+----------
+degree : int, default 32
+    The most links of a row, in the base layer; Faiss's HNSW32 and hnswlib's ``M=32`` have 64 there.
+ef_build : int, default 200
+    How many near rows a new one chooses its links from.
+codec : Codec, optional
+    How rows are kept: ``Raw("f32")`` (the default), another ``Raw`` type, ``SQ``, ``PQ``, ``RaBitQ``, or ``Bits()``. With
+    compact codes, ``Refine`` around the index keeps finer ones for the last choice.
+build_codec : Codec, optional
+    The codes that rows are compared by while the graph is built, where those of ``codec`` are too coarse.
+metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
+    "hamming" is for ``Bits()`` alone. With "cosine" and codecs of floats, rows are scaled to length one, and that is what
+    ``reconstruct`` gives.
+
+Notes
+-----
+The setting of ``search`` and ``range_search`` is ``ef`` (by default 64, and k if that is more). The graph depends on the
+rows and their order, not on the number of threads.
+
+Searches may run beside each other and beside ``add``, ``remove`` and ``compact``, from any thread; they see the rows of an
+``add`` once it is done. Changes wait for each other, and so does ``save`` for a change. A row that was removed is walked
+through until a quarter of the rows is, or ``compact`` is called; then links lead past it.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).standard_normal((1000, 16)).astype(np.float32)
+>>> index = ak.HNSW(degree=16).add(x)
+>>> index.search(x[:2], k=1, ef=40).ids
+array([[0],
+       [1]]))doc";
+
+inline constexpr char kHnswStats[] = R"doc(Describe the graph.
+
+Returns
+-------
+dict
+    ``layers``, from the base up: each a dict with ``nodes``, ``parts`` (of nodes that links connect in whatever
+    direction; 1 is what it should be) and ``degrees``, an array in which entry i is how many nodes have i links.
+    ``removed``: rows that were removed and are still walked through. ``memory()`` says what the graph takes.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).standard_normal((1000, 16)).astype(np.float32)
+>>> stats = ak.HNSW(degree=16).add(x).stats()
+>>> stats["layers"][0]["nodes"], stats["layers"][0]["parts"], stats["removed"]
+(1000, 1, 0))doc";
+
 inline constexpr char kIvf[] =
     R"doc(Inverted lists: rows in lists around the centroids of k-means; a query looks at the lists nearest to it.
 

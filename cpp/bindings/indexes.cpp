@@ -5,6 +5,7 @@
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 #include "annkit/index/flat.h"
+#include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
@@ -45,8 +46,8 @@ Settings settings_from(const Index& index, const py::kwargs& given) {
         const auto name = py::cast<std::string>(key);
         if (!index.takes(name))
             fail<TypeError>("search of ", index.repr(), " got an unexpected setting \"", name, "\"");
-        if (name == "nprobe") {
-            settings.nprobe = count_from(value, name);
+        if (name == "nprobe" || name == "ef") {
+            (name == "ef" ? settings.ef : settings.nprobe) = count_from(value, name);
             continue;
         }
         const double number = PyFloat_AsDouble(value.ptr());
@@ -198,6 +199,29 @@ std::unique_ptr<Ivf> make_ivf(py::handle lists, const py::object& codec, py::obj
     return std::make_unique<Ivf>(count_from(lists, "lists"), codec_from(codec), metric_from(metric_name), of_residuals);
 }
 
+std::unique_ptr<Hnsw> make_hnsw(py::handle degree, py::handle ef_build, const py::object& codec,
+                                const py::object& build_codec, std::string_view metric_name) {
+    const Codec* build = build_codec.is_none() ? nullptr : &codec_from(build_codec);
+    return std::make_unique<Hnsw>(count_from(degree, "degree"), count_from(ef_build, "ef_build"), codec_from(codec),
+                                  build, metric_from(metric_name));
+}
+
+py::dict stats(const Hnsw& index) {
+    const GraphStats found = run([&] { return index.stats(); });
+    py::list layers;
+    for (const GraphLayer::Stats& layer : found.layers) {
+        py::dict one;
+        one["nodes"] = layer.nodes;
+        one["parts"] = layer.parts;
+        one["degrees"] = to_array(std::vector<int64_t>(layer.degrees.begin(), layer.degrees.end()));
+        layers.append(one);
+    }
+    py::dict out;
+    out["layers"] = layers;
+    out["removed"] = found.removed;
+    return out;
+}
+
 // Transforms, and the index at the end.
 std::unique_ptr<Pipeline> make_pipeline(const py::args& parts) {
     check<TypeError>(parts.size() >= 2, "Pipeline got ", parts.size(), " parts, expected transforms and then an index");
@@ -296,6 +320,15 @@ void bind_indexes(py::module_& m) {
         .def(py::init(&make_ivf), py::kw_only(), arg("lists"), arg("codec") = none, arg("residual") = none,
              arg("metric") = "l2")
         .def_property_readonly("lists", &Ivf::lists, "int: how many lists there are.");
+
+    py::class_<Hnsw, Index>(m, "HNSW", documents::kHnsw)
+        .def(py::init(&make_hnsw), py::kw_only(), arg("degree") = Hnsw::kDefaultDegree,
+             arg("ef_build") = Hnsw::kDefaultEfBuild, arg("codec") = none, arg("build_codec") = none,
+             arg("metric") = "l2")
+        .def("stats", stats, documents::kHnswStats)
+        .def_property_readonly("degree", &Hnsw::degree, "int: the most links of a node in the base layer.")
+        .def_property_readonly("ef_build", &Hnsw::ef_build,
+                               "int: how many near rows a new one chooses its links from.");
 
     py::class_<Pipeline, Index>(m, "Pipeline", documents::kPipeline).def(py::init(&make_pipeline));
 

@@ -240,6 +240,20 @@ size_t count(std::string_view level, std::vector<float> scores, float bound) {
     return table(level).count(scores.data(), scores.size(), bound);
 }
 
+// Sums of query * code of scattered rows; of nibbles, the query has numbers for low halves, then for high ones.
+py::array_t<int32_t> dots(std::string_view level, bool nibbles, std::vector<int8_t> query, const Bytes& rows) {
+    const auto n = size_t(rows.shape(0)), bytes = size_t(rows.shape(1)), whole = (bytes + 63) / 64 * 64;
+    std::vector<int8_t> ready(2 * whole);
+    std::copy_n(query.begin(), bytes, ready.begin());
+    if (nibbles) std::copy_n(query.begin() + ptrdiff_t(bytes), bytes, ready.begin() + ptrdiff_t(whole));
+    std::vector<const void*> pointers;
+    for (size_t i = 0; i < n; ++i) pointers.push_back(rows.data(py::ssize_t(i), 0));
+    py::array_t<int32_t> out(rows.shape(0));
+    const Kernels& kernels = table(level);
+    (nibbles ? kernels.nibble_dots : kernels.byte_dots)(ready.data(), pointers.data(), bytes, n, out.mutable_data());
+    return out;
+}
+
 // rows times matrix (outputs x dim), packed here as the level wants it.
 py::array_t<float> product(std::string_view level, py::array_t<float, py::array::c_style> rows,
                            py::array_t<float, py::array::c_style> matrix) {
@@ -303,6 +317,7 @@ void bind_kernels(py::module_& m) {
               return table(level).plane_dot(q.data(), planes.data(), count > 1 ? planes.data(1, 0) : nullptr, count,
                                             q.size());
           });
+    k.def("dots", dots);
     k.def("product", product);
     k.def("hadamard", [](std::string_view level, std::vector<float> x) {
         table(level).hadamard(x.data(), x.size());

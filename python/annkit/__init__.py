@@ -1,6 +1,7 @@
 """Nearest neighbour search and hashing at the speed the hardware allows."""
 
 from annkit._core import (
+    HNSW,
     IVF,
     OPQ,
     PCA,
@@ -35,6 +36,7 @@ from annkit._results import RangeResult, SearchResult
 from annkit._tuning import OperatingPoint, TuneResult, tune
 
 __all__ = [
+    "HNSW",
     "IVF",
     "OPQ",
     "PCA",

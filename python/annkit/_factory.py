@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Literal, NoReturn
 
 from annkit._core import (
+    HNSW,
     IVF,
     OPQ,
     PCA,
@@ -31,12 +32,14 @@ Metric = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
 
 _IDMAP = re.compile(r"IDMap2?")
 _IVF = re.compile(r"IVF([1-9]\d*)([kM]?)")
+_HNSW = re.compile(r"(B?)HNSW([1-9]\d*)")
 _REFINE = re.compile(r"RFlat|Refine\((.*)\)")
 _OPQ_BITS = 4  # where no PQ follows: its own default
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20}
 
 _EXPECTED = {
-    "transform": "a transform (PCA64, PCAR64, PCAW64, OPQ32, OPQ32_64, RR, HR, L2norm, Center), IVF1024 or a codec",
+    "transform": "a transform (PCA64, PCAR64, PCAW64, OPQ32, OPQ32_64, RR, HR, L2norm, Center), IVF1024, HNSW32 or a "
+    "codec",
     "codec": "a codec (Flat, SQ8, SQ6, SQ4, SQfp16, SQbf16, PQ32, PQ32x10, PQ32x4fs, PQ32x4fsr, RaBitQ, RaBitQ4)",
     "refine": "RFlat, a refinement such as Refine(SQ8), or the end",
 }
@@ -55,6 +58,8 @@ _SPELLINGS = {
         "L2norm",
         "Center",
         "IVF1024",
+        "HNSW32",
+        "BHNSW32",
         "BFlat",
         "IDMap",
     ],
@@ -78,11 +83,12 @@ _SPELLINGS = {
 }
 # Words of Faiss that nothing here answers to.
 _ABSENT = (
-    (r"B?HNSW.*|NSG.*|NNDescent.*", "annkit has no graphs yet"),
+    (r"HNSW\d*_.*", "a codec follows the comma: HNSW32,SQ8"),
+    (r"NSG.*|NNDescent.*", "annkit has one kind of graph: HNSW32 takes its place"),
     (r"BIVF.*", "annkit has no lists of binary codes yet: BFlat looks at all of them"),
     (
         r"IVF\d+[kM]?_(HNSW|NSG).*",
-        "annkit has no graphs yet: leave out what follows the underscore, and all centroids are compared",
+        "annkit's IVF has no graph of centroids: leave out what follows the underscore, and all are compared",
     ),
     (r"IVF\d+[kM]?\(.*\)", "annkit's IVF compares all centroids: leave out the parentheses"),
     (r"IMI.*", "annkit has no multi-index: IVF with more lists takes its place"),
@@ -198,7 +204,8 @@ class _Words:
         if hint is None and (near := difflib.get_close_matches(re.sub(r"\d+", "", word).lower(), folded, 1, 0.6)):
             hint = folded[near[0]]
         mean = f'; did you mean "{hint}"?' if hint and hint != word else ""
-        known = bool(_transforms(word) or _codec(word) or _IVF.fullmatch(word)) or word in ("BFlat", "RFlat")
+        known = bool(_transforms(word) or _codec(word) or _IVF.fullmatch(word) or _HNSW.fullmatch(word))
+        known = known or word in ("BFlat", "RFlat")
         what = "does not belong there" if known else "is not known"
         raise ValueError(f"{self.here()}, {what}: {expected}{mean}")
 
@@ -206,8 +213,8 @@ class _Words:
 def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     """Make an index from a factory string.
 
-    Words stand between commas: transforms, then ``IVF`` with a number of lists, a codec, and refinements. Their
-    spelling is Faiss's. The way back is ``index.factory``.
+    Words stand between commas: transforms, then ``IVF`` with a number of lists or ``HNSW`` with half the links of a
+    row, a codec, and refinements. Their spelling is Faiss's. The way back is ``index.factory``.
 
     ==================== ==========================================================================================
     ``PCA64``            ``PCA(64)``; ``PCAW64`` whitens, ``PCAR64`` rotates afterwards
@@ -216,12 +223,13 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     ``L2norm``           ``Normalize()``
     ``Center``           ``Center()``, which Faiss has no word for
     ``IVF1024``          ``IVF(lists=1024)``; ``IVF4k`` has 4 * 1024 and ``IVF1M`` 1024 * 1024 lists
+    ``HNSW32``           ``HNSW(degree=64)``, over rows as they are unless a codec follows, as in ``HNSW32,SQ8``
     ``Flat``             rows as they are; ``SQfp16``, ``SQbf16``, ``SQ8_direct`` (uint8), ``SQ8_direct_signed`` (int8)
     ``SQ8``              ``SQ(8)``; also ``SQ6`` and ``SQ4``
     ``PQ32``             ``PQ(32)``; ``PQ32x10`` with 10 bits
     ``PQ32x4fs``         ``PQ(32, bits=4)``, in lists with ``residual=False``; ``PQ32x4fsr`` of residuals
     ``RaBitQ``           ``RaBitQ()``; ``RaBitQ4`` with 4 bits; ``RaBitQfs4`` is the same
-    ``BFlat``            ``Flat(codec=Bits(), metric="hamming")``
+    ``BFlat``            ``Flat(codec=Bits(), metric="hamming")``; ``BHNSW32`` the same with ``HNSW(degree=64)``
     ``RFlat``            ``Refine`` by the rows themselves; ``Refine(SQ8)`` by any other codec
     ``IDMap``            nothing: every index takes ids
     ==================== ==========================================================================================
@@ -237,7 +245,7 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     dim : int, optional
         The dimension of the rows. Where it is given, parts that do not fit it are refused here and not by ``fit``.
     metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
-        "BFlat" is always for "hamming".
+        "BFlat" and "BHNSW32" are always for "hamming".
 
     Returns
     -------
@@ -265,15 +273,10 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
         raise TypeError(f'spec is {spec!r}, expected a string such as "IVF1024,SQ8"')
     words = _Words(spec)
     transforms = _read_transforms(words)
-    if words.peek() == "BFlat" and not transforms:
-        words.take()
-        if metric not in ("hamming", "l2"):
-            raise ValueError(f'metric "{metric}" does not go with "BFlat", expected "hamming"')
-        if words.peek() is not None:
-            raise ValueError(f"{words.here()}, does not belong there: expected nothing after BFlat")
+    if not transforms and (of_bits := _read_bits(words, metric)) is not None:
         if dim is not None:
             _check_dim(spec, dim)
-        return Flat(codec=Bits(), metric="hamming")
+        return of_bits
     made = _read_rows(words, metric, bool(transforms))
     if transforms:
         inner = made
@@ -299,6 +302,21 @@ def _read_transforms(words: _Words) -> list[Transform]:
     return transforms
 
 
+def _read_bits(words: _Words, metric: Metric) -> Index | None:
+    word = words.peek() or ""
+    graph = _HNSW.fullmatch(word)
+    if word != "BFlat" and not (graph and graph[1]):
+        return None
+    words.take()
+    if metric not in ("hamming", "l2"):
+        raise ValueError(f'metric "{metric}" does not go with "{word}", expected "hamming"')
+    if words.peek() is not None:
+        raise ValueError(f"{words.here()}, does not belong there: expected nothing after {word}")
+    if graph is None:
+        return Flat(codec=Bits(), metric="hamming")
+    return words.build(lambda: HNSW(degree=2 * int(graph[2]), codec=Bits(), metric="hamming"))
+
+
 def _read_codec(words: _Words, word: str, state: str) -> tuple[Codec, bool | None]:
     try:
         found = _codec(word)
@@ -311,22 +329,34 @@ def _read_codec(words: _Words, word: str, state: str) -> tuple[Codec, bool | Non
 
 def _read_rows(words: _Words, metric: Metric, after_transforms: bool) -> Index:
     word = words.peek()
-    match = _IVF.fullmatch(word or "")
-    if match:
+    lists, graph = _IVF.fullmatch(word or ""), _HNSW.fullmatch(word or "")
+    if graph and not graph[1]:
+        return _read_graph(words, metric, int(graph[2]))
+    if lists:
         words.take()
         word = words.peek()
     if word is None:
-        words.fail("codec" if match else "transform")
-    codec, residual = _read_codec(words, word, "codec" if match or after_transforms else "transform")
-    if match:
+        words.fail("codec" if lists else "transform")
+    codec, residual = _read_codec(words, word, "codec" if lists or after_transforms else "transform")
+    if lists:
         if residual is None and re.match(r"PQ\d+x4", word):
             residual = True
-        lists = int(match[1]) * _UNITS[match[2]]
-        made = words.build(lambda: IVF(lists=lists, codec=codec, residual=residual, metric=metric))
+        n = int(lists[1]) * _UNITS[lists[2]]
+        made = words.build(lambda: IVF(lists=n, codec=codec, residual=residual, metric=metric))
     else:
         made = words.build(lambda: Flat(codec=codec, metric=metric))
     words.take()
     return made
+
+
+def _read_graph(words: _Words, metric: Metric, half: int) -> Index:
+    codec: Codec = Raw("f32")
+    words.take()
+    word = words.peek()
+    if word is not None and not _REFINE.fullmatch(word):
+        codec, _ = _read_codec(words, word, "codec")
+        words.take()
+    return words.build(lambda: HNSW(degree=2 * half, codec=codec, metric=metric))
 
 
 def _read_refine(words: _Words, word: str, base: Index) -> Index:
@@ -356,5 +386,5 @@ def _check_dim(spec: str, dim: int) -> None:
         coded = width if word[1].startswith("OPQ") else here
         if groups and coded % int(groups[1]) != 0:
             raise ValueError(f"{where}, gets rows of dimension {coded}, expected a multiple of {groups[1]}")
-        if word[1] == "BFlat" and dim % 8 != 0:
+        if (word[1] == "BFlat" or word[1].startswith("BHNSW")) and dim % 8 != 0:
             raise ValueError(f"{where}, gets rows of {dim} bits, expected a multiple of 8")

@@ -21,6 +21,7 @@
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 #include "annkit/index/flat.h"
+#include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
@@ -67,6 +68,9 @@ std::unique_ptr<Index> flat(const Codec& codec, Metric metric) { return std::mak
 std::unique_ptr<Index> ivf(const Codec& codec, Metric metric, std::optional<bool> residual = {}) {
     return std::make_unique<Ivf>(4, codec, metric, residual);
 }
+std::unique_ptr<Index> hnsw(const Codec& codec, Metric metric) {
+    return std::make_unique<Hnsw>(6, 12, codec, nullptr, metric);
+}
 
 // An index of every kind, over every codec and transform, for rows of floats.
 std::vector<std::unique_ptr<Index>> float_indexes() {
@@ -89,6 +93,12 @@ std::vector<std::unique_ptr<Index>> float_indexes() {
     keep(ivf(Product(4, 5), Metric::ip, false));
     keep(ivf(RaBitQ(1), Metric::l2));
     keep(ivf(RaBitQ(3), Metric::ip));
+    keep(hnsw(Raw("f32"), Metric::l2));
+    keep(hnsw(Raw("bf16"), Metric::cosine));
+    keep(hnsw(Scalar(8, false, 0), Metric::ip));
+    keep(hnsw(Product(8, 4), Metric::l2));
+    keep(std::make_unique<Hnsw>(8, 12, RaBitQ(1), &static_cast<const Codec&>(Scalar(8, false, 0)), Metric::l2));
+    keep(std::make_unique<Refine>(*hnsw(Scalar(4, false, 0), Metric::cosine), Raw("f16"), 2));
     keep(std::make_unique<Refine>(*ivf(Product(8, 4), Metric::l2), Raw("f32"), 4));
     keep(std::make_unique<Refine>(*flat(RaBitQ(1), Metric::cosine), Scalar(8, false, 0), 2));
     keep(
@@ -168,9 +178,9 @@ Bytes assembled(std::vector<Section> sections, const std::vector<Bytes>& content
 // A name of another metric, part or type.
 Bytes another_word(Random& random) {
     constexpr std::string_view kWords[] = {
-        "l2",        "euclidean", "ip",         "cosine", "hamming", "flat",   "ivf", "refine", "pipeline",
-        "raw",       "bits",      "certified",  "scalar", "product", "rabitq", "pca", "opq",    "rotation",
-        "normalize", "center",    "projection", "f32",    "f16",     "u8",     "i8"};
+        "l2",       "euclidean", "ip",     "cosine",     "hamming", "flat",    "ivf",    "hnsw", "refine",
+        "pipeline", "raw",       "bits",   "certified",  "scalar",  "product", "rabitq", "pca",  "opq",
+        "rotation", "normalize", "center", "projection", "f32",     "f16",     "u8",     "i8"};
     const std::string_view word = kWords[random.below(std::size(kWords))];
     const auto* bytes = reinterpret_cast<const std::byte*>(word.data());
     return {bytes, bytes + word.size()};

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "annkit/codec/tile_batch.h"
+#include "annkit/codec/walk_scorer.h"
 
 namespace annkit {
 namespace {
@@ -34,6 +35,10 @@ void Bits::decode(const Codes& codes, size_t row, size_t, void* out) const {
 
 std::unique_ptr<Scorer> Bits::scorer(Metric, const Codes& codes, size_t dim) const {
     return std::make_unique<RowScorer>(scoring_of(dim / 8), codes);
+}
+
+std::unique_ptr<WalkScorer> Bits::walk_scorer(Metric, const Codes& codes, size_t dim) const {
+    return std::make_unique<RowWalk>(scoring_of(dim / 8), codes);
 }
 
 std::unique_ptr<BatchScorer> Bits::batch_scorer(Metric, const Codes& codes, const Rows& queries,

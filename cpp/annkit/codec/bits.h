@@ -27,6 +27,7 @@ class Bits final : public Codec {
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
+    std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                               const Call& call) const override;
 };

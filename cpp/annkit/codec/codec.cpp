@@ -1,6 +1,7 @@
 #include "annkit/codec/codec.h"
 
 #include "annkit/codec/partition_batch.h"
+#include "annkit/codec/walk_scorer.h"
 #include "annkit/core/errors.h"
 
 namespace annkit {
@@ -11,6 +12,10 @@ std::unique_ptr<TileQueries> Codec::tile_queries(const CodeUse&, const Rows&, co
 
 std::unique_ptr<Scorer> Codec::scorer(Metric metric, const Codes& codes, size_t) const {
     return std::make_unique<PartitionScorer>(*this, metric, codes);
+}
+
+std::unique_ptr<WalkScorer> Codec::walk_scorer(Metric metric, const Codes& codes, size_t dim) const {
+    return std::make_unique<CanonicalWalk>(*this, metric, codes, dim);
 }
 
 std::unique_ptr<BatchScorer> Codec::batch_scorer(Metric metric, const Codes& codes, const Rows& queries,

@@ -46,6 +46,8 @@ class BatchScorer {
     virtual size_t step() const = 0;  // rows that it takes at a time: ranges are best a multiple of it
 };
 
+class WalkScorer;
+
 class Codec : public Part {
   public:
     virtual std::unique_ptr<Codec> clone() const = 0;
@@ -75,6 +77,8 @@ class Codec : public Part {
     // Queries for the tiles; null from codecs that are only searched as a whole (Bits, Certified).
     virtual std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const;
     virtual std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const;
+    // What leads a walk through a graph over the codes.
+    virtual std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const;
     // For a search by call.threads threads. Null where one scorer a query is as fast.
     virtual std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                                       const Call& call) const;

@@ -5,6 +5,7 @@
 
 #include "annkit/codec/raw_queries.h"
 #include "annkit/codec/tile_batch.h"
+#include "annkit/codec/walk_scorer.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
@@ -120,6 +121,10 @@ std::unique_ptr<TileQueries> Raw::tile_queries(const CodeUse& use, const Rows& q
 
 std::unique_ptr<Scorer> Raw::scorer(Metric metric, const Codes& codes, size_t dim) const {
     return std::make_unique<RowScorer>(scoring(metric, dim), codes);
+}
+
+std::unique_ptr<WalkScorer> Raw::walk_scorer(Metric metric, const Codes& codes, size_t dim) const {
+    return std::make_unique<RowWalk>(scoring(metric, dim), codes);
 }
 
 std::unique_ptr<BatchScorer> Raw::batch_scorer(Metric metric, const Codes& codes, const Rows& queries,

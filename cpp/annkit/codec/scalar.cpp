@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "annkit/codec/scalar_queries.h"
+#include "annkit/codec/scalar_walk.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
@@ -195,6 +196,11 @@ void Scalar::decode(const Codes& codes, size_t row, size_t dim, void* out) const
 
 std::unique_ptr<TileQueries> Scalar::tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const {
     return std::make_unique<ScalarQueries>(*this, use, queries, call);
+}
+
+std::unique_ptr<WalkScorer> Scalar::walk_scorer(Metric metric, const Codes& codes, size_t dim) const {
+    if (bits_ == 6) return Codec::walk_scorer(metric, codes, dim);
+    return std::make_unique<ScalarWalk>(*this, metric, codes);
 }
 
 void Scalar::save(Writer& out) const {

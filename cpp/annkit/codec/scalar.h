@@ -38,6 +38,7 @@ class Scalar final : public Codec {
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
+    std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const override;
 
     // Side columns. Of a code u, whose row or residual is low + step * u: its distance from the mean code, and what the
     // metric adds to the dot product.
@@ -45,6 +46,7 @@ class Scalar final : public Codec {
 
   private:
     friend class ScalarQueries;
+    friend class ScalarWalk;
     size_t code_bytes() const;
     float most() const { return float((1u << bits_) - 1); }
     void set_range(std::vector<float> low, std::vector<float> high);

@@ -22,8 +22,14 @@ class Monitor {
 // A part of a long call: its progress fills the stretch from one share of the whole to another.
 class Phase final : public Monitor {
   public:
-    Phase(Monitor* whole, double from, double to) : whole_(whole), from_(from), to_(to) {}
-    void poll() override { whole_->poll(); }
+    // Goes on at the pace of the whole: phases may be short.
+    Phase(Monitor* whole, double from, double to) : whole_(whole), from_(from), to_(to) {
+        if (whole != nullptr) polled = whole->polled;
+    }
+    void poll() override {
+        whole_->polled = polled;
+        whole_->poll();
+    }
     void warn(std::string_view message) override { whole_->warn(message); }
     void progress(size_t done, size_t total) override {
         constexpr double kParts = 1e6;

@@ -28,12 +28,14 @@ struct RangeAnswer {  // hits of query i lie from lims[i] to lims[i + 1]
 
 // What a search may be told besides k; 0: the default. A wrapper hands on what its parts know.
 struct Settings {
-    size_t nprobe = 0;    // lists that a query visits, of IVF
-    double spread = 0;    // lists farther than this many times the nearest one's distance are left out, of IVF
-    double k_factor = 0;  // candidates a hit, of Refine
+    size_t nprobe = 0;       // lists that a query visits, of IVF
+    size_t ef = 0;           // nodes that a walk keeps, of HNSW
+    double spread = 0;       // lists farther than this many times the nearest one's distance are left out, of IVF
+    double k_factor = 0;     // candidates a hit, of Refine
+    bool estimates = false;  // the caller scores what is found anew: estimates of scores will do
 };
 
-inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "k_factor"};
+inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "ef", "k_factor"};
 
 struct Request {
     const std::vector<Filter>& filters;  // none, one for all queries, or one a query
@@ -62,9 +64,9 @@ class Index : public Part {
 
     virtual void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) = 0;
     // Takes out what is added from now on, as if it had never come (ids included): for adding in several steps. Good
-    // for rows that replace none, and until something is removed.
+    // for rows that replace none, and until something is removed. Empty where rows had better be added in one step.
     using Undo = std::function<void()>;
-    virtual Undo undo() = 0;
+    virtual Undo undo() { return {}; }
     // k > 0; fewer than k hits are padded.
     virtual void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const = 0;
     virtual RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const = 0;

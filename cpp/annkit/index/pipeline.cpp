@@ -111,14 +111,14 @@ void Pipeline::fit(const Rows& rows, const Fit& fit) {
 }
 
 // In blocks, so that the transformed rows take little memory. Rows of earlier blocks go out again where a later one
-// fails; what they replaced could not come back, so replacing takes one block.
+// fails; what they replaced could not come back, so replacing takes one block, as do indexes that cannot undo.
 void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
     constexpr size_t kBlock = 131072;
     std::unique_lock lock(mutex_);
     check_ready();
     check_dim(rows, "the array");
-    const size_t block = replace ? std::max<size_t>(rows.n, 1) : kBlock;
-    const Undo take_back = index_->undo();
+    const Undo take_back = replace ? Undo() : index_->undo();
+    const size_t block = take_back ? kBlock : std::max<size_t>(rows.n, 1);
     try {
         for (size_t first = 0; first < rows.n; first += block) {
             const size_t n = std::min(block, rows.n - first);
@@ -133,7 +133,7 @@ void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& c
             index_->add(Rows::of(inner.data(), n, inner.size() / n), some, replace, part);
         }
     } catch (...) {
-        if (!replace) take_back();
+        if (take_back) take_back();
         throw;
     }
     dim_ = rows.dim;
@@ -141,7 +141,9 @@ void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& c
 
 Index::Undo Pipeline::undo() {
     std::shared_lock lock(mutex_);
-    return [this, dim = dim_, inner = index_->undo()] {
+    const Undo inner = index_->undo();
+    if (!inner) return {};
+    return [this, dim = dim_, inner] {
         std::unique_lock again(mutex_);
         inner();
         dim_ = dim;

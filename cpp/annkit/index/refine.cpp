@@ -87,7 +87,9 @@ void Refine::add(const Rows& rows, const Ids& ids, bool replace, const Call& cal
 
 Index::Undo Refine::undo() {
     std::shared_lock lock(mutex_);
-    return [this, base = base_->undo(), finer = finer_->undo()] {
+    const Undo base = base_->undo();
+    if (!base) return {};
+    return [this, base, finer = finer_->undo()] {
         std::unique_lock again(mutex_);
         base();
         finer();
@@ -97,6 +99,8 @@ Index::Undo Refine::undo() {
 void Refine::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
     constexpr size_t kQueries = 1024;
     std::shared_lock lock(mutex_);
+    Settings settings = request.settings;
+    settings.estimates = true;
     const double factor = request.settings.k_factor > 0 ? request.settings.k_factor : k_factor_;
     const double most = double(std::max<size_t>(base_->size(), 1));
     const auto candidates = std::max<size_t>(size_t(std::min(std::ceil(double(k) * factor), most)), 1);
@@ -108,8 +112,7 @@ void Refine::search(const Rows& queries, size_t k, const Request& request, const
         if (filters.size() > 1 && filters.size() == queries.n)
             filters.assign(request.filters.begin() + ptrdiff_t(first),
                            request.filters.begin() + ptrdiff_t(first + block.n));
-        base_->search(block, candidates, {filters, request.settings, request.call},
-                      {distances.data(), nullptr, ids.data()});
+        base_->search(block, candidates, {filters, settings, request.call}, {distances.data(), nullptr, ids.data()});
         finer_->rescore(block, std::span(ids).first(block.n * candidates), k, request.call,
                         {out.distances + first * k, nullptr, out.ids + first * k});
     }

@@ -8,6 +8,7 @@
 #include "annkit/simd/bytes_avx512.h"
 #include "annkit/simd/codes_avx512.h"
 #include "annkit/simd/convert_avx512.h"
+#include "annkit/simd/dots_avx512.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/groups_avx512.h"
 #include "annkit/simd/hadamard_kernels.h"
@@ -66,6 +67,7 @@ void fill_avx512(Kernels& k) {
     fill_bytes(k);
     fill_nearest_i8<F32x16>(k);
     fill_byte_codes(k);
+    fill_dots(k);
     fill_nibbles(k);
     fill_byte_tables(k);
     fill_hamming(k);

@@ -170,6 +170,13 @@ struct Kernels {
     // out = sum of query * code for rows of u8, the query float32; as ScoreRows, without its sign.
     ScoreRows dot_u8;
 
+    // Scattered rows of codes against one query in bytes, of at most byte_query_levels: exact sums of code * query, up
+    // to 65,536 of them. byte_dots: rows of so many bytes. nibble_dots: two codes a byte, the first in the low half; the
+    // query has a number for each byte's low half, and behind those, from the next multiple of 64 on, for each high one.
+    // The query is readable, and zeros, up to a multiple of 64.
+    using Dots = void (*)(const int8_t* query, const void* const* rows, size_t bytes, size_t n, int32_t* out);
+    Dots byte_dots, nibble_dots;
+
     // Tiles of codes, which lie as they are stored: pack_rows, rows_bytes and stride are null. Nothing is read behind
     // the last row, or block. bounds, scales, offsets and errors have as many entries as the tile has lanes. A capacity
     // of several kMinHits saves calls: each step asks for room for all hits of up to 64 rows.

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from annkit.bench.contenders.base import NPROBE_SWEEP, Array, Contender, Search, Setting, Task, sweep
+from annkit.bench.contenders.base import EF_SWEEP, NPROBE_SWEEP, Array, Contender, Search, Setting, Task, sweep
 
-__all__ = ["OwnBits", "OwnFlat", "OwnIvf"]
+__all__ = ["OwnBits", "OwnFlat", "OwnGraph", "OwnIvf"]
 
 
 # PCA to fewer dimensions than this leaves too little to tell rows apart.
@@ -145,3 +145,49 @@ class OwnIvf(_Own):
         if self.key.startswith("PCA"):
             index = ak.Pipeline(ak.PCA(task.dim // 4), index)
         return ak.Refine(index, codec=codecs[parts[1]]()) if self.k_factors else index
+
+
+class OwnGraph(_Own):
+    """HNSW with 32 links a row, named as IVF is: [PCA,]HNSW,CODEC[,Rf32].
+
+    ``PCA`` keeps a quarter of the dimensions, and at least 64; ``Rf32`` re-ranks `k_factors` times k rows.
+    """
+
+    index_class = "HNSW"
+    family = "graph"
+    weight = 2.0
+
+    def __init__(self, key: str, *, k_factors: tuple[float, ...] = ()) -> None:
+        self.key = key
+        self.k_factors = k_factors
+        self.name = f"annkit {key}"
+
+    def supports(self, task: Task) -> bool:
+        if task.bits:
+            return self.key == "BHNSW"
+        if self.key == "BHNSW":
+            return False
+        return "PCA" not in self.key or (task.metric != "ip" and task.dim > self._narrow(task))
+
+    def settings(self, task: Task) -> list[Setting]:
+        efs = sweep("ef", EF_SWEEP, at_least=task.k)
+        return [{**ef, "k_factor": f} for f in self.k_factors for ef in efs] if self.k_factors else efs
+
+    @staticmethod
+    def _narrow(task: Task) -> int:
+        return max(64, task.dim // 4)
+
+    def build(self, base: Array, task: Task) -> None:
+        ak = self.module()
+        ak.set_threads(task.threads)
+        if task.bits:
+            self.index = ak.HNSW(codec=ak.Bits(), metric="hamming").add(base)
+            return
+        # Rows of length one are compared by l2, which orders them as cosine does.
+        codec = ak.SQ(8) if "SQ8" in self.key else ak.Raw("f32")
+        index: Any = ak.HNSW(codec=codec, metric="ip" if task.metric == "ip" else "l2")
+        if self.key.startswith("PCA"):
+            index = ak.Pipeline(ak.PCA(self._narrow(task)), index)
+        self.index = ak.Refine(index) if self.k_factors else index
+        self.index.fit(base)
+        self.index.add(base)

@@ -1,0 +1,100 @@
+#include "annkit/codec/scalar_walk.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace annkit {
+namespace {
+
+constexpr size_t kLine = 64;
+size_t whole_lines(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
+
+}  // namespace
+
+ScalarWalk::ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes)
+    : codec_(codec),
+      codes_(codes),
+      l2_(metric != Metric::ip),
+      columns_{&codes.columns[0], l2_ ? &codes.columns[Scalar::kAdd] : nullptr},
+      zeros_(codec.low_.size()),
+      center_(l2_ ? codec.center_ : zeros_),
+      low_(codec.low_),
+      row_(zeros_),
+      shifted_(zeros_),
+      weights_(zeros_),
+      rounded_(zeros_.size()),
+      query_(2 * whole_lines(zeros_.size())),
+      mean_((zeros_.size() + 3) / 4 * 4) {
+    for (size_t j = 0; j < low_.size(); ++j) {
+        low_[j] -= center_[j];
+        mean_[j] = uint8_t(codec.mean_code_[j] + 0.5f);
+    }
+}
+
+void ScalarWalk::query(const Rows& one) {
+    const FloatBlock block(one, "the query");
+    take(block.row(0));
+}
+
+void ScalarWalk::query_row(uint32_t row) {
+    codec_.decode(codes_, row, row_.size(), row_.data());
+    take(row_.data());
+}
+
+// As ScalarQueries has it: of x = low + step * u, the dot is q.low + w.u with w = q * step, and w is rounded to scale *
+// w'; what that takes of the mean code is put back.
+void ScalarWalk::take(const float* query) {
+    const simd::Kernels& kernels = simd::kernels();
+    const size_t dim = row_.size();
+    const float* step = codec_.step_.data();
+    constexpr size_t kAtOnce = 16;
+    float most[kAtOnce] = {};
+    for (size_t j = 0; j < dim; ++j) shifted_[j] = query[j] - center_[j];
+    for (size_t j = 0; j < dim; ++j) weights_[j] = shifted_[j] * step[j];
+    size_t j = 0;
+    for (; j + kAtOnce <= dim; j += kAtOnce)
+        for (size_t i = 0; i < kAtOnce; ++i) most[i] = std::max(most[i], std::abs(weights_[j + i]));
+    for (; j < dim; ++j) most[0] = std::max(most[0], std::abs(weights_[j]));
+    const float largest = *std::max_element(most, most + kAtOnce), levels = float(kernels.byte_query_levels);
+    simd::I8Row rounded;
+    kernels.to_i8(weights_.data(), zeros_.data(), dim, std::max(largest / levels, simd::kLeastScale), rounded_.data(),
+                  rounded);
+    const auto minus_dot = [&](const float* x, const float* y) {
+        const void* other = y;
+        float out;
+        kernels.ip[simd::kF32](x, &other, dim, 1, &out);
+        return out;
+    };
+    const void* mean = mean_.data();
+    float of_weights;
+    int32_t of_rounded;
+    kernels.dot_u8(weights_.data(), &mean, dim, 1, &of_weights);
+    std::copy(rounded_.begin(), rounded_.end(), query_.begin());
+    kernels.byte_dots(query_.data(), &mean, mean_.size(), 1, &of_rounded);
+    const float low = of_weights - rounded.scale * float(of_rounded) - minus_dot(shifted_.data(), low_.data());
+    const float factor = l2_ ? -2.0f : -1.0f;
+    mul_ = factor * rounded.scale;
+    base_ = factor * low - (l2_ ? minus_dot(shifted_.data(), shifted_.data()) : 0.0f);
+    if (codec_.bits() == 8) return;
+    const size_t high = whole_lines(codes_.code_bytes());
+    std::fill(query_.begin(), query_.end(), int8_t(0));
+    for (size_t i = 0; i < dim; ++i) query_[i / 2 + (i % 2 ? high : 0)] = rounded_[i];
+}
+
+void ScalarWalk::score(const uint32_t* rows, size_t n, float* out) const {
+    constexpr size_t kBlock = 256;
+    const void* codes[kBlock];
+    int32_t dots[kBlock];
+    const auto dot = codec_.bits() == 8 ? simd::kernels().byte_dots : simd::kernels().nibble_dots;
+    for (size_t first = 0; first < n; first += kBlock) {
+        const size_t count = std::min(kBlock, n - first);
+        for (size_t i = 0; i < count; ++i) codes[i] = columns_[0]->row(rows[first + i]);
+        dot(query_.data(), codes, columns_[0]->row_bytes(), count, dots);
+        for (size_t i = 0; i < count; ++i) {
+            const float score = base_ + mul_ * float(dots[i]);
+            out[first + i] = l2_ ? score + *columns_[1]->at<float>(rows[first + i]) : score;
+        }
+    }
+}
+
+}  // namespace annkit

@@ -1,0 +1,35 @@
+// Walks through a graph over codes of SQ with 8 or 4 bits: the query times the steps, in 8 bits, meets the codes in
+// integers. Estimates: the query's rounding stays below a hundredth of what tells rows apart.
+#pragma once
+
+#include <vector>
+
+#include "annkit/codec/scalar.h"
+#include "annkit/codec/walk_scorer.h"
+
+namespace annkit {
+
+class ScalarWalk final : public WalkScorer {
+  public:
+    ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes);
+    void query(const Rows& one) override;
+    void query_row(uint32_t row) override;
+    void score(const uint32_t* rows, size_t n, float* out) const override;
+    bool canonical() const override { return false; }
+    std::span<const Column* const> columns() const override { return {columns_, l2_ ? 2u : 1u}; }
+
+  private:
+    void take(const float* query);
+
+    const Scalar& codec_;
+    const Codes& codes_;
+    bool l2_;
+    const Column* columns_[2];
+    std::vector<float> zeros_, center_, low_;  // center_: that queries and lows are taken from; zeros unless l2
+    std::vector<float> row_, shifted_, weights_;
+    std::vector<int8_t> rounded_, query_;  // query_: as the kernel takes it
+    std::vector<uint8_t> mean_;            // the mean code
+    float mul_ = 0, base_ = 0;             // score = base + mul * dot, and what the row adds
+};
+
+}  // namespace annkit

@@ -1,0 +1,54 @@
+// Searches of a graph: one query at a time, one a thread.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "annkit/core/top_k.h"
+#include "annkit/index/graph_walk.h"
+
+namespace annkit {
+
+class GraphSearch {
+  public:
+    GraphSearch(const Graph& graph, const Codec& codec, Metric metric, const Codes& codes, size_t dim,
+                GraphWalk::Scratch& scratch, bool estimates);
+
+    void query(const Rows& one);
+    // The best of what a walk finds with a pool of ef, by canonical scores. Without a k, what lies within the bound.
+    void find(size_t ef, const GraphFilter& filter, TopK& top);
+
+  private:
+    void scan(const GraphFilter& filter, TopK& top);
+    void walk(size_t ef);
+    // Through nodes that are not allowed as through others, or around them: only allowed ones get scores.
+    enum class Way { through, around };
+    // False where it gave up, as it scored more rows than there are allowed ones.
+    bool walk_allowed(size_t ef, const GraphFilter& filter, Way way);
+    void find_allowed(size_t ef, const GraphFilter& filter, TopK& top);
+    void find_anywhere(size_t ef, TopK& top);
+    bool seen_beyond(size_t ef, const TopK& top) const;
+    void push_found(TopK& top);
+
+    const Graph& graph_;
+    GraphWalk walk_;
+    std::unique_ptr<Scorer> scorer_;  // null where the walk's scores will do
+    std::vector<Near> found_, frontier_;
+    NearPool nearest_;
+    std::vector<uint32_t> rows_;
+    std::vector<float> scores_;
+};
+
+// Scratch memory of searches, which any thread may borrow.
+class GraphScratches {
+  public:
+    std::unique_ptr<GraphWalk::Scratch> take();
+    void give_back(std::unique_ptr<GraphWalk::Scratch> scratch);
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<GraphWalk::Scratch>> idle_;
+};
+
+}  // namespace annkit

@@ -1,0 +1,123 @@
+// A walk through a graph towards a query: the nodes nearest to it, found by expanding the nearest node that has not
+// been expanded yet. One a thread.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "annkit/codec/walk_scorer.h"
+#include "annkit/index/graph.h"
+
+namespace annkit {
+
+// Which nodes a walk has met. Starting anew costs nothing but every 255th time.
+class VisitedNodes {
+  public:
+    void start(size_t nodes);
+    // True the first time.
+    bool mark(uint32_t node) {
+        const bool fresh = marks_[node] != round_;
+        marks_[node] = round_;
+        return fresh;
+    }
+    bool met(uint32_t node) const { return marks_[node] == round_; }
+    // Appends the nodes that have not been met to those behind `to`, and returns how many they are.
+    size_t keep_new(const uint32_t* links, size_t n, uint32_t* to) {
+        uint8_t* marks = marks_.data();
+        const uint8_t round = round_;
+        size_t kept = 0;
+        for (size_t i = 0; i < n && links[i] != GraphLayer::kNone; ++i) {
+            const uint32_t node = links[i] & GraphLayer::kNode;
+            to[kept] = node;
+            kept += marks[node] != round;
+            marks[node] = round;
+        }
+        return kept;
+    }
+
+  private:
+    std::vector<uint8_t> marks_;
+    uint8_t round_ = 0;
+};
+
+struct Near {
+    float score;
+    uint32_t node;
+};
+
+// The nearest nodes so far, in order; which of them have been expanded. Few enough that moving them is cheap.
+class NearPool {
+  public:
+    // most_equal: how many nodes of one score it keeps.
+    void start(size_t most, size_t most_equal);
+    bool full() const { return near_.size() == most_; }
+    // What is above it does not enter.
+    float bound() const { return bound_; }
+    void push(float score, uint32_t node) {
+        if (full() ? score < bound_ : score <= bound_) insert(score, node);  // nor does NaN enter
+    }
+    // The nearest node that has not been expanded, which it is from now on; false if there is none.
+    bool next(uint32_t& node);
+    // The one after it, as things stand; GraphLayer::kNone if there is none.
+    uint32_t after() const;
+    size_t size() const { return near_.size(); }
+    Near operator[](size_t i) const { return {near_[i].score, near_[i].node & GraphLayer::kNode}; }
+
+  private:
+    void insert(float score, uint32_t node);
+    static constexpr uint32_t kExpanded = GraphLayer::kHangs;
+    size_t most_ = 0, most_equal_ = 0, next_ = 0;  // all before next_ have been expanded
+    float bound_ = 0;
+    std::vector<Near> near_;
+};
+
+// Rows that a search may find: of the first `rows`, all or those of a set.
+struct GraphFilter {
+    size_t rows;
+    const Bitset* set;  // null: all
+    size_t count;       // how many they are
+    bool test(uint32_t row) const { return row < rows && (set == nullptr || set->test(row)); }
+};
+
+class GraphWalk {
+  public:
+    // What a walk needs besides the query, to be used again by another.
+    struct Scratch {
+        VisitedNodes visited;
+        NearPool pool;
+        std::vector<uint32_t> nodes, rows, hidden;
+        std::vector<float> scores;
+    };
+
+    GraphWalk(const Graph& graph, std::unique_ptr<WalkScorer> scorer, Scratch& scratch);
+
+    WalkScorer& scorer() { return *scorer_; }
+    // From the top down to the layer's node that seems nearest; of the top one, its first.
+    uint32_t descend(size_t to_layer);
+    // The nodes nearest to the query, at most so many, starting from one.
+    const NearPool& near(size_t layer, uint32_t start, size_t most, size_t most_equal = SIZE_MAX);
+    // Scores all of the node's neighbours that have not been met: nodes() and scores(), how many.
+    size_t expand(const GraphLayer& layer, uint32_t node);
+    // Of the base layer: the node's allowed neighbours, and those of its neighbours that are not allowed, each of which
+    // is asked once in a walk (the way of ACORN-1, Patel et al., 2024).
+    size_t expand_allowed(uint32_t node, const GraphFilter& filter);
+    const uint32_t* nodes() const { return scratch_.nodes.data(); }
+    const float* scores() const { return scratch_.scores.data(); }
+    // Begins a walk: a node's own score. Also meets the layer's first node, from which all others can be reached.
+    size_t begin(const GraphLayer& layer, uint32_t start);
+
+  private:
+    void score(const GraphLayer& layer, size_t n);
+    void prefetch(uint32_t row) const;
+    void prefetch_links(const GraphLayer& layer, uint32_t node) const;
+    size_t collect(const GraphLayer& layer, uint32_t node);
+
+    const Graph& graph_;
+    std::unique_ptr<WalkScorer> scorer_;
+    Scratch& scratch_;
+    std::span<const Column* const> columns_;
+    size_t lines_[2] = {};
+};
+
+}  // namespace annkit

@@ -1,0 +1,349 @@
+"""HNSW: what its walks find, how its graph is built and changes. What every index promises is in test_indexes.py."""
+
+from __future__ import annotations
+
+import copy
+import threading
+
+import numpy as np
+import pytest
+from truth import assert_same, distances, hamming, nearest
+
+import annkit as ak
+
+METRICS = ["l2", "ip", "cosine"]
+CODECS = {
+    "f32": (lambda: ak.Raw("f32"), 0.97),
+    "bf16": (lambda: ak.Raw("bf16"), 0.96),
+    "sq8": (lambda: ak.SQ(8), 0.95),
+    "sq4": (lambda: ak.SQ(4), 0.7),
+    "rabitq4": (lambda: ak.RaBitQ(4), 0.75),
+}
+
+
+def mixture(rng, n, dim, clusters=60):
+    centers = rng.standard_normal((clusters, dim)) * 1.5
+    return (centers[rng.integers(clusters, size=n)] + rng.standard_normal((n, dim))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    x = mixture(np.random.default_rng(3), 6200, 24)
+    return x[:6000], x[6000:]
+
+
+def recall(ids, wanted):
+    return np.mean([len(np.intersect1d(a, b)) for a, b in zip(ids, wanted, strict=True)]) / wanted.shape[1]
+
+
+def truth(x, q, metric="l2", k=10, allowed=None):
+    return nearest(distances(q, x, metric), np.arange(len(x)), k, metric, allowed)[1]
+
+
+def reached(index, x):
+    """Return how many rows a search that leaves nothing out finds."""
+    return (index.search(x[:1], k=len(index), ef=len(index) + 1).ids >= 0).sum()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("codec", CODECS)
+def test_most_of_the_nearest_rows_are_found(rows, codec, metric):
+    x, q = rows
+    make, least = CODECS[codec]
+    index = ak.HNSW(degree=24, codec=make(), metric=metric).fit(x).add(x)
+    assert recall(index.search(q, k=10, ef=100).ids, truth(x, q, metric)) >= least
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("codec", ["sq4", "rabitq4"])
+def test_refine_chooses_among_what_a_coarse_walk_finds(rows, codec, metric):
+    x, q = rows
+    base = ak.HNSW(degree=24, codec=CODECS[codec][0](), metric=metric)
+    index = ak.Refine(base, k_factor=5).fit(x).add(x)
+    assert recall(index.search(q, k=10, ef=100).ids, truth(x, q, metric)) >= 0.95
+
+
+def test_bits_are_found_by_their_hamming_distance(rng):
+    centers = rng.integers(0, 256, (50, 16), np.uint8)
+    flips = np.packbits(rng.random((3100, 128)) < 0.12, axis=1)
+    codes = centers[rng.integers(50, size=3100)] ^ flips
+    x, q = codes[:3000], codes[3000:]
+    index = ak.HNSW(degree=24, codec=ak.Bits(), metric="hamming").add(x)
+    found = index.search(q, k=10, ef=120)
+    table = hamming(q, x)
+    assert found.distances.dtype == np.int32
+    np.testing.assert_array_equal(found.distances, np.take_along_axis(table, found.ids, axis=1))
+    assert (found.distances == nearest(table, np.arange(3000), 10, "hamming")[0]).mean() > 0.9
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_distances_are_those_of_the_ids(rows, metric):
+    x, q = rows
+    got, ids = ak.HNSW(codec=ak.Raw("f32"), metric=metric).add(x[:2000]).search(q, k=5)
+    wanted = np.take_along_axis(distances(q, x[:2000], metric), ids, axis=1)
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_larger_ef_finds_more(rows):
+    x, q = rows
+    index, wanted = ak.HNSW(degree=8, ef_build=30).add(x), truth(x, q)
+    found = [recall(index.search(q, k=10, ef=ef).ids, wanted) for ef in (10, 30, 100, 1000)]
+    assert found == sorted(found)
+    assert found[-1] > 0.99 > found[0]
+
+
+def test_rows_of_very_different_norms_are_found_by_inner_product(rng):
+    x = rng.standard_normal((5000, 20)).astype(np.float32)
+    x *= rng.lognormal(0, 1, (5000, 1)).astype(np.float32)
+    q = rng.standard_normal((200, 20)).astype(np.float32)
+    index = ak.HNSW(degree=32, metric="ip").add(x)
+    assert recall(index.search(q, k=10, ef=100).ids, truth(x, q, "ip")) > 0.95
+    assert reached(index, x) == 5000
+
+
+@pytest.mark.parametrize("codec", ["f32", "sq8"])
+def test_the_graph_does_not_depend_on_threads(rows, codec):
+    x, _ = rows
+    files = [
+        ak.HNSW(degree=12, ef_build=40, codec=CODECS[codec][0]()).fit(x).add(x, threads=threads).to_bytes()
+        for threads in (1, 2, 3)
+    ]
+    assert files[0] == files[1] == files[2]
+
+
+EQUAL = {
+    "one": np.ones((1, 5), np.float32),
+    "two": np.eye(2, 5, dtype=np.float32),
+    "two equal": np.ones((2, 5), np.float32),
+    "equal": np.ones((10_000, 5), np.float32),
+    "zero": np.zeros((3_000, 5), np.float32),
+    "equal and others": np.concatenate(
+        [np.full((4000, 5), 0.5), np.random.default_rng(0).standard_normal((3000, 5)), np.full((4000, 5), -0.5)]
+    ).astype(np.float32),
+    "on a line": np.arange(2000, dtype=np.float32)[:, None] * np.ones(5, np.float32),
+}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("degree", [4, 16])
+@pytest.mark.parametrize("what", EQUAL)
+def test_every_row_is_reached_whatever_the_rows_are(what, degree, metric):
+    x = EQUAL[what]
+    index = ak.HNSW(degree=degree, ef_build=20, metric=metric).add(x)
+    assert reached(index, x) == len(x)
+    assert all(layer["parts"] == 1 for layer in index.stats()["layers"])
+    index.remove(np.arange(0, len(x), 3))
+    assert reached(index, x) == len(index) if len(index) else True
+    index.add(x[:50], ids=10**6 + np.arange(min(50, len(x))))
+    assert reached(index, x) == len(index)
+
+
+def test_rows_beside_many_equal_ones_are_found(rng):
+    x = rng.standard_normal((1000, 8)).astype(np.float32)
+    x = np.concatenate([np.repeat(x[:1], 5000, axis=0), x])
+    index = ak.HNSW(degree=16, ef_build=50).add(x)
+    found = index.search(x[5001:], k=1, ef=64)
+    assert (found.distances[:, 0] == 0).mean() > 0.95
+
+
+def test_a_graph_grows_row_by_row(rows):
+    x, q = rows
+    index = ak.HNSW(degree=12, ef_build=40)
+    for row in x[:1500]:
+        index.add(row)
+    wanted = truth(x[:1500], q)
+    whole = ak.HNSW(degree=12, ef_build=40).add(x[:1500])
+    assert reached(index, x) == 1500
+    assert recall(index.search(q, ef=50).ids, wanted) > recall(whole.search(q, ef=50).ids, wanted) - 0.02
+
+
+def test_removed_rows_leave_a_graph_as_good_as_a_fresh_one(rows):
+    x, q = rows
+    index = ak.HNSW(degree=16, ef_build=60).add(x[:4000])
+    index.remove(np.arange(0, 1000))
+    assert index.stats()["removed"] == 1000
+    assert (index.search(q, k=10).ids >= 1000).all()
+    index.remove(np.arange(1000, 1400)).compact()
+    assert index.stats()["removed"] == 0
+    index.add(x[4000:])
+    assert reached(index, x) == len(index) == 4600
+    fresh = ak.HNSW(degree=16, ef_build=60).add(x[1400:], ids=np.arange(1400, 6000))
+    wanted = truth(x[1400:], q) + 1400
+    assert recall(index.search(q, ef=60).ids, wanted) > recall(fresh.search(q, ef=60).ids, wanted) - 0.02
+
+
+def test_most_rows_can_be_removed_at_once(rows):
+    x, q = rows
+    index = ak.HNSW(degree=16, ef_build=60).add(x)
+    keep = np.arange(0, 6000, 11)
+    index.remove(np.setdiff1d(np.arange(6000), keep))
+    assert reached(index, x) == len(keep)
+    assert recall(index.search(q, ef=100).ids, keep[truth(x[keep], q)]) > 0.97
+
+
+@pytest.mark.parametrize("share", [0.0, 0.003, 0.05, 0.5, 0.98])
+def test_filtered_walks_find_what_is_allowed(rows, rng, share):
+    x, q = rows
+    index = ak.HNSW(degree=24).add(x)
+    masks = rng.random((len(q), len(x))) < share
+    got = index.search(q, k=10, ef=80, filter=list(masks)).ids
+    wanted = truth(x, q, allowed=masks)
+    for i, mask in enumerate(masks):
+        found = got[i][got[i] >= 0]
+        assert mask[found].all()
+        assert len(found) == min(10, mask.sum())
+    assert recall(got, wanted) > 0.97 or share == 0
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_filters_that_go_with_the_query_are_no_worse(rows, near):
+    x, q = rows
+    index = ak.HNSW(degree=24).add(x)
+    table = distances(q, x, "l2")
+    border = np.quantile(table, 0.2 if near else 0.8, axis=1, keepdims=True)
+    masks = table <= border if near else table >= border
+    got = index.search(q, k=10, ef=80, filter=list(masks)).ids
+    assert recall(got, truth(x, q, allowed=masks)) > 0.96
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_range_search_finds_most_of_what_lies_within(rows, metric):
+    x, q = rows
+    index = ak.HNSW(degree=24, metric=metric).add(x)
+    table = distances(q, x, metric)
+    for at in (5, 600):
+        radius = float(np.median(np.sort(table, axis=1)[:, -at if metric == "ip" else at]))
+        within = table >= radius if metric == "ip" else table <= radius
+        lims, found_distances, found = index.range_search(q, radius, ef=50)
+        hits = 0
+        for i in range(len(q)):
+            ids = found[lims[i] : lims[i + 1]]
+            hits += within[i][ids].sum()
+            own = found_distances[lims[i] : lims[i + 1]] * (-1 if metric == "ip" else 1)
+            assert (np.diff(own) >= 0).all()
+        assert hits >= 0.97 * within.sum()
+        assert lims[-1] <= within.sum() + 2
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_finer_codec_builds_a_better_graph_for_a_coarse_one(rows, metric):
+    x, q = rows
+    wanted = truth(x, q, metric)
+    found = []
+    for build_codec in (None, ak.SQ(8)):
+        base = ak.HNSW(degree=16, codec=ak.RaBitQ(1), build_codec=build_codec, metric=metric)
+        index = ak.Refine(base, k_factor=5).fit(x).add(x[:5000]).add(x[5000:])
+        found.append(recall(index.search(q, ef=50).ids, wanted))
+        assert reached(index, x) == 6000
+        again = ak.Index.from_bytes(index.to_bytes())
+        assert again.to_bytes() == index.to_bytes()
+    assert found[1] > found[0] + 0.01
+
+
+def test_progress_is_reported_while_a_graph_grows(rows):
+    x, _ = rows
+    seen = []
+    ak.HNSW(degree=12).add(np.tile(x, (4, 1)), progress=lambda done, total: seen.append((done, total)))
+    assert len(seen) > 3
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (4 * 6000, 4 * 6000)
+
+
+def test_rows_that_come_meanwhile_are_found_when_all_are_there(rows):
+    x, q = rows
+    index = ak.HNSW(degree=12, ef_build=60).add(x[:1000])
+    expected, failures, seen, done = index.search(x[:50], k=1), [], set(), threading.Event()
+
+    def search():
+        try:
+            while not done.is_set():
+                got = index.search(x[:50], k=1, threads=1)
+                assert_same(got, expected)
+                hits = index.search(q, k=20, ef=60, threads=1).ids
+                seen.add((len(index), int(hits.max() >= 1000)))
+                assert (hits >= 0).all()
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for first in range(1000, 6000, 1000):
+        index.add(x[first : first + 1000], threads=1)
+    index.remove(np.arange(3000, 6000))
+    done.set()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert {n for n, _ in seen} <= {*range(1000, 7000, 1000), 3000}
+    assert reached(index, x) == 3000
+
+
+def test_threads_that_add_beside_each_other_lose_no_row(rows):
+    x, _ = rows
+    index = ak.HNSW(degree=12, ef_build=30)
+    parts = np.array_split(np.arange(3000), 12)
+    threads = [threading.Thread(target=lambda part=part: index.add(x[part], ids=part)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(index) == 3000
+    assert (index.search(x[:3000], k=1, ef=100).ids[:, 0] == np.arange(3000)).mean() > 0.995
+    assert reached(index, x) == 3000
+
+
+def test_a_failed_add_leaves_the_graph_as_it_was(rows):
+    x, q = rows
+    index = ak.HNSW(degree=12, ef_build=40).add(x[:2000])
+    before, found = index.to_bytes(), index.search(q)
+    calls = []
+
+    def stop(done, total):
+        calls.append(done)
+        if done > total // 2:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        index.add(np.tile(x[2000:], (10, 1)), progress=stop)
+    assert len(calls) > 1
+    assert index.to_bytes() == before
+    assert_same(index.search(q), found)
+    assert index.add(x[2000:]).to_bytes() == ak.HNSW(degree=12, ef_build=40).add(x[:2000]).add(x[2000:]).to_bytes()
+
+
+def test_stats_describe_the_graph(rows):
+    x, _ = rows
+    index = ak.HNSW(degree=16, ef_build=40).add(x)
+    stats = index.stats()
+    base, *above = stats["layers"]
+    assert base["nodes"] == 6000
+    assert base["degrees"].sum() == 6000
+    assert len(base["degrees"]) == 17
+    assert 4 < (base["degrees"] * np.arange(17)).sum() / 6000 <= 16
+    sizes = [layer["nodes"] for layer in above]
+    assert sizes == sorted(sizes, reverse=True)
+    assert 6000 / 16 < sizes[0] < 6000 / 4
+    assert index.memory()["links"] >= 6000 * 16 * 4
+    assert index.nbytes <= 1.05 * 6000 * (24 * 4 + 4 + 16 * 4 + 16)
+
+
+def test_what_makes_no_sense_is_refused():
+    for bad in ({"degree": 3}, {"degree": 0}, {"degree": 5000}, {"ef_build": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(bad))}.*{next(iter(bad.values()))}"):
+            ak.HNSW(**bad)
+    with pytest.raises(ValueError, match="hamming"):
+        ak.HNSW(metric="hamming")
+    with pytest.raises(ValueError, match="Bits"):
+        ak.HNSW(codec=ak.Bits())
+    with pytest.raises(TypeError, match="codec"):
+        ak.HNSW(codec="SQ8")
+    with pytest.raises(ValueError, match="ef"):
+        ak.HNSW().add(np.eye(3, dtype=np.float32)).search(np.eye(3, dtype=np.float32), ef=0)
+
+
+def test_the_repr_makes_its_like():
+    for index in (ak.HNSW(), ak.HNSW(degree=10, ef_build=7, codec=ak.SQ(4), build_codec=ak.SQ(8), metric="cosine")):
+        assert repr(eval(repr(index), {"HNSW": ak.HNSW, "Raw": ak.Raw, "SQ": ak.SQ})) == repr(index)
+        assert repr(copy.copy(index)) == repr(index)
