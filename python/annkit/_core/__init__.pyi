@@ -230,6 +230,22 @@ class IVF(Index):
     @property
     def lists(self) -> int: ...
 
+class HNSW(Index):
+    def __init__(
+        self,
+        *,
+        degree: SupportsIndex = 32,
+        ef_build: SupportsIndex = 200,
+        codec: Codec | None = None,
+        build_codec: Codec | None = None,
+        metric: _Metric = "l2",
+    ) -> None: ...
+    def stats(self) -> dict[str, Any]: ...
+    @property
+    def degree(self) -> int: ...
+    @property
+    def ef_build(self) -> int: ...
+
 class Pipeline(Index):
     def __init__(self, *args: Transform | Index) -> None: ...
 
