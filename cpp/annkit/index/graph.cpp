@@ -109,7 +109,7 @@ void GraphLayer::save(Writer& out) const {
     save_column(out, "below", below_, n_);
 }
 
-void GraphLayer::load(const Reader& in, size_t nodes, size_t rows, size_t nodes_below) {
+void GraphLayer::load(const Reader& in, size_t nodes, const GraphLayer* under) {
     load_column(in, "links", links_, nodes);
     n_ = nodes;
     check_links(in);
@@ -117,9 +117,10 @@ void GraphLayer::load(const Reader& in, size_t nodes, size_t rows, size_t nodes_
     load_column(in, "rows", rows_, nodes);
     load_column(in, "below", below_, nodes);
     for (uint32_t node = 0; node < nodes; ++node) {
-        const bool rises = node == 0 || (row(node) > row(node - 1) && below(node) > below(node - 1));
-        check<FormatError>(rises && row(node) < rows && below(node) < nodes_below, in.file(), ": node ", node,
-                           " of a layer stands for row ", row(node), " of ", rows);
+        const bool rises = node == 0 || row(node) > row(node - 1);
+        const bool same = below(node) < under->size() && under->row(below(node)) == row(node);
+        check<FormatError>(rises && same, in.file(), ": node ", node, " of a layer stands for row ", row(node),
+                           ", the node below it for another");
     }
 }
 
@@ -180,7 +181,7 @@ void Graph::load(const Reader& in, size_t rows) {
     for (size_t l = 0; l < count; ++l) {
         check<FormatError>(sizes[l] > 0 && (l == 0 || sizes[l] <= sizes[l - 1]) && sizes[l] <= GraphLayer::kNode,
                            in.file(), ": layer ", l, " has ", sizes[l], " nodes");
-        push_layer().load(in.child(concat("layer", l)), sizes[l], rows, l == 0 ? 0 : sizes[l - 1]);
+        push_layer().load(in.child(concat("layer", l)), sizes[l], l == 0 ? nullptr : layers_[l - 1].get());
     }
 }
 

@@ -51,8 +51,8 @@ class GraphLayer {
     void release_spare();
 
     void save(Writer& out) const;
-    // Links to nodes that are there and hang as they should; rows and nodes below rise.
-    void load(const Reader& in, size_t nodes, size_t rows, size_t nodes_below);
+    // Checks that links lead to nodes that are there, and that nodes stand for the same rows as those below them.
+    void load(const Reader& in, size_t nodes, const GraphLayer* under);
 
   private:
     void check_links(const Reader& in) const;
