@@ -20,6 +20,7 @@ class RabitqQueries final : public TileQueries {
     LaneTerms terms(size_t query, const Partition& partition, float coarse) const override;
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     bool scores_at_once() const override { return true; }
+    bool estimates_well() const override { return bits_ == 1; }
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
 

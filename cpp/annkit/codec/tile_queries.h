@@ -71,6 +71,8 @@ class TileQueries {
     // Whether a canonical score costs so little, while its row is in the cache, that a row gets it as soon as a tile
     // reports it.
     virtual bool scores_at_once() const { return false; }
+    // Whether what a tile computes is about as close to the row's distance as its score.
+    virtual bool estimates_well() const { return true; }
     // Canonical scores of the rows at these positions: the same for a row whatever else is asked for.
     virtual void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                        float* out) const = 0;

@@ -29,11 +29,12 @@ float largest(const float* add, size_t n) {
 }  // namespace
 
 TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits, Allowed allowed, const TopK& empty,
-                       Limits& limits)
+                       Limits& limits, bool estimates)
     : queries_(queries),
       visits_(visits),
       allowed_(allowed),
       empty_(empty),
+      estimates_(estimates && queries.estimates_well()),
       at_once_(queries.scores_at_once()),
       limits_(limits),
       lists_(queries.size()),
@@ -72,7 +73,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range) {
     const std::span queries(panel.queries, panel.n);
     for (const uint32_t query : queries) list(query).tighten(limits_.of(query));
     constexpr size_t kLine = 64 / sizeof(uint32_t);
-    if (const Column* rows = partition.rows; at_once_ && rows != nullptr)
+    if (const Column* rows = partition.rows; (estimates_ || at_once_) && rows != nullptr)
         for (size_t row = range.first; row < range.last; row += kLine) __builtin_prefetch(rows->at<uint32_t>(row));
     for (size_t first = range.first; first < range.last;) {
         const size_t n = std::min<size_t>({simd::kMostTileRows, range.last - first, partition.codes->run(first)});
@@ -137,15 +138,16 @@ void TileSearch::take(const TilePanel& panel, const Partition& partition, size_t
     const auto row = [&] { return partition.rows != nullptr ? *partition.rows->at<uint32_t>(position) : position; };
     if (const Bitset* allowed = allowed_.of(query))
         if (!allowed->test(row())) return;
+    const float width = terms.width - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
+    if (estimates_) return list.push_exact(terms.base + hit.score + width / 2, row());
     if (at_once_) {
         float score;
         queries_.score(query, partition, visits_[panel.visits[hit.lane]].coarse, &position, 1, &score);
         // As in Shortlist::decide.
         return list.push_exact(std::max(score, lower), row());
     }
-    const float width = terms.width + 2 * margin - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
     list.push(
-        lower, width, position, panel.visits[hit.lane],
+        lower, width + 2 * margin, position, panel.visits[hit.lane],
         [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
 }
 

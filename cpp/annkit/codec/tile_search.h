@@ -57,10 +57,10 @@ class Limits {
 
 class TileSearch {
   public:
-    // visits: what the numbers given to pack() mean. limits: shared by the threads of a batch. All of it must outlive
-    // the search.
+    // visits: what the numbers given to pack() mean. limits: shared by the threads of a batch. estimates: of tiles will
+    // do as scores. All of it must outlive the search.
     TileSearch(const TileQueries& queries, std::span<const Visit> visits, Allowed allowed, const TopK& empty,
-               Limits& limits);
+               Limits& limits, bool estimates = false);
 
     // Packs up to as many of the (query, visit) pairs as a panel takes; they visit the same partition. Returns how
     // many.
@@ -93,7 +93,7 @@ class TileSearch {
     Allowed allowed_;
     const Bitset* only_ = nullptr;
     TopK empty_;
-    bool at_once_;  // see TileQueries::scores_at_once
+    bool estimates_, at_once_;  // at_once: see TileQueries::scores_at_once
     Limits& limits_;
     std::vector<std::optional<Shortlist>> lists_;
     std::vector<simd::TileHit> hits_;

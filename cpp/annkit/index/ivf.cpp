@@ -185,8 +185,15 @@ void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, co
     const FilterSets filters(request.filters, members_);
     const InnerRows inner(queries, unit(), "the query");
     const size_t nprobe = request.settings.nprobe > 0 ? request.settings.nprobe : default_nprobe(n_lists_);
-    ListSearch{
-        *codec_, use_, *finder_, *lists_, empty, {filters.sets()}, std::min(nprobe, n_lists_), request.settings.spread}
+    ListSearch{*codec_,
+               use_,
+               *finder_,
+               *lists_,
+               empty,
+               {filters.sets()},
+               std::min(nprobe, n_lists_),
+               request.settings.estimates,
+               request.settings.spread}
         .run(inner.rows(), request.call, take);
 }
 

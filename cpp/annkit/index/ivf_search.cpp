@@ -83,8 +83,8 @@ void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const 
     parallel_for(busy.size(), threads, call, [&](size_t task, int thread) {
         auto& worker = batch.workers[size_t(thread)];
         if (!worker)
-            worker =
-                std::make_unique<TileSearch>(*batch.queries, batch.visits, Allowed{batch.allowed}, empty, batch.limits);
+            worker = std::make_unique<TileSearch>(*batch.queries, batch.visits, Allowed{batch.allowed}, empty,
+                                                  batch.limits, estimates);
         const uint32_t list = busy[task];
         const RowRange all{0, uint32_t(lists.length(list))};
         TilePanel panel;

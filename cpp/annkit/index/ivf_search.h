@@ -20,7 +20,8 @@ struct ListSearch {
     TopK empty;  // what each query collects into
     Allowed allowed;
     size_t nprobe;
-    double spread;  // 0: all nprobe lists; otherwise those within so many times the nearest one's distance
+    bool estimates;  // of scores will do
+    double spread;   // 0: all nprobe lists; otherwise those within so many times the nearest one's distance
 
     using Take = std::function<void(size_t query, std::span<const Hit> hits)>;
     void run(const Rows& queries, const Call& call, const Take& take) const;
