@@ -170,9 +170,9 @@ struct Kernels {
     ScoreRows dot_u8;
 
     // Scattered rows of codes against one query in bytes, of at most byte_query_levels: exact sums of code * query, up
-    // to 65,536 of them. byte_dots: rows of so many bytes. nibble_dots: two codes a byte, the first in the low half; the
-    // query has a number for each byte's low half, and behind those, from the next multiple of 64 on, for each high one.
-    // The query is readable, and zeros, up to a multiple of 64.
+    // to 65,536 of them. byte_dots: rows of so many bytes. nibble_dots: two codes a byte, the first in the low half;
+    // the query has a number for each byte's low half, and behind those, from the next multiple of 64 on, for each high
+    // one. The query is readable, and zeros, up to a multiple of 64.
     using Dots = void (*)(const int8_t* query, const void* const* rows, size_t bytes, size_t n, int32_t* out);
     Dots byte_dots, nibble_dots;
 
