@@ -134,3 +134,18 @@ def test_few_rows_to_learn_from_are_a_warning_with_both_numbers(rng):
         warnings.simplefilter("error")
         lists.fit(x[:3900])
         books.fit(x[:9984])
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_large_batches_are_shared_by_threads_to_the_same_result(name):
+    index, many = full(name), np.tile(Q, (12, 1))  # 720 queries: enough for threads to share them
+    one = [part[: len(Q)] for part in index.search(many, k=5, threads=1)]
+    for threads in (2, 3):
+        got = index.search(many, k=5, threads=threads)
+        for first in range(0, len(many), len(Q)):
+            assert_same([part[first : first + len(Q)] for part in got], one)
+    bad = many.copy()
+    bad[700, 3] = np.nan
+    for threads in (1, 2):
+        with pytest.raises(ValueError, match=r"row 700, column 3"):
+            index.search(bad, k=5, threads=threads)

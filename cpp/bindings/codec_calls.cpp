@@ -114,7 +114,7 @@ py::array_t<uint8_t> encode(const Codec& codec, py::handle x, py::handle threads
         const std::shared_lock lock(lock_of(codec));
         check(size() == bytes, codec.repr(), " has been fitted again meanwhile");
         each_block(codec, dim, input.rows.n, call, [&](RowBytes& block, size_t first, size_t n) {
-            codec.encode(input.rows.slice(first, n), nullptr, block.codes(), 0, first);
+            codec.encode(input.rows.slice(first, n), nullptr, block.codes(), 0);
             for (size_t i = 0; i < n; ++i) block.get(i, to + (first + i) * bytes);
         });
     });

@@ -29,7 +29,7 @@ Codes encoded(const Codec& codec, const Rows& rows, const CodeUse& use, const fl
     Codes codes = codec.make_codes(rows.dim, use);
     codes.reserve(rows.n);
     for (size_t i = 0; i < rows.n; i += batch)
-        codec.encode(rows.slice(i, std::min(batch, rows.n - i)), centroid, codes, i, i);
+        codec.encode(rows.slice(i, std::min(batch, rows.n - i)), centroid, codes, i);
     codes.n = rows.n;
     return codes;
 }

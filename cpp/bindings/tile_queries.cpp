@@ -54,7 +54,7 @@ py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats&
     const float* centroid = residual ? given.data() : nullptr;
     Codes codes = codec.make_codes(rows.dim, use);
     codes.reserve(rows.n);
-    codec.encode(rows, centroid, codes, 0, 0);
+    codec.encode(rows, centroid, codes, 0);
     codes.n = rows.n;
     Partition partition;
     partition.codes = &codes;

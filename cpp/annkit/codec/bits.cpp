@@ -25,7 +25,7 @@ RowScoring scoring_of(size_t bytes) {
 
 }  // namespace
 
-void Bits::encode(const Rows& rows, const float*, Codes& into, size_t first, size_t) const {
+void Bits::encode(const Rows& rows, const float*, Codes& into, size_t first) const {
     for (size_t i = 0; i < rows.n; ++i) copy_bytes(rows, i, into.columns[0].at<uint8_t>(first + i));
 }
 

@@ -24,7 +24,7 @@ class Bits final : public Codec {
     bool in_lists() const override { return false; }
     bool supports(Metric metric) const override { return metric == Metric::hamming; }
     Codes make_codes(size_t dim, const CodeUse&) const override { return Codes(dim / 8, {}); }
-    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
+    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const override;

@@ -148,8 +148,8 @@ Codes Certified::make_codes(size_t dim, const CodeUse& use) const {
     return Codes(plain.code_bytes(), {plain.columns[RowScoring::kNorms].row_bytes(), dim, sizeof(simd::Sq8Row)});
 }
 
-void Certified::encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const {
-    exact_.encode(rows, centroid, into, first, row_offset);
+void Certified::encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const {
+    exact_.encode(rows, centroid, into, first);
     std::vector<float> row(rows.dim);
     for (size_t i = first; i < first + rows.n; ++i) {
         exact_.decode(into, i, rows.dim, row.data());

@@ -25,7 +25,7 @@ class Certified final : public Codec {
     bool in_lists() const override { return false; }
     bool supports(Metric metric) const override { return exact_.supports(metric); }
     Codes make_codes(size_t dim, const CodeUse&) const override;
-    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
+    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,

@@ -68,10 +68,9 @@ class Codec : public Part {
     virtual bool takes_residuals() const { return false; }
     virtual bool prefers_residuals() const { return takes_residuals(); }
     virtual Codes make_codes(size_t dim, const CodeUse& use) const = 0;
-    // Codes rows into the places from first on, which are reserved. row_offset: where rows start in the caller's array.
+    // Codes rows into the places from first on, which are reserved.
     // centroid: as in Partition; only where the codes are for residuals.
-    virtual void encode(const Rows& rows, const float* centroid, Codes& into, size_t first,
-                        size_t row_offset) const = 0;
+    virtual void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const = 0;
     // Gives back the row, or row - centroid where the codes are for residuals.
     virtual void decode(const Codes& codes, size_t row, size_t dim, void* out) const = 0;
     // Queries for the tiles; null from codecs that are only searched as a whole (Bits, Certified).

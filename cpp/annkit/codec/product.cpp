@@ -23,7 +23,7 @@ std::vector<float> training_rows(const Rows& rows, const std::vector<uint32_t>& 
         size_t together = 1;  // rows that follow each other
         while (together < kBlock && i + together < chosen.size() && chosen[i + together] == chosen[i] + together)
             ++together;
-        const FloatBlock block(rows.slice(chosen[i], together), "the array", chosen[i]);
+        const FloatBlock block(rows.slice(chosen[i], together), "the array");
         for (size_t r = 0; r < together; ++r, ++i) std::copy_n(block.row(r), rows.dim, &x[i * rows.dim]);
         if (monitor != nullptr && i / 8192 != (i - together) / 8192) monitor->poll();
     }
@@ -101,7 +101,7 @@ void Product::unpack(const std::byte* code, uint16_t* numbers) const {
     }
 }
 
-void Product::encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const {
+void Product::encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const {
     const size_t dim = quantizer_.dim(), m = quantizer_.m();
     const bool add = into.columns.size() > kAdd;
     std::vector<float> x(std::min(kBlock, rows.n) * dim), decoded(add ? dim : 0);
@@ -109,7 +109,7 @@ void Product::encode(const Rows& rows, const float* centroid, Codes& into, size_
     std::vector<std::byte> code(code_bytes());
     for (size_t at = 0; at < rows.n; at += kBlock) {
         const size_t n = std::min(kBlock, rows.n - at);
-        const FloatBlock block(rows.slice(at, n), "the array", row_offset + at);
+        const FloatBlock block(rows.slice(at, n), "the array");
         for (size_t i = 0; i < n; ++i) {
             const float* from = block.row(i);
             float* to = &x[i * dim];

@@ -37,7 +37,7 @@ class Product final : public Codec {
     size_t rows_wanted() const override { return kLeastRowsPerCentroid * quantizer_.entries(); }
     void fit(const Rows& rows, const Fit& fit) override;
     Codes make_codes(size_t dim, const CodeUse& use) const override;
-    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
+    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
 

@@ -42,7 +42,7 @@ ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const R
     constexpr size_t kBlock = 16;
     const int threads = threads_for(call, double(tables_.size()) * double(codec.quantizer().group() + 4));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
-        const FloatBlock block(queries.slice(first, count), "the query", first);
+        const FloatBlock block(queries.slice(first, count), "the query");
         for (size_t i = 0; i < count; ++i) {
             const size_t query = first + i;
             float* table = &tables_[query * table_size_];

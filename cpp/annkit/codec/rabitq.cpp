@@ -54,7 +54,7 @@ void RaBitQ::fit(const Rows& rows, const Fit& fit) {
     const int threads = threads_for(fit.call, double(rows.n) * double(rows.dim));
     parallel_for(blocks, threads, fit.call, [&](size_t b, int) {
         const size_t first = b * kMeanBlock;
-        const FloatBlock block(rows.slice(first, std::min(kMeanBlock, rows.n - first)), "the array", first);
+        const FloatBlock block(rows.slice(first, std::min(kMeanBlock, rows.n - first)), "the array");
         for (size_t i = 0; i < block.size(); ++i)
             for (size_t j = 0; j < rows.dim; ++j) sums[b][j] += block.row(i)[j];
     });
@@ -130,7 +130,7 @@ std::byte* append(std::byte* to, const T& value) {
 
 // Rows of one encode call: what they share, and memory for one of them.
 struct RaBitQ::Encoder {
-    Encoder(const RaBitQ& codec, const float* centroid, size_t row_offset)
+    Encoder(const RaBitQ& codec, const float* centroid, size_t first_row)
         : codec(codec),
           center(centroid != nullptr ? centroid : codec.mean_.data()),
           coder(codec.bits_, codec.padded()),
@@ -139,7 +139,7 @@ struct RaBitQ::Encoder {
           signs(codec.plane_bytes()) {
         if (centroid == nullptr) return;
         c.resize(codec.padded());
-        codec.rotate(centroid, codec.mean_.data(), c.data(), "the centroid of row", row_offset);
+        codec.rotate(centroid, codec.mean_.data(), c.data(), "the centroid of row", first_row);
     }
 
     void encode(const float* x, size_t row, Codes& into, size_t place);
@@ -192,11 +192,11 @@ void RaBitQ::Encoder::encode(const float* x, size_t row, Codes& into, size_t pla
         pack_plane(levels.data(), padded, p, reinterpret_cast<uint8_t*>(rest) + p * codec.plane_bytes());
 }
 
-void RaBitQ::encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const {
+void RaBitQ::encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const {
     check_fitted(rows.dim, "the array");
-    const FloatBlock block(rows, "the array", row_offset);
-    Encoder encoder(*this, centroid, row_offset);
-    for (size_t i = 0; i < rows.n; ++i) encoder.encode(block.row(i), row_offset + i, into, first + i);
+    const FloatBlock block(rows, "the array");
+    Encoder encoder(*this, centroid, rows.first);
+    for (size_t i = 0; i < rows.n; ++i) encoder.encode(block.row(i), rows.first + i, into, first + i);
 }
 
 void RaBitQ::decode(const Codes& codes, size_t row, size_t dim, void* out) const {

@@ -49,7 +49,7 @@ class RaBitQ final : public Codec {
     size_t fitted_dim() const override { return mean_.size(); }
     bool takes_residuals() const override { return true; }
     Codes make_codes(size_t dim, const CodeUse& use) const override;
-    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
+    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
 

@@ -42,7 +42,7 @@ RabitqQueries::RabitqQueries(const RaBitQ& codec, const CodeUse& use, const Rows
     constexpr size_t kBlock = 16;
     parallel_blocks(queries.n, kBlock, threads_for(call, 32 * double(rotated_.size())), call,
                     [&](size_t first, size_t count) {
-                        const FloatBlock block(queries.slice(first, count), "the query", first);
+                        const FloatBlock block(queries.slice(first, count), "the query");
                         for (size_t i = 0; i < count; ++i) prepare(codec, block.row(i), first + i);
                     });
 }

@@ -55,8 +55,8 @@ Dtype Raw::decoded() const {
 
 Codes Raw::make_codes(size_t dim, const CodeUse&) const { return Codes(dim * kBytes[element_], {sizeof(float)}); }
 
-void Raw::encode(const Rows& rows, const float*, Codes& into, size_t first, size_t row_offset) const {
-    if (!is_bytes()) return encode_floats(rows, into, first, row_offset);
+void Raw::encode(const Rows& rows, const float*, Codes& into, size_t first) const {
+    if (!is_bytes()) return encode_floats(rows, into, first);
     for (size_t i = 0; i < rows.n; ++i) {
         auto* code = into.columns[0].at<uint8_t>(first + i);
         copy_bytes(rows, i, code);
@@ -67,8 +67,8 @@ void Raw::encode(const Rows& rows, const float*, Codes& into, size_t first, size
     }
 }
 
-void Raw::encode_floats(const Rows& rows, Codes& into, size_t first, size_t row_offset) const {
-    const FloatBlock block(rows, "the array", row_offset);
+void Raw::encode_floats(const Rows& rows, Codes& into, size_t first) const {
+    const FloatBlock block(rows, "the array");
     const bool narrows = element_ != simd::kF32;
     std::vector<float> kept(narrows ? rows.dim : 0);
     for (size_t i = 0; i < rows.n; ++i) {
@@ -83,7 +83,7 @@ void Raw::encode_floats(const Rows& rows, Codes& into, size_t first, size_t row_
         simd::kernels().narrow[kind](block.row(i), rows.dim, code);
         simd::kernels().widen[kind](code, rows.dim, kept.data());
         for (size_t j = 0; j < rows.dim; ++j)
-            check(std::isfinite(kept[j]), "row ", row_offset + i, ", column ", j, " is ", double(block.row(i)[j]),
+            check(std::isfinite(kept[j]), "row ", rows.first + i, ", column ", j, " is ", double(block.row(i)[j]),
                   ", beyond the largest ", element_ == simd::kF16 ? "float16 (65504)" : "bfloat16");
         const void* self = kept.data();
         simd::kernels().ip[simd::kF32](self, &self, rows.dim, 1, norm);

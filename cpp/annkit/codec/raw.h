@@ -28,7 +28,7 @@ class Raw final : public Codec {
     bool scores_cosine() const override { return true; }
     bool supports(Metric metric) const override { return metric != Metric::hamming; }
     Codes make_codes(size_t dim, const CodeUse&) const override;
-    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const override;
+    void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     bool in_lists() const override { return !is_bytes(); }
     std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
@@ -41,7 +41,7 @@ class Raw final : public Codec {
 
   private:
     bool is_bytes() const { return element_ == simd::kU8 || element_ == simd::kI8; }
-    void encode_floats(const Rows& rows, Codes& into, size_t first, size_t row_offset) const;
+    void encode_floats(const Rows& rows, Codes& into, size_t first) const;
 
     simd::Element element_;
 };

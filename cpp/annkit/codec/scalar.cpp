@@ -52,7 +52,7 @@ void Scalar::fit(const Rows& rows, const Fit& fit) {
     const auto skip = size_t(outliers_ * double(n));
     if (skip > 0) sorted.resize(n * dim);
     for (size_t first = 0; first < n; first += kBlock) {
-        const FloatBlock block(rows.slice(first, std::min(kBlock, n - first)), "the array", first);
+        const FloatBlock block(rows.slice(first, std::min(kBlock, n - first)), "the array");
         for (size_t i = 0; i < block.size(); ++i)
             for (size_t j = 0; j < dim; ++j) {
                 const float x = block.row(i)[j];
@@ -144,10 +144,10 @@ void Scalar::unpack(const std::byte* code, uint8_t* wide) const {
     std::fill(wide + j, wide + padded(dim), uint8_t(0));
 }
 
-void Scalar::encode(const Rows& rows, const float* centroid, Codes& into, size_t first, size_t row_offset) const {
+void Scalar::encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const {
     const size_t dim = low_.size();
     const simd::Kernels& k = simd::kernels();
-    const FloatBlock block(rows, "the array", row_offset);
+    const FloatBlock block(rows, "the array");
     std::vector<float> residual(dim), decoded(dim);
     std::vector<uint8_t> wide(padded(dim));
     for (size_t i = 0; i < rows.n; ++i) {

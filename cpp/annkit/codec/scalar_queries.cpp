@@ -32,7 +32,7 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
     constexpr size_t kBlock = 64;
     const int threads = threads_for(call, 8 * double(codes_.size()));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
-        const FloatBlock block(queries.slice(first, count), "the query", first);
+        const FloatBlock block(queries.slice(first, count), "the query");
         for (size_t i = first; i < first + count; ++i)
             rounded_[i] = round(block.row(i - first), &weights_[i * tile_dim()], &codes_[i * tile_dim()]);
     });

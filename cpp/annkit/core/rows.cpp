@@ -20,11 +20,12 @@ Rows Rows::slice(size_t first, size_t count) const {
     Rows part = *this;
     part.data = row(first);
     part.n = count;
+    part.first = this->first + first;
     return part;
 }
 
-Rows Rows::of(const float* data, size_t n, size_t dim) {
-    return {reinterpret_cast<const std::byte*>(data), n, dim, Dtype::f32, ptrdiff_t(dim * 4), 4};
+Rows Rows::of(const float* data, size_t n, size_t dim, size_t first) {
+    return {reinterpret_cast<const std::byte*>(data), n, dim, Dtype::f32, ptrdiff_t(dim * 4), 4, first};
 }
 
 bool FloatBlock::in_place(const Rows& rows) {
@@ -32,14 +33,14 @@ bool FloatBlock::in_place(const Rows& rows) {
            reinterpret_cast<uintptr_t>(rows.data) % 4 == 0;
 }
 
-FloatBlock::FloatBlock(const Rows& rows, std::string_view what, size_t row_offset) : norms_(rows.n) {
+FloatBlock::FloatBlock(const Rows& rows, std::string_view what) : norms_(rows.n) {
     if (in_place(rows)) {
         data_ = reinterpret_cast<const float*>(rows.data);
         stride_ = size_t(rows.row_stride) / 4;
     } else {
         convert(rows);
     }
-    measure(rows, what, row_offset);
+    measure(rows, what);
 }
 
 namespace {
@@ -90,7 +91,7 @@ void FloatBlock::convert(const Rows& rows) {
 
 // One pass gives the norms and shows every value that is not finite. The limit on the norm keeps every score finite:
 // |q - x|^2 <= 2 |q|^2 + 2 |x|^2.
-void FloatBlock::measure(const Rows& rows, std::string_view what, size_t row_offset) {
+void FloatBlock::measure(const Rows& rows, std::string_view what) {
     const auto dot = simd::kernels().ip[simd::kF32];
     for (size_t i = 0; i < rows.n; ++i) {
         const void* p = row(i);
@@ -99,9 +100,9 @@ void FloatBlock::measure(const Rows& rows, std::string_view what, size_t row_off
         if (norms_[i] <= FLT_MAX / 4) [[likely]]
             continue;
         for (size_t j = 0; j < rows.dim; ++j)
-            check(std::isfinite(row(i)[j]), what, " has a NaN or infinite value in row ", row_offset + i, ", column ",
+            check(std::isfinite(row(i)[j]), what, " has a NaN or infinite value in row ", rows.first + i, ", column ",
                   j, ", expected finite float32 values");
-        fail(what, " row ", row_offset + i, " has a squared norm of ", double(norms_[i]),
+        fail(what, " row ", rows.first + i, " has a squared norm of ", double(norms_[i]),
              ", expected at most a quarter of the largest float32");
     }
 }

@@ -21,20 +21,21 @@ struct Rows {
     size_t n = 0, dim = 0;  // of bits: dim counts bits, eight to a byte
     Dtype dtype = Dtype::f32;
     ptrdiff_t row_stride = 0, element_stride = 0;  // bytes
+    size_t first = 0;                              // the number of the first row in the caller's array, for messages
 
     size_t elements() const { return dtype == Dtype::bits ? dim / 8 : dim; }  // stored elements a row
     bool packed() const;                                                      // each row's elements lie side by side
     Rows slice(size_t first, size_t count) const;
     const std::byte* row(size_t i) const { return data + ptrdiff_t(i) * row_stride; }
 
-    static Rows of(const float* data, size_t n, size_t dim);
+    static Rows of(const float* data, size_t n, size_t dim, size_t first = 0);
 };
 
 // Reads a block of rows as float32, straight from the input where it already is that.
 class FloatBlock {
   public:
     // Throws ValueError that names the first row with a NaN, an infinity, or a norm beyond float32.
-    FloatBlock(const Rows& rows, std::string_view what, size_t row_offset = 0);
+    FloatBlock(const Rows& rows, std::string_view what);
     static bool in_place(const Rows& rows);  // such rows are read where they lie
     const float* row(size_t i) const { return data_ + i * stride_; }
     float norm2(size_t i) const { return norms_[i]; }
@@ -43,7 +44,7 @@ class FloatBlock {
 
   private:
     void convert(const Rows& rows);
-    void measure(const Rows& rows, std::string_view what, size_t row_offset);
+    void measure(const Rows& rows, std::string_view what);
 
     const float* data_ = nullptr;
     size_t stride_ = 0;

@@ -55,7 +55,8 @@ void ExhaustiveSearch::run(const Rows& queries, const Call& call, const Take& ta
     // Enough queries for each thread to keep rows in the cache: threads share the queries, and have nothing to agree
     // on.
     constexpr size_t kShare = 256;
-    const auto threads = size_t(threads_for(call, 1e18)), share = (queries.n + threads - 1) / threads;
+    const double work = double(queries.n) * double(codes.n) * double(codes.code_bytes()) / 16;
+    const auto threads = size_t(threads_for(call, work)), share = (queries.n + threads - 1) / threads;
     if (threads > 1 && share >= kShare && block >= kShare) {
         parallel_calls(
             queries.n, std::min(share, block), int(threads), call,

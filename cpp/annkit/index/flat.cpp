@@ -67,8 +67,8 @@ void Flat::encode(const Rows& rows, Codes& into, const Call& call) const {
     parallel_for((before + rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
         const size_t first = std::max(task * kBlock, before) - before;
         const size_t last = std::min((task + 1) * kBlock - before, rows.n);
-        const InnerRows inner(rows.slice(first, last - first), unit_, "the array", first);
-        codec_->encode(inner.rows(), nullptr, into, into.n + first, first);
+        const InnerRows inner(rows.slice(first, last - first), unit_, "the array");
+        codec_->encode(inner.rows(), nullptr, into, into.n + first);
     });
     if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
 }

@@ -24,8 +24,8 @@ void encode(const Codec& codec, const Rows& rows, bool unit, Codes& into, const 
     parallel_for((before + rows.n + kBlock - 1) / kBlock, threads, call, [&](size_t task, int) {
         const size_t first = std::max(task * kBlock, before) - before;
         const size_t last = std::min((task + 1) * kBlock - before, rows.n);
-        const InnerRows inner(rows.slice(first, last - first), unit, "the array", first);
-        codec.encode(inner.rows(), nullptr, into, into.n + first, first);
+        const InnerRows inner(rows.slice(first, last - first), unit, "the array");
+        codec.encode(inner.rows(), nullptr, into, into.n + first);
     });
 }
 
@@ -40,7 +40,7 @@ void encode_again(const Codec& codec, const Codes& codes, size_t dim, const Code
         std::vector<std::byte> rows(n * row_bytes);
         for (size_t i = 0; i < n; ++i) codec.decode(codes, first + i, dim, &rows[i * row_bytes]);
         again.encode({rows.data(), n, dim, type, ptrdiff_t(row_bytes), ptrdiff_t(element_size(type))}, nullptr, into,
-                     first, 0);
+                     first);
     });
 }
 

@@ -120,7 +120,7 @@ std::vector<float> Ivf::codec_sample(const Rows& rows, const std::vector<float>&
     for (size_t i = 0; i < n && n < rows.n; ++i) std::swap(chosen[i], chosen[i + random.below(rows.n - i)]);
     std::vector<float> sample(n * rows.dim);
     for (size_t i = 0; i < n; ++i) {
-        const FloatBlock one(rows.slice(chosen[i], 1), "the array", chosen[i]);
+        const FloatBlock one(rows.slice(chosen[i], 1), "the array");
         std::memcpy(&sample[i * rows.dim], one.row(0), rows.dim * sizeof(float));
     }
     if (!use_.residual) return sample;
@@ -138,7 +138,7 @@ void Ivf::assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& c
     for (size_t first = 0; first < rows.n; first += kBlock) {
         const size_t n = std::min(kBlock, rows.n - first);
         Phase phase(call.monitor, double(first) / double(rows.n), double(first + n) / double(rows.n));
-        const InnerRows inner(rows.slice(first, n), unit(), "the array", first);
+        const InnerRows inner(rows.slice(first, n), unit(), "the array");
         nearest_->find(inner.rows(), &list_of[first], nullptr, {call.threads, phase.monitor()});
     }
 }

@@ -26,7 +26,8 @@ void ListSearch::run(const Rows& queries, const Call& call, const Take& take) co
     const size_t block = std::clamp<size_t>(kVisits / nprobe, 64, kQueries);
     // Where a list has a query or two for each thread, threads share the queries and have nothing to agree on.
     constexpr size_t kQueriesAList = 2;
-    const auto threads = size_t(threads_for(call, 1e18)), share = (queries.n + threads - 1) / threads;
+    const double work = double(queries.n) * double(queries.dim) * double(lists.size());  // that of finding the lists
+    const auto threads = size_t(threads_for(call, work)), share = (queries.n + threads - 1) / threads;
     if (threads > 1 && share * nprobe >= kQueriesAList * lists.size()) {
         parallel_calls(
             queries.n, std::min(share, block), int(threads), call,

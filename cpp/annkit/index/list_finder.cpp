@@ -66,7 +66,7 @@ void ListFinder::find(const Rows& queries, size_t nprobe, const Call& call, uint
     const double work = double(queries.n) * double(n_) * double(dim_);
     parallel_for((queries.n + together - 1) / together, threads_for(call, work), call, [&](size_t task, int) {
         const size_t first = task * together, count = std::min(together, queries.n - first);
-        const FloatBlock block(queries.slice(first, count), "the query", first);
+        const FloatBlock block(queries.slice(first, count), "the query");
         std::vector<float> all(count * n_), minima;
         std::vector<uint32_t> near(n_);
         const size_t stride = count > 1 ? size_t(block.row(1) - block.row(0)) : dim_;

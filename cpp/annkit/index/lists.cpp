@@ -66,17 +66,18 @@ void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_
         const size_t n = std::min(kBlock, order.size() - at), first = list.codes.n + at;
         scratch.resize(n * dim_);
         for (size_t i = 0; i < n; ++i) {
-            const InnerRows inner(rows.slice(order[at + i], 1), unit, "the array", order[at + i]);
-            const FloatBlock one(inner.rows(), "the array", order[at + i]);
+            const InnerRows inner(rows.slice(order[at + i], 1), unit, "the array");
+            const FloatBlock one(inner.rows(), "the array");
             std::memcpy(&scratch[i * dim_], one.row(0), dim_ * sizeof(float));
             *list.rows.at<uint32_t>(first + i) = first_row + order[at + i];
         }
         const float* centroid = partitions_[number].centroid;
         try {
-            codec_.encode(Rows::of(scratch.data(), n, dim_), centroid, list.codes, first, order[at]);
+            codec_.encode(Rows::of(scratch.data(), n, dim_, rows.first + order[at]), centroid, list.codes, first);
         } catch (const ValueError&) {  // once more, row by row: the message then names the caller's row
             for (size_t i = 0; i < n; ++i)
-                codec_.encode(Rows::of(&scratch[i * dim_], 1, dim_), centroid, list.codes, first + i, order[at + i]);
+                codec_.encode(Rows::of(&scratch[i * dim_], 1, dim_, rows.first + order[at + i]), centroid, list.codes,
+                              first + i);
             throw;
         }
     }

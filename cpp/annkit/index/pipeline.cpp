@@ -14,14 +14,14 @@ namespace {
 constexpr size_t kMaxDim = size_t(1) << 24, kMaxTransforms = 16;
 
 // Rows through one transform, in parallel: a row's result does not depend on those beside it.
-std::vector<float> apply_one(const Transform& transform, const Rows& rows, const Call& call, size_t row_offset = 0) {
+std::vector<float> apply_one(const Transform& transform, const Rows& rows, const Call& call) {
     constexpr size_t kBlock = 256;
     const size_t dim_out = transform.dim_out(rows.dim);
     std::vector<float> out(rows.n * dim_out);
     const double work = double(rows.n) * double(rows.dim) * 16;
     parallel_for((rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
         const size_t first = task * kBlock;
-        transform.apply(rows.slice(first, std::min(kBlock, rows.n - first)), &out[first * dim_out], row_offset + first);
+        transform.apply(rows.slice(first, std::min(kBlock, rows.n - first)), &out[first * dim_out]);
     });
     return out;
 }
@@ -78,11 +78,11 @@ void Pipeline::check_dim(const Rows& rows, std::string_view what) const {
     check(dim_ == 0 || rows.dim == dim_, what, " has dimension ", rows.dim, ", the index has ", dim_);
 }
 
-std::vector<float> Pipeline::apply(const Rows& rows, const Call& call, size_t row_offset) const {
-    std::vector<float> now = apply_one(*transforms_.front(), rows, call, row_offset);
+std::vector<float> Pipeline::apply(const Rows& rows, const Call& call) const {
+    std::vector<float> now = apply_one(*transforms_.front(), rows, call);
     size_t dim = transforms_.front()->dim_out(rows.dim);
     for (size_t i = 1; i < transforms_.size(); ++i) {
-        now = apply_one(*transforms_[i], Rows::of(now.data(), rows.n, dim), call, row_offset);
+        now = apply_one(*transforms_[i], Rows::of(now.data(), rows.n, dim, rows.first), call);
         dim = transforms_[i]->dim_out(dim);
     }
     return now;
@@ -103,7 +103,7 @@ void Pipeline::fit(const Rows& rows, const Fit& fit) {
         std::vector<float> out = apply_one(next, current, fit.call);
         const size_t dim = next.dim_out(current.dim);
         now = std::move(out);
-        current = Rows::of(now.data(), rows.n, dim);
+        current = Rows::of(now.data(), rows.n, dim, rows.first);
     }
     index_->fit(current, fit);
     transforms_ = std::move(fitted);
@@ -124,13 +124,13 @@ void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& c
             const size_t n = std::min(block, rows.n - first);
             Phase phase(call.monitor, double(first) / double(rows.n), double(first + n) / double(rows.n));
             const Call part{call.threads, phase.monitor()};
-            const std::vector<float> inner = apply(rows.slice(first, n), part, first);
+            const std::vector<float> inner = apply(rows.slice(first, n), part);
             Ids some;
             if (ids) {
                 check(ids->size() == rows.n, "got ", ids->size(), " ids for ", rows.n, " rows, expected one a row");
                 some = ids->subspan(first, n);
             }
-            index_->add(Rows::of(inner.data(), n, inner.size() / n), some, replace, part);
+            index_->add(Rows::of(inner.data(), n, inner.size() / n, rows.first + first), some, replace, part);
         }
     } catch (...) {
         if (take_back) take_back();
@@ -162,8 +162,9 @@ void Pipeline::each_block(const Rows& queries, const Request& request, const Bod
         std::vector<Filter> filters(request.filters);
         if (filters.size() > 1 && filters.size() == queries.n)
             filters.assign(request.filters.begin() + ptrdiff_t(first), request.filters.begin() + ptrdiff_t(first + n));
-        const std::vector<float> inner = apply(queries.slice(first, n), request.call, first);
-        body(first, Rows::of(inner.data(), n, dim), Request{filters, request.settings, request.call});
+        const std::vector<float> inner = apply(queries.slice(first, n), request.call);
+        body(first, Rows::of(inner.data(), n, dim, queries.first + first),
+             Request{filters, request.settings, request.call});
     }
 }
 

@@ -44,8 +44,7 @@ class Pipeline final : public Index {
     size_t dim_out(size_t dim) const;
     template <class Body>
     void each_block(const Rows& queries, const Request& request, const Body& body) const;
-    // row_offset: where rows start in the caller's array.
-    std::vector<float> apply(const Rows& rows, const Call& call, size_t row_offset = 0) const;
+    std::vector<float> apply(const Rows& rows, const Call& call) const;
 
     std::vector<std::unique_ptr<Transform>> transforms_;
     std::unique_ptr<Index> index_;

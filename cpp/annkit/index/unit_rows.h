@@ -11,7 +11,7 @@ namespace annkit {
 // Rows as the codecs of an index see them: scaled to length one for cosine (zeros stay), otherwise as they are.
 class InnerRows {
   public:
-    InnerRows(const Rows& rows, bool unit, std::string_view what, size_t row_offset = 0);
+    InnerRows(const Rows& rows, bool unit, std::string_view what);
     const Rows& rows() const { return rows_; }
 
   private:

@@ -53,7 +53,7 @@ void Nearest::find(const Rows& rows, uint32_t* nearest, float* scores, const Cal
     std::atomic<bool> useful = filters;
     parallel_for((rows.n + step - 1) / step, threads, call, [&](size_t task, int) {
         const size_t first = task * step, n = std::min(step, rows.n - first);
-        const FloatBlock block(rows.slice(first, n), "the array", first);
+        const FloatBlock block(rows.slice(first, n), "the array");
         const FloatCentroids floats{rows_.get(), stride_, add_.data(), size()};
         if (!useful || !filter_->find(block, floats, nearest + first)) {
             useful = false;

@@ -29,7 +29,7 @@ inline void gather_rows(const Rows& rows, const size_t* chosen, size_t count, fl
     for (size_t i = 0; i < count;) {
         size_t run = 1;  // rows that follow each other are converted at once
         while (i + run < count && run < 64 && chosen[i + run] == chosen[i] + run) ++run;
-        const FloatBlock block(rows.slice(chosen[i], run), "the array", chosen[i]);
+        const FloatBlock block(rows.slice(chosen[i], run), "the array");
         for (size_t r = 0; r < run; ++r) std::copy_n(block.row(r), rows.dim, out + (i + r) * rows.dim);
         i += run;
     }

@@ -42,7 +42,7 @@ TrainingRows::TrainingRows(const Rows& rows, size_t most, const Fit& fit) : dim_
 }
 
 void TrainingRows::read(const Rows& rows, size_t to, size_t from, size_t n) {
-    const FloatBlock block(rows.slice(from, n), "the array", from);
+    const FloatBlock block(rows.slice(from, n), "the array");
     for (size_t i = 0; i < n; ++i) {
         norms_[to + i] = block.norm2(i);
         if (copy_) std::memcpy(copy_.get() + (to + i) * dim_ * sizeof(float), block.row(i), dim_ * sizeof(float));

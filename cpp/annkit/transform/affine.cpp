@@ -27,13 +27,13 @@ Affine::Affine(std::vector<float> matrix, size_t outputs, size_t inputs, std::ve
     packed_ = PackedMatrix::of(matrix_->data(), outputs, inputs);
 }
 
-void Affine::apply(const Rows& in, float* out, size_t row_offset) const {
+void Affine::apply(const Rows& in, float* out) const {
     constexpr size_t kBlock = 144;  // few enough for the second cache
     const size_t stride = padded_stride(inputs());
     std::vector<float> centred(mean_.empty() ? 0 : std::min(in.n, kBlock) * stride);
     for (size_t first = 0; first < in.n; first += kBlock) {
         const size_t count = std::min(kBlock, in.n - first);
-        const FloatBlock block(in.slice(first, count), "the array", row_offset + first);
+        const FloatBlock block(in.slice(first, count), "the array");
         float* to = out + first * outputs();
         if (mean_.empty()) {
             const size_t given = count > 1 ? size_t(block.row(1) - block.row(0)) : inputs();

@@ -25,7 +25,7 @@ class Affine {
     const std::vector<float>& matrix() const { return *matrix_; }
     const std::vector<float>& mean() const { return mean_; }
 
-    void apply(const Rows& in, float* out, size_t row_offset) const;
+    void apply(const Rows& in, float* out) const;
     // Where the matrix's rows are orthogonal to each other, whatever their lengths: the row nearest to the mean that
     // gives y. Directions of length zero come back as the mean.
     void invert(const float* in, size_t n, float* out) const;

@@ -17,8 +17,8 @@ void Center::fit(const Rows& rows, const Fit& fit) {
     mean_.assign(mean.begin(), mean.end());
 }
 
-void Center::apply(const Rows& in, float* out, size_t row_offset) const {
-    const FloatBlock block(in, "the array", row_offset);
+void Center::apply(const Rows& in, float* out) const {
+    const FloatBlock block(in, "the array");
     for (size_t i = 0; i < in.n; ++i)
         for (size_t j = 0; j < in.dim; ++j) out[i * in.dim + j] = block.row(i)[j] - mean_[j];
 }

@@ -21,7 +21,7 @@ class Center final : public Transform {
     bool is_fitted() const override { return !mean_.empty(); }
     size_t dim_in() const override { return mean_.size(); }
     size_t dim_out(size_t dim_in) const override { return dim_in; }
-    void apply(const Rows& in, float* out, size_t row_offset = 0) const override;
+    void apply(const Rows& in, float* out) const override;
     bool is_invertible() const override { return true; }
     void invert(const float* in, size_t n, float* out) const override;
     const std::vector<float>& mean() const { return mean_; }

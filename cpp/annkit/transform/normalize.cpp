@@ -6,9 +6,9 @@
 
 namespace annkit {
 
-void Normalize::apply(const Rows& in, float* out, size_t row_offset) const {
+void Normalize::apply(const Rows& in, float* out) const {
     constexpr float kTiny = 1e-30f;  // squares of smaller rows fall among the subnormal floats
-    const FloatBlock block(in, "the array", row_offset);
+    const FloatBlock block(in, "the array");
     for (size_t i = 0; i < in.n; ++i) {
         const float* x = block.row(i);
         double norm2 = double(block.norm2(i));

@@ -18,7 +18,7 @@ class Normalize final : public Transform {
     bool is_fitted() const override { return true; }
     size_t dim_in() const override { return 0; }
     size_t dim_out(size_t dim_in) const override { return dim_in; }
-    void apply(const Rows& in, float* out, size_t row_offset = 0) const override;
+    void apply(const Rows& in, float* out) const override;
     bool is_invertible() const override { return false; }  // the lengths are lost
     void invert(const float* in, size_t n, float* out) const override;
 };

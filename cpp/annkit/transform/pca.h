@@ -32,7 +32,7 @@ class Pca final : public Transform {
     bool is_fitted() const override { return !map_.empty(); }
     size_t dim_in() const override { return map_.inputs(); }
     size_t dim_out(size_t) const override { return options_.dim; }
-    void apply(const Rows& in, float* out, size_t row_offset = 0) const override { map_.apply(in, out, row_offset); }
+    void apply(const Rows& in, float* out) const override { map_.apply(in, out); }
     bool is_invertible() const override { return true; }
     void invert(const float* in, size_t n, float* out) const override { map_.invert(in, n, out); }
 

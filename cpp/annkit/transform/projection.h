@@ -18,7 +18,7 @@ class Projection final : public Transform {
     bool is_fitted() const override { return !map_.empty(); }
     size_t dim_in() const override { return map_.inputs(); }
     size_t dim_out(size_t) const override { return dim_; }
-    void apply(const Rows& in, float* out, size_t row_offset = 0) const override { map_.apply(in, out, row_offset); }
+    void apply(const Rows& in, float* out) const override { map_.apply(in, out); }
     bool is_invertible() const override { return false; }  // the rows of the matrix are not orthogonal
     void invert(const float* in, size_t n, float* out) const override;
     const Affine& map() const { return map_; }

@@ -35,9 +35,9 @@ void Rotation::fit(const Rows& rows, const Fit& fit) {
     mixing_ = RandomRotation(rows.dim, fit.seed);
 }
 
-void Rotation::apply(const Rows& in, float* out, size_t row_offset) const {
-    if (!hadamard_) return map_.apply(in, out, row_offset);
-    const FloatBlock block(in, "the array", row_offset);
+void Rotation::apply(const Rows& in, float* out) const {
+    if (!hadamard_) return map_.apply(in, out);
+    const FloatBlock block(in, "the array");
     const size_t outputs = dim_out(dim_in_);
     std::vector<float> row(dim_in_);
     for (size_t i = 0; i < in.n; ++i) {

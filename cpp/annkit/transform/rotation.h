@@ -25,7 +25,7 @@ class Rotation final : public Transform {
     bool is_fitted() const override { return dim_in_ > 0; }
     size_t dim_in() const override { return dim_in_; }
     size_t dim_out(size_t dim_in) const override { return dim_ > 0 ? dim_ : dim_in; }
-    void apply(const Rows& in, float* out, size_t row_offset = 0) const override;
+    void apply(const Rows& in, float* out) const override;
     bool is_invertible() const override { return true; }
     void invert(const float* in, size_t n, float* out) const override;
 

@@ -26,7 +26,7 @@ void apply(const Transform& transform, const Rows& in, float* out, const Call& c
     parallel_for((in.n + kBlock - 1) / kBlock, threads_for(call, work_of(transform, in.n, in.dim)), call,
                  [&](size_t task, int) {
                      const size_t first = task * kBlock, count = std::min(kBlock, in.n - first);
-                     transform.apply(in.slice(first, count), out + first * dim_out, first);
+                     transform.apply(in.slice(first, count), out + first * dim_out);
                  });
 }
 
@@ -40,7 +40,7 @@ void invert(const Transform& transform, const Rows& in, float* out, const Call& 
     const size_t block = std::max<size_t>(4096, kBlock);
     parallel_for((in.n + block - 1) / block, threads, call, [&](size_t task, int) {
         const size_t first = task * block, count = std::min(block, in.n - first);
-        const FloatBlock rows(in.slice(first, count), "the array", first);
+        const FloatBlock rows(in.slice(first, count), "the array");
         std::vector<float> side_by_side(count * dim_out);
         for (size_t i = 0; i < count; ++i) std::copy_n(rows.row(i), dim_out, &side_by_side[i * dim_out]);
         transform.invert(side_by_side.data(), count, out + first * dim);

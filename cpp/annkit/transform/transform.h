@@ -23,8 +23,8 @@ class Transform : public Part {
     virtual size_t dim_in() const = 0;   // 0: not known yet, or any
     virtual size_t dim_out(size_t dim_in) const = 0;
     // in: any float or integer dtype, of the fitted dimension; out: n * dim_out floats. Safe from many threads at once.
-    // The result of a row does not depend on the rows beside it. row_offset: what messages add to a row's number.
-    virtual void apply(const Rows& in, float* out, size_t row_offset = 0) const = 0;
+    // The result of a row does not depend on the rows beside it.
+    virtual void apply(const Rows& in, float* out) const = 0;
     // What gives apply(back(y)) ~ y: the transpose or inverse. For reconstruct.
     virtual bool is_invertible() const = 0;
     virtual void invert(const float* in, size_t n, float* out) const = 0;  // rows of dim_out to rows of dim_in
