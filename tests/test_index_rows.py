@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from indexes import DIM, INDEXES, METRICS, Q, X, everything
+from indexes import DIM, INDEXES, METRICS, Q, X, everything, full
 from truth import assert_same
 
 import annkit as ak
