@@ -1,5 +1,7 @@
 #include "annkit/index/answers.h"
 
+#include <algorithm>
+
 #include "annkit/core/errors.h"
 #include "annkit/index/unit_rows.h"
 
@@ -22,7 +24,20 @@ void write_answer(const Answer& out, size_t query, size_t k, std::span<const Hit
     }
 }
 
-RangeAnswer range_answer(const std::vector<std::vector<Hit>>& found, const Members& members, Metric metric, bool unit) {
+void Answering::nearest(size_t queries, size_t k, const Answer& out, const Run& run) const {
+    const Take write = [&](size_t query, std::span<const Hit> hits) {
+        write_answer(out, query, k, hits, members, metric, unit);
+    };
+    if (members.size() > 0) return run(TopK(std::min(k, members.size()), order), write);
+    for (size_t query = 0; query < queries; ++query) write(query, {});
+}
+
+RangeAnswer Answering::within(size_t queries, float radius, const Run& run) const {
+    std::vector<std::vector<Hit>> found(queries);
+    const float most = unit ? unit_score_within(radius) : score_within(metric, radius);
+    if (members.size() > 0)
+        run(TopK::within(most, order),
+            [&](size_t query, std::span<const Hit> hits) { found[query].assign(hits.begin(), hits.end()); });
     RangeAnswer answer;
     answer.lims.push_back(0);
     for (const auto& hits : found) answer.lims.push_back(answer.lims.back() + int64_t(hits.size()));

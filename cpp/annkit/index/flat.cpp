@@ -140,26 +140,18 @@ void Flat::search(const Rows& queries, size_t k, const Request& request, const A
     std::shared_lock lock(mutex_);
     check_ready();
     check_queries(queries, dim_, request.filters);
-    const auto write = [&](size_t query, std::span<const Hit> hits) {
-        write_answer(out, query, k, hits, members_, metric_, unit_);
-    };
-    if (members_.size() == 0) {
-        for (size_t query = 0; query < queries.n; ++query) write(query, {});
-        return;
-    }
-    run(queries, TopK(std::min(k, members_.size()), tie_order()), request, write);
+    const Answering answering{members_, metric_, unit_, tie_order()};
+    answering.nearest(queries.n, k, out,
+                      [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, request, take); });
 }
 
 RangeAnswer Flat::range_search(const Rows& queries, float radius, const Request& request) const {
     std::shared_lock lock(mutex_);
     check_ready();
     check_queries(queries, dim_, request.filters);
-    std::vector<std::vector<Hit>> found(queries.n);
-    const float within = unit_ ? unit_score_within(radius) : score_within(metric_, radius);
-    if (members_.size() > 0)
-        run(queries, TopK::within(within, tie_order()), request,
-            [&](size_t query, std::span<const Hit> hits) { found[query].assign(hits.begin(), hits.end()); });
-    return range_answer(found, members_, metric_, unit_);
+    const Answering answering{members_, metric_, unit_, tie_order()};
+    return answering.within(
+        queries.n, radius, [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, request, take); });
 }
 
 void Flat::rescore(Scorer& scorer, std::span<const int64_t> ids, TopK& top) const {

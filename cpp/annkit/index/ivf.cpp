@@ -203,26 +203,18 @@ void Ivf::search(const Rows& queries, size_t k, const Request& request, const An
     check_queries(queries, dim_, request.filters);
     check(request.settings.spread == 0 || metric_ != Metric::ip,
           "spread compares distances, which metric \"ip\" does not have");
-    const auto write = [&](size_t query, std::span<const Hit> hits) {
-        write_answer(out, query, k, hits, members_, metric_, unit());
-    };
-    if (members_.size() == 0) {
-        for (size_t query = 0; query < queries.n; ++query) write(query, {});
-        return;
-    }
-    run(queries, TopK(std::min(k, members_.size()), tie_order()), request, write);
+    const Answering answering{members_, metric_, unit(), tie_order()};
+    answering.nearest(queries.n, k, out,
+                      [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, request, take); });
 }
 
 RangeAnswer Ivf::range_search(const Rows& queries, float radius, const Request& request) const {
     std::shared_lock lock(mutex_);
     check_ready();
     check_queries(queries, dim_, request.filters);
-    std::vector<std::vector<Hit>> found(queries.n);
-    const float within = unit() ? unit_score_within(radius) : score_within(metric_, radius);
-    if (members_.size() > 0)
-        run(queries, TopK::within(within, tie_order()), request,
-            [&](size_t query, std::span<const Hit> hits) { found[query].assign(hits.begin(), hits.end()); });
-    return range_answer(found, members_, metric_, unit());
+    const Answering answering{members_, metric_, unit(), tie_order()};
+    return answering.within(
+        queries.n, radius, [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, request, take); });
 }
 
 void Ivf::remove(std::span<const int64_t> ids) {
