@@ -69,31 +69,3 @@ def test_one_eigenvector_of_a_small_matrix(rng, n):
     a = a @ a.T
     (value,), (vector,) = math.symmetric_eigen(a, 1)
     np.testing.assert_allclose(a @ vector, value * vector, atol=1e-12)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (40, 40), (100, 17), (1, 8)])
-def test_singular_values(rng, shape):
-    a = rng.standard_normal(shape)
-    u, singular, vt = math.svd(a)
-    r = min(shape)
-    assert (u.shape, singular.shape, vt.shape) == ((shape[0], r), (r,), (r, shape[1]))
-    np.testing.assert_allclose(singular, np.linalg.svd(a, compute_uv=False), atol=1e-11)
-    np.testing.assert_allclose(u * singular @ vt, a, atol=1e-11)
-    np.testing.assert_allclose(u.T @ u, np.eye(r), atol=1e-11)
-    np.testing.assert_allclose(vt @ vt.T, np.eye(r), atol=1e-11)
-
-
-def test_matrices_of_low_rank(rng):
-    a = rng.standard_normal((30, 2)) @ rng.standard_normal((2, 20))
-    u, singular, vt = math.svd(a)
-    assert (singular[2:] < 1e-10).all()
-    np.testing.assert_allclose(u * singular @ vt, a, atol=1e-11)
-
-
-@pytest.mark.parametrize("n", [1, 2, 7, 50])
-def test_the_nearest_orthogonal_matrix_solves_procrustes(rng, n):
-    linalg = pytest.importorskip("scipy.linalg")
-    a = rng.standard_normal((n, n))
-    got = math.nearest_orthogonal(a)
-    np.testing.assert_allclose(got, linalg.orthogonal_procrustes(np.eye(n), a)[0], atol=1e-9)
-    np.testing.assert_allclose(got, linalg.polar(a)[0], atol=1e-9)

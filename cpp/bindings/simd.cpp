@@ -49,15 +49,6 @@ void bind_math(py::module_& m) {
             return py::make_tuple(to_array(out.values), to_array(out.vectors).reshape({n, a.shape(0)}));
         },
         py::arg("matrix"), py::arg("wanted") = SIZE_MAX);
-    math.def("svd", [=](const Matrix& a) {
-        const Svd out = svd(span(a), size_t(a.shape(0)), size_t(a.shape(1)));
-        const auto r = py::ssize_t(out.singular.size());
-        return py::make_tuple(to_array(out.u).reshape({a.shape(0), r}), to_array(out.singular),
-                              to_array(out.vt).reshape({r, a.shape(1)}));
-    });
-    math.def("nearest_orthogonal", [=](const Matrix& a) {
-        return to_array(nearest_orthogonal(span(a), size_t(a.shape(0)))).reshape({a.shape(0), a.shape(0)});
-    });
 }
 
 }  // namespace annkit::bindings

@@ -62,15 +62,4 @@ SymmetricEigen symmetric_eigen(std::span<const double> matrix, size_t n, size_t 
             flat(solver.eigenvectors().rightCols(k).rowwise().reverse().transpose())};
 }
 
-Svd svd(std::span<const double> matrix, size_t rows, size_t cols) {
-    const Eigen::BDCSVD<Matrix> solver(view(matrix, rows, cols), Eigen::ComputeThinU | Eigen::ComputeThinV);
-    const auto& s = solver.singularValues();
-    return {flat(solver.matrixU()), {s.data(), s.data() + s.size()}, flat(solver.matrixV().transpose())};
-}
-
-std::vector<double> nearest_orthogonal(std::span<const double> matrix, size_t n) {
-    const Eigen::BDCSVD<Matrix> solver(view(matrix, n, n), Eigen::ComputeFullU | Eigen::ComputeFullV);
-    return flat(solver.matrixU() * solver.matrixV().transpose());
-}
-
 }  // namespace annkit
