@@ -10,6 +10,7 @@ Rates are medians over several passes, with one thread unless a line says two. `
 from __future__ import annotations
 
 import argparse
+import copy
 import resource
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,21 @@ import graph_bars
 import list_bars
 import numpy as np
 import training_bars
-from figures import MADE, REAL, Limits, faiss_flat_time, faiss_module, fma_rate, median_time, read_rate, rng, show
+from figures import (
+    MADE,
+    REAL,
+    Limits,
+    Rows,
+    data_sets,
+    faiss_flat_time,
+    faiss_module,
+    fma_rate,
+    median_time,
+    median_times,
+    read_rate,
+    rng,
+    show,
+)
 
 import annkit as ak
 
@@ -156,6 +171,24 @@ def threads() -> None:
         one = median_time(lambda i=index, q=queries: i.search(q, k=10, threads=1))
         two = median_time(lambda i=index, q=queries: i.search(q, k=10, threads=2))
         show(f"two threads, {name}", f"{one / two:.2f} x one", "", "")
+    for rows in data_sets(["sift", "mixture-128"], most=200_000, queries=4000):
+        for codec in (ak.SQ(8), ak.PQ(32, bits=4), ak.PQ(16), ak.RaBitQ(4)):
+            lists_by_two_threads(rows, codec)
+
+
+def lists_by_two_threads(rows: Rows, codec: ak.Codec) -> None:
+    """Show what two threads gain in IVF: learning, adding and searching."""
+    index = ak.IVF(lists=1024, codec=codec).fit(rows.base)
+    full = copy.copy(index).add(rows.base)
+
+    def gain(act: Callable[[int], Any]) -> str:
+        one, two = median_times(lambda: act(1), lambda: act(2))
+        return f"{one / two:.2f}"
+
+    fit = gain(lambda threads: ak.IVF(lists=1024, codec=codec).fit(rows.base, threads=threads))
+    add = gain(lambda threads: copy.copy(index).add(rows.base, threads=threads))
+    search = gain(lambda threads: full.search(rows.queries, k=10, nprobe=24, threads=threads))
+    show(f"two threads, IVF, {codec}, {rows.name}", f"search {search} x", f"fit {fit} x", f"add {add} x one")
 
 
 BARS: dict[str, Callable[..., None]] = {
