@@ -81,6 +81,9 @@ class Codec : public Part {
     // For a search by call.threads threads. Null where one scorer a query is as fast.
     virtual std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                                       const Call& call) const;
+    // Whether threads had better share a large batch's queries than its rows: not where rows are made ready for tiles,
+    // which each thread would do for all of them.
+    virtual bool shares_queries() const { return true; }
 };
 
 }  // namespace annkit

@@ -57,7 +57,7 @@ void ExhaustiveSearch::run(const Rows& queries, const Call& call, const Take& ta
     constexpr size_t kShare = 256;
     const double work = double(queries.n) * double(codes.n) * double(codes.code_bytes()) / 16;
     const auto threads = size_t(threads_for(call, work)), share = (queries.n + threads - 1) / threads;
-    if (threads > 1 && share >= kShare && block >= kShare) {
+    if (codec.shares_queries() && threads > 1 && share >= kShare && block >= kShare) {
         parallel_calls(
             queries.n, std::min(share, block), int(threads), call,
             [&](size_t first, size_t n, const Call& part) { run_block(queries.slice(first, n), first, part, take); });
