@@ -13,10 +13,10 @@ namespace annkit {
 class ProductQuantizer {
   public:
     static constexpr size_t kLeastBits = 4, kMostBits = 12;
-    // Rows a centroid that are trained on at most: more change little (Faiss's number, too). With so many rounds of
-    // Lloyd's algorithm the error has settled to within a few parts in a thousand.
+    // Rows a centroid that are trained on at most (Faiss's number, too). Twice as many lower the error of 4 bits by
+    // 0.5 %, yet neighbours are found no better: recall@10 moves by -0.009 (mixtures) to +0.002 (word vectors). With so
+    // many rounds of Lloyd's algorithm the error has settled to within a few parts in a thousand.
     static constexpr size_t kSample = 256;
-    static constexpr size_t kLeastSample = 8192;  // of few centroids: 4,096 rows leave SIFT's error 0.8 % above Faiss's
     static constexpr size_t kRounds = 25;
 
     ProductQuantizer(size_t m, size_t bits);  // ValueError where bits are not 4 to 12
