@@ -99,13 +99,12 @@ def own_methods(n: int, dim: int) -> Iterator[Method]:
     several = [round(factor * root) for factor in (1, 2, 4)]
     for lists in several:
         yield own(f"IVF{lists}, SQ(8)", lists, ak.IVF(lists=lists, codec=ak.SQ(8)))
-    middle = several[1]
     for share in (2, 4, 8):
-        if dim // share >= 32:
-            for kept in ("f32", "f16"):
-                base = ak.Pipeline(ak.PCA(dim // share), ak.IVF(lists=middle, codec=ak.SQ(8)))
-                name = f"PCA({dim // share}), IVF{middle}, SQ(8), Refine {kept}"
-                yield own(name, middle, ak.Refine(base, codec=ak.Raw(kept)), (2, 4, 10))
+        for lists in several[:2] if dim // share >= 32 else ():
+            base = ak.Pipeline(ak.PCA(dim // share), ak.IVF(lists=lists, codec=ak.SQ(8)))
+            name = f"PCA({dim // share}), IVF{lists}, SQ(8), Refine f16"
+            yield own(name, lists, ak.Refine(base, codec=ak.Raw("f16")), (2, 4, 10))
+    middle = several[1]
     yield own(f"IVF{middle}, Raw", middle, ak.IVF(lists=middle))
     for lists in several[1:]:
         base = ak.IVF(lists=lists, codec=ak.PQ(dim // 2, bits=4))
