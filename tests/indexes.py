@@ -33,6 +33,12 @@ def ivf(codec, residual=None):
     return lambda metric: ak.IVF(lists=LISTS, codec=CODECS[codec](), residual=residual, metric=metric)
 
 
+def graph_of_lists(codec):
+    return lambda metric: ak.IVF(
+        lists=LISTS, codec=CODECS[codec](), coarse=ak.HNSW(degree=8, metric=metric), metric=metric
+    )
+
+
 def hnsw(codec, **options):
     return lambda metric: ak.HNSW(degree=16, ef_build=60, codec=CODECS[codec](), metric=metric, **options)
 
@@ -55,6 +61,7 @@ TRANSFORMS = {
 FLATS = {f"flat {codec}": flat(codec) for codec in CODECS if codec[0] != "f"}
 IVFS = {
     **{f"ivf {codec}": ivf(codec) for codec in CODECS},
+    **{f"ivf graph {codec}": graph_of_lists(codec) for codec in ("f32", "sq8", "pq4", "rabitq4")},
     **{f"ivf {codec} residual": ivf(codec, residual=True) for codec in ("sq8", "sq6")},
     **{f"ivf {codec} plain": ivf(codec, residual=False) for codec in ("sq4", "pq4", "pq8", "rabitq1", "rabitq4")},
 }

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning
 def specs(draw):
     """Strings of everything that the grammar has."""
     words = draw(st.lists(st.sampled_from([*TRANSFORMS, "Center", "HR32"]), max_size=3))
-    lists = draw(st.sampled_from(["", "IVF1", "IVF64", "IVF4k", "IVF1M", "HNSW2", "HNSW32"]))
+    lists = draw(st.sampled_from(["", "IVF1", "IVF64", "IVF4k_HNSW2", "IVF1M", "HNSW2", "HNSW32"]))
     codec = draw(st.sampled_from([*CODECS, "PQ16x4fsr", "PQ16x4fsr_64"] if lists[:3] == "IVF" else CODECS))
     words += [lists, codec] if lists else [codec]
     words += draw(st.lists(st.sampled_from(REFINEMENTS), max_size=2))
@@ -54,6 +54,7 @@ def test_factory_of_an_index_makes_its_like(spec, metric):
         ("SQ8_direct_signed", ak.Flat(codec=ak.Raw("i8"))),
         ("PQ8x12", ak.Flat(codec=ak.PQ(8, bits=12))),
         ("IVF4k,SQ8", ak.IVF(lists=4096, codec=ak.SQ(8))),
+        ("IVF64_HNSW16,SQ8", ak.IVF(lists=64, codec=ak.SQ(8), coarse=ak.HNSW(degree=32))),
         ("IVF64,SQ4", ak.IVF(lists=64, codec=ak.SQ(4), residual=True)),
         ("IVF64,PQ8", ak.IVF(lists=64, codec=ak.PQ(8), residual=True)),
         ("IVF64,PQ8x4", ak.IVF(lists=64, codec=ak.PQ(8, bits=4), residual=True)),
@@ -133,7 +134,8 @@ def test_parts_without_a_word_have_no_factory(index):
         ("HNSW32,IVF64", ["IVF64", "does not belong there"]),
         ("HNSW1,SQ8", ["HNSW1,SQ8", "degree 2"]),
         ("BHNSW32,SQ8", ['"SQ8", word 2', "nothing after BHNSW32"]),
-        ("IVF64_HNSW32,SQ8", ["IVF64_HNSW32", "no graph of centroids"]),
+        ("IVF64_NSG32,SQ8", ["IVF64_NSG32", "IVF1024_HNSW32"]),
+        ("IVF64_HNSW1,SQ8", ["IVF64_HNSW1,SQ8", "degree 2"]),
         ("IVF64,PQ16+8", ["PQ16+8", "Refine(PQ16)"]),
         ("ITQ64,LSH", ["ITQ64", "binary codes"]),
         ("IMI2x8,Flat", ["IMI2x8"]),

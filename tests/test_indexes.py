@@ -28,6 +28,8 @@ from indexes import (
 )
 from truth import assert_nearest, assert_same, distances, tolerance_of
 
+import annkit as ak
+
 # Small data keeps these tests fast; the warning has tests of its own in test_index_rows.py.
 pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning")
 
@@ -175,7 +177,7 @@ def test_settings_are_those_that_the_index_knows(name):
         if "refine" not in name:
             near = index.search(Q, k=N, nprobe=LISTS, spread=1)
             assert_same(near, index.search(Q, k=N, nprobe=1))
-    if "hnsw" in name:
+    if "hnsw" in name or "ivf graph" in name:
         known.add("ef")
     if "refine" in name:
         known.add("k_factor")
@@ -212,6 +214,35 @@ def test_more_lists_find_no_less(codec, metric):
         got = index.search(Q, k=10, nprobe=nprobe).distances
         assert (got <= before).all()
         before = got
+
+
+@pytest.mark.parametrize("codec", ["f32", "sq8", "pq4", "rabitq4"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_graph_of_the_centroids_finds_the_lists_that_comparing_them_all_does(codec, metric):
+    graph, compared = full(f"ivf graph {codec}", metric), full(f"ivf {codec}", metric)
+    for nprobe in (1, 3, LISTS):
+        got, wanted = (
+            index.search(Q, k=9, nprobe=nprobe, **ef) for index, ef in ((graph, {"ef": LISTS}), (compared, {}))
+        )
+        np.testing.assert_array_equal(got.ids, wanted.ids)
+        np.testing.assert_allclose(got.distances, wanted.distances, rtol=1e-5, atol=1e-5)
+
+
+def test_a_graph_of_centroids_has_the_metric_of_its_index_and_no_rows():
+    with pytest.raises(ValueError, match=r'coarse=HNSW\(.*metric="l2"\) does not go with metric "cosine"'):
+        ak.IVF(lists=4, coarse=ak.HNSW(), metric="cosine")
+    with pytest.raises(ValueError, match=r"holds 1500 rows, expected none"):
+        ak.IVF(lists=4, coarse=ak.HNSW().add(X))
+    with pytest.raises(TypeError):
+        ak.IVF(lists=4, coarse=ak.Flat())
+
+
+def test_rows_beyond_many_lists_go_where_the_graph_leads():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((33_000, 4), np.float32)
+    index = ak.IVF(lists=33_000, coarse=ak.HNSW(degree=8, ef_build=20)).fit(x).add(x)
+    # every row is a centroid, or nearly
+    assert np.mean(index.search(x[:500], k=1, nprobe=1).ids.ravel() == np.arange(500)) > 0.99
 
 
 @pytest.mark.parametrize("name", ["pca flat", "pca ivf sq8", "opq ivf pq4", "rotation flat sq4", "pca refine"])

@@ -28,6 +28,7 @@ PARAMETERS = {
     "base": "Index",
     "bits": "SupportsIndex",
     "build_codec": "Codec",
+    "coarse": "HNSW",
     "codec": "Codec",
     "codes": "ArrayLike",
     "data": "Buffer",

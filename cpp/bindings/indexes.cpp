@@ -192,11 +192,12 @@ const Codec& codec_from(const py::object& codec) {
     return codec.cast<const Codec&>();
 }
 
-std::unique_ptr<Ivf> make_ivf(py::handle lists, const py::object& codec, py::object residual,
+std::unique_ptr<Ivf> make_ivf(py::handle lists, const py::object& codec, py::object residual, const Hnsw* coarse,
                               std::string_view metric_name) {
     std::optional<bool> of_residuals;
     if (!residual.is_none()) of_residuals = residual.cast<bool>();
-    return std::make_unique<Ivf>(count_from(lists, "lists"), codec_from(codec), metric_from(metric_name), of_residuals);
+    return std::make_unique<Ivf>(count_from(lists, "lists"), codec_from(codec), metric_from(metric_name), of_residuals,
+                                 coarse);
 }
 
 std::unique_ptr<Hnsw> make_hnsw(py::handle degree, py::handle ef_build, const py::object& codec,
@@ -316,11 +317,6 @@ void bind_indexes(py::module_& m) {
     py::class_<Flat, Index>(m, "Flat", documents::kFlat)
         .def(py::init(&make_flat), py::kw_only(), arg("codec") = none, arg("metric") = "l2", arg("scan") = none);
 
-    py::class_<Ivf, Index>(m, "IVF", documents::kIvf)
-        .def(py::init(&make_ivf), py::kw_only(), arg("lists"), arg("codec") = none, arg("residual") = none,
-             arg("metric") = "l2")
-        .def_property_readonly("lists", &Ivf::lists, "int: how many lists there are.");
-
     py::class_<Hnsw, Index>(m, "HNSW", documents::kHnsw)
         .def(py::init(&make_hnsw), py::kw_only(), arg("degree") = Hnsw::kDefaultDegree,
              arg("ef_build") = Hnsw::kDefaultEfBuild, arg("codec") = none, arg("build_codec") = none,
@@ -329,6 +325,11 @@ void bind_indexes(py::module_& m) {
         .def_property_readonly("degree", &Hnsw::degree, "int: the most links of a node in the base layer.")
         .def_property_readonly("ef_build", &Hnsw::ef_build,
                                "int: how many near rows a new one chooses its links from.");
+
+    py::class_<Ivf, Index>(m, "IVF", documents::kIvf)
+        .def(py::init(&make_ivf), py::kw_only(), arg("lists"), arg("codec") = none, arg("residual") = none,
+             arg("coarse") = none, arg("metric") = "l2")
+        .def_property_readonly("lists", &Ivf::lists, "int: how many lists there are.");
 
     py::class_<Pipeline, Index>(m, "Pipeline", documents::kPipeline).def(py::init(&make_pipeline));
 

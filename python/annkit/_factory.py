@@ -31,7 +31,7 @@ from annkit._core import (
 Metric = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
 
 _IDMAP = re.compile(r"IDMap2?")
-_IVF = re.compile(r"IVF([1-9]\d*)([kM]?)")
+_IVF = re.compile(r"IVF([1-9]\d*)([kM]?)(?:_HNSW([1-9]\d*))?")
 _HNSW = re.compile(r"(B?)HNSW([1-9]\d*)")
 _REFINE = re.compile(r"RFlat|Refine\((.*)\)")
 _OPQ_BITS = 4  # where no PQ follows: its own default
@@ -58,6 +58,7 @@ _SPELLINGS = {
         "L2norm",
         "Center",
         "IVF1024",
+        "IVF1024_HNSW32",
         "HNSW32",
         "BHNSW32",
         "BFlat",
@@ -87,8 +88,8 @@ _ABSENT = (
     (r"NSG.*|NNDescent.*", "annkit has one kind of graph: HNSW32 takes its place"),
     (r"BIVF.*", "annkit has no lists of binary codes yet: BFlat looks at all of them"),
     (
-        r"IVF\d+[kM]?_(HNSW|NSG).*",
-        "annkit's IVF has no graph of centroids: leave out what follows the underscore, and all are compared",
+        r"IVF\d+[kM]?_NSG.*",
+        "annkit has one kind of graph: IVF1024_HNSW32 takes its place",
     ),
     (r"IVF\d+[kM]?\(.*\)", "annkit's IVF compares all centroids: leave out the parentheses"),
     (r"IMI.*", "annkit has no multi-index: IVF with more lists takes its place"),
@@ -223,6 +224,7 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     ``L2norm``           ``Normalize()``
     ``Center``           ``Center()``, which Faiss has no word for
     ``IVF1024``          ``IVF(lists=1024)``; ``IVF4k`` has 4 * 1024 and ``IVF1M`` 1024 * 1024 lists
+    ``IVF65536_HNSW32``  ``IVF(lists=65536, coarse=HNSW(degree=64))``: a graph finds the lists
     ``HNSW32``           ``HNSW(degree=64)``, over rows as they are unless a codec follows, as in ``HNSW32,SQ8``
     ``Flat``             rows as they are; ``SQfp16``, ``SQbf16``, ``SQ8_direct`` (uint8), ``SQ8_direct_signed`` (int8)
     ``SQ8``              ``SQ(8)``; also ``SQ6`` and ``SQ4``
@@ -342,7 +344,13 @@ def _read_rows(words: _Words, metric: Metric, after_transforms: bool) -> Index:
         if residual is None and re.match(r"PQ\d+x4", word):
             residual = True
         n = int(lists[1]) * _UNITS[lists[2]]
-        made = words.build(lambda: IVF(lists=n, codec=codec, residual=residual, metric=metric))
+        half = int(lists[3] or 0)
+
+        def of_lists() -> Index:
+            coarse = HNSW(degree=2 * half, metric=metric) if half else None
+            return IVF(lists=n, codec=codec, residual=residual, coarse=coarse, metric=metric)
+
+        made = words.build(of_lists)
     else:
         made = words.build(lambda: Flat(codec=codec, metric=metric))
     words.take()

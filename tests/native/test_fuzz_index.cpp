@@ -93,6 +93,8 @@ std::vector<std::unique_ptr<Index>> float_indexes() {
     keep(ivf(Product(4, 5), Metric::ip, false));
     keep(ivf(RaBitQ(1), Metric::l2));
     keep(ivf(RaBitQ(3), Metric::ip));
+    const Hnsw graph(4, 10, Raw("f32"), nullptr, Metric::l2);
+    keep(std::make_unique<Ivf>(4, Scalar(8, false, 0), Metric::l2, std::nullopt, &graph));
     keep(hnsw(Raw("f32"), Metric::l2));
     keep(hnsw(Raw("bf16"), Metric::cosine));
     keep(hnsw(Scalar(8, false, 0), Metric::ip));

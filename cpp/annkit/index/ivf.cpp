@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 
 #include "annkit/core/errors.h"
 #include "annkit/core/random.h"
@@ -11,6 +12,7 @@
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 #include "annkit/index/answers.h"
+#include "annkit/index/graph_lists.h"
 #include "annkit/index/ivf_search.h"
 #include "annkit/index/unit_rows.h"
 
@@ -28,9 +30,10 @@ size_t default_nprobe(size_t lists) { return std::clamp<size_t>(lists / 64, 8, 6
 
 }  // namespace
 
-Ivf::Ivf(size_t lists, const Codec& codec, Metric metric, std::optional<bool> residual)
+Ivf::Ivf(size_t lists, const Codec& codec, Metric metric, std::optional<bool> residual, const Hnsw* coarse)
     : n_lists_(lists),
       codec_(codec.clone()),
+      coarse_(coarse != nullptr ? coarse->clone() : nullptr),
       metric_(metric),
       use_{metric == Metric::cosine ? Metric::ip : metric, residual.value_or(codec.prefers_residuals())} {
     check(lists >= 1 && lists <= kMaxLists, "IVF has ", lists, " lists, expected 1 to ", kMaxLists);
@@ -39,15 +42,23 @@ Ivf::Ivf(size_t lists, const Codec& codec, Metric metric, std::optional<bool> re
     check(codec.in_lists(), "IVF does not take the codec ", codec.repr());
     check(!use_.residual || codec.takes_residuals(), "residual=True does not go with ", codec.repr(),
           ", which keeps rows as they are");
+    if (!coarse_) return;
+    check(coarse_->metric() == metric, "coarse=", coarse_->repr(), " does not go with metric \"", name(metric), "\"");
+    check(coarse_->size() == 0, "coarse=", coarse_->repr(), " holds ", coarse_->size(), " rows, expected none");
 }
 
 std::string Ivf::repr() const {
     std::string text = concat("IVF(lists=", n_lists_, ", codec=", codec_->repr());
     if (use_.residual != codec_->prefers_residuals()) text += use_.residual ? ", residual=True" : ", residual=False";
+    if (coarse_) text += concat(", coarse=", coarse_->repr());
     return text + concat(", metric=\"", name(metric_), "\")");
 }
 
-std::string Ivf::factory() const { return concat("IVF", n_lists_, ",", codec_->factory(use_.residual)); }
+std::string Ivf::factory() const {
+    const std::string coarse = coarse_ ? "_" + coarse_->factory() : "";
+    check(coarse.find(',') == std::string::npos, "no factory string has a word for ", repr());
+    return concat("IVF", n_lists_, coarse, ",", codec_->factory(use_.residual));
+}
 
 size_t Ivf::size() const {
     std::shared_lock lock(mutex_);
@@ -66,6 +77,7 @@ std::vector<MemoryEntry> Ivf::memory() const {
     if (finder_) coarse += finder_->nbytes();
     if (nearest_) coarse += 2 * centroids_.size() * sizeof(float);
     entries.push_back({"centroids", coarse});
+    if (graph_) entries.push_back({"graph of centroids", graph_->nbytes()});
     entries.push_back({"ids", members_.nbytes()});
     return entries;
 }
@@ -80,11 +92,22 @@ void Ivf::check_ready() const {
     if (!lists_) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
 }
 
-void Ivf::set_up(size_t dim, std::vector<float> centroids) {
+std::unique_ptr<Index> Ivf::graph_of(const std::vector<float>& centroids, size_t dim, const Call& call) const {
+    if (!coarse_) return nullptr;
+    auto graph = coarse_->clone();
+    const Rows rows = Rows::of(centroids.data(), n_lists_, dim);
+    graph->fit(rows, {0, call});
+    graph->add(rows, {}, false, call);
+    return graph;
+}
+
+void Ivf::set_up(size_t dim, std::vector<float> centroids, std::unique_ptr<Index> graph) {
     dim_ = dim;
     centroids_ = std::move(centroids);
     nearest_.reset();
-    finder_.emplace(std::span<const float>(centroids_), dim, use_.metric == Metric::ip);
+    finder_.reset();
+    graph_ = std::move(graph);
+    if (!graph_) finder_.emplace(std::span<const float>(centroids_), dim, use_.metric == Metric::ip);
     lists_.emplace(*codec_, dim, use_, centroids_);
 }
 
@@ -93,7 +116,7 @@ void Ivf::fit(const Rows& rows, const Fit& fit) {
     check(members_.rows() == 0, "the index holds ", members_.size(), " rows, fit wants an empty one");
     check(rows.dim > 0 && rows.dim <= kMaxDim, "the array has ", rows.dim, " columns, expected 1 to ", kMaxDim);
     check(rows.n >= n_lists_, "IVF with ", n_lists_, " lists learns from at least as many rows, got ", rows.n);
-    Phase first(fit.call.monitor, 0, 0.8), rest(fit.call.monitor, 0.8, 1);
+    Phase first(fit.call.monitor, 0, 0.8), rest(fit.call.monitor, 0.8, 0.9), end(fit.call.monitor, 0.9, 1);
     KMeansOptions options;
     options.k = n_lists_;
     options.rounds = kRounds;
@@ -105,9 +128,10 @@ void Ivf::fit(const Rows& rows, const Fit& fit) {
     const Fit last{fit.seed + 1, {fit.call.threads, rest.monitor()}};
     const std::vector<float> sample = codec_sample(inner.rows(), trained.centroids, last);
     codec->fit(Rows::of(sample.data(), sample.size() / rows.dim, rows.dim), last);
+    auto graph = graph_of(trained.centroids, rows.dim, {fit.call.threads, end.monitor()});
     lists_.reset();
     codec_ = std::move(codec);
-    set_up(rows.dim, std::move(trained.centroids));
+    set_up(rows.dim, std::move(trained.centroids), std::move(graph));
 }
 
 // Rows, or what is left of them beyond their centroid.
@@ -134,12 +158,21 @@ std::vector<float> Ivf::codec_sample(const Rows& rows, const std::vector<float>&
 void Ivf::assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call) {
     constexpr size_t kBlock = 65536;
     list_of.resize(rows.n);
-    if (!nearest_) nearest_.emplace(std::span<const float>(centroids_), dim_, unit());
+    // So many centroids are compared with a block of rows as fast as a graph finds one (SIFT). By metric "ip" the graph
+    // would not find the nearest at all.
+    constexpr size_t kCompared = 32768;
+    const bool by_graph = graph_ && metric_ != Metric::ip && n_lists_ > kCompared;
+    if (!by_graph && !nearest_) nearest_.emplace(std::span<const float>(centroids_), dim_, unit());
+    std::vector<float> scores(by_graph ? std::min(kBlock, rows.n) : 0);
     for (size_t first = 0; first < rows.n; first += kBlock) {
         const size_t n = std::min(kBlock, rows.n - first);
         Phase phase(call.monitor, double(first) / double(rows.n), double(first + n) / double(rows.n));
         const InnerRows inner(rows.slice(first, n), unit(), "the array");
-        nearest_->find(inner.rows(), &list_of[first], nullptr, {call.threads, phase.monitor()});
+        const Call part{call.threads, phase.monitor()};
+        if (by_graph)
+            GraphLists(*graph_, centroids_, unit(), 0).find(inner.rows(), 1, part, &list_of[first], scores.data());
+        else
+            nearest_->find(inner.rows(), &list_of[first], nullptr, part);
     }
 }
 
@@ -185,9 +218,12 @@ void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, co
     const FilterSets filters(request.filters, members_);
     const InnerRows inner(queries, unit(), "the query");
     const size_t nprobe = request.settings.nprobe > 0 ? request.settings.nprobe : default_nprobe(n_lists_);
+    std::optional<GraphLists> by_graph;
+    if (graph_) by_graph.emplace(*graph_, centroids_, use_.metric == Metric::ip, request.settings.ef);
+    const Coarse& coarse = by_graph ? static_cast<const Coarse&>(*by_graph) : *finder_;
     ListSearch{*codec_,
                use_,
-               *finder_,
+               coarse,
                *lists_,
                empty,
                {filters.sets()},
@@ -270,17 +306,26 @@ void Ivf::save(Writer& out) const {
     out.value("residual", int64_t(use_.residual));
     out.value("dim", int64_t(dim_));
     out.part("codec", *codec_);
+    if (coarse_) out.part("coarse", *coarse_);
     members_.save(out);
     if (!lists_) return;
     out.array("centroids", centroids_, dim_);
+    if (graph_) out.part("graph", *graph_);
     lists_->save(out);
 }
 
 std::unique_ptr<Index> Ivf::load(const Reader& in) {
     const auto codec = Registry<Codec>::load(in.child("codec"));
     const auto lists = size_t(in.integer("lists", 1, int64_t(kMaxLists)));
-    auto index =
-        std::make_unique<Ivf>(lists, *codec, metric_from(in.text("metric", 16)), in.integer("residual", 0, 1) != 0);
+    const auto load_graph = [&](std::string_view name) {
+        const Reader part = in.child(name);
+        check<FormatError>(part.kind() == "hnsw", in.file(), ": IVF has a ", part.kind(),
+                           " of centroids, expected hnsw");
+        return std::unique_ptr<Hnsw>(static_cast<Hnsw*>(Hnsw::load(part).release()));
+    };
+    const auto coarse = in.has("coarse") ? load_graph("coarse") : nullptr;
+    auto index = std::make_unique<Ivf>(lists, *codec, metric_from(in.text("metric", 16)),
+                                       in.integer("residual", 0, 1) != 0, coarse.get());
     const auto dim = size_t(in.integer("dim", 0, kMaxDim));
     Members::load(in, index->members_);
     const size_t n = index->members_.rows();
@@ -292,7 +337,15 @@ std::unique_ptr<Index> Ivf::load(const Reader& in) {
     for (float x : centroids)
         check<FormatError>(double(x) * x * double(dim) <= double(std::numeric_limits<float>::max()) / 4, in.file(),
                            ": a centroid has the value ", double(x));
-    index->set_up(dim, {centroids.begin(), centroids.end()});
+    std::unique_ptr<Index> graph;
+    if (coarse) {
+        graph = load_graph("graph");
+        std::vector<int64_t> numbers(lists);
+        std::iota(numbers.begin(), numbers.end(), 0);
+        check<FormatError>(graph->repr() == coarse->repr() && graph->dim() == dim && graph->ids() == numbers, in.file(),
+                           ": the graph of centroids is not that of ", lists, " lists of dimension ", dim);
+    }
+    index->set_up(dim, {centroids.begin(), centroids.end()}, std::move(graph));
     index->lists_->load(in, n);
     return index;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "annkit/index/hnsw.h"
 #include "annkit/index/index.h"
 #include "annkit/index/list_finder.h"
 #include "annkit/index/lists.h"
@@ -15,8 +16,9 @@ namespace annkit {
 
 class Ivf final : public Index {
   public:
-    // residual: none for the codec's own way.
-    Ivf(size_t lists, const Codec& codec, Metric metric, std::optional<bool> residual);
+    // residual: none for the codec's own way. coarse: a graph to hold the centroids, empty so far; null: all of them
+    // are compared.
+    Ivf(size_t lists, const Codec& codec, Metric metric, std::optional<bool> residual, const Hnsw* coarse = nullptr);
     static std::unique_ptr<Index> load(const Reader& in);
 
     std::string_view kind() const override { return "ivf"; }
@@ -27,7 +29,9 @@ class Ivf final : public Index {
     bool residual() const { return use_.residual; }
 
     bool is_fitted() const override { return lists_.has_value(); }
-    bool takes(std::string_view setting) const override { return setting == "nprobe" || setting == "spread"; }
+    bool takes(std::string_view setting) const override {
+        return setting == "nprobe" || setting == "spread" || (coarse_ && setting == "ef");
+    }
     void fit(const Rows& rows, const Fit& fit) override;
     size_t size() const override;
     size_t dim() const override;
@@ -49,7 +53,8 @@ class Ivf final : public Index {
   private:
     using Take = std::function<void(size_t, std::span<const Hit>)>;
     bool unit() const { return metric_ == Metric::cosine; }
-    void set_up(size_t dim, std::vector<float> centroids);
+    std::unique_ptr<Index> graph_of(const std::vector<float>& centroids, size_t dim, const Call& call) const;
+    void set_up(size_t dim, std::vector<float> centroids, std::unique_ptr<Index> graph);
     void check_ready() const;
     std::vector<float> codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const;
     void assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call);
@@ -60,12 +65,14 @@ class Ivf final : public Index {
 
     size_t n_lists_;
     std::unique_ptr<Codec> codec_;
+    std::unique_ptr<Index> coarse_;  // what a graph of the centroids begins as, or null
     Metric metric_;
     CodeUse use_;
     size_t dim_ = 0;
     std::vector<float> centroids_;
     std::optional<Nearest> nearest_;    // where rows go: made for adding, and kept where few came
-    std::optional<ListFinder> finder_;  // which lists a query visits
+    std::optional<ListFinder> finder_;  // which lists a query visits: this tells,
+    std::unique_ptr<Index> graph_;      // or this does
     std::optional<Lists> lists_;        // once fitted
     Members members_;
     mutable FairMutex mutex_;

@@ -5,11 +5,8 @@
 #include <optional>
 
 namespace annkit {
-namespace {
 
-constexpr uint32_t kNoList = UINT32_MAX;
-
-}  // namespace
+constexpr uint32_t kNoList = Coarse::kNoList;
 
 struct ListSearch::Batch {
     size_t n, nprobe;
@@ -43,9 +40,10 @@ void ListSearch::find_lists(const Rows& queries, const Call& call, Batch& batch)
     std::vector<float> scores(n);
     batch.list_of.resize(n);
     batch.visits.resize(n);
-    finder.find(queries, nprobe, call, batch.list_of.data(), scores.data());
+    coarse.find(queries, nprobe, call, batch.list_of.data(), scores.data());
     for (size_t i = 0; i < n; ++i) {
         const uint32_t list = batch.list_of[i];
+        if (list == kNoList) continue;
         batch.visits[i] = {&lists.partitions()[list], scores[i]};
         if (spread == 0) continue;
         // Distances are squared; those of unit rows and centroids are 2 - 2 q.c.

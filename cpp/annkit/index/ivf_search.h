@@ -7,7 +7,7 @@
 
 #include "annkit/codec/tile_search.h"
 #include "annkit/core/parallel.h"
-#include "annkit/index/list_finder.h"
+#include "annkit/index/coarse.h"
 #include "annkit/index/lists.h"
 
 namespace annkit {
@@ -15,7 +15,7 @@ namespace annkit {
 struct ListSearch {
     const Codec& codec;
     CodeUse use;
-    const ListFinder& finder;
+    const Coarse& coarse;
     const Lists& lists;
     TopK empty;  // what each query collects into
     Allowed allowed;

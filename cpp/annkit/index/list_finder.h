@@ -5,20 +5,18 @@
 #include <span>
 #include <vector>
 
-#include "annkit/core/parallel.h"
-#include "annkit/core/rows.h"
+#include "annkit/index/coarse.h"
 #include "annkit/math/product.h"
 
 namespace annkit {
 
-class ListFinder {
+class ListFinder final : public Coarse {
   public:
     // By |q - c|^2, or by -q.c.
     ListFinder(std::span<const float> centroids, size_t dim, bool ip);
 
-    // For each query nprobe lists and their scores, the nearest first and the others in no order; of equal ones the
-    // lower numbers. A score depends on the query and the centroid alone.
-    void find(const Rows& queries, size_t nprobe, const Call& call, uint32_t* lists, float* scores) const;
+    // Of equal scores the lower numbers.
+    void find(const Rows& queries, size_t nprobe, const Call& call, uint32_t* lists, float* scores) const override;
     size_t nbytes() const;
 
   private:
