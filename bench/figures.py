@@ -163,9 +163,8 @@ class Truth:
 
     def recall(self, ids: np.ndarray) -> float:
         """Return which share of the k nearest of the first queries is among `ids`, of which none may repeat."""
-        limit = self.kth[: len(ids), None] * (1 + 1e-5) + 1e-12
-        near = self._distances(ids) <= limit
-        return float(np.minimum(near.sum(axis=1), self.k).mean() / self.k)
+        kth = self.kth[: len(ids)]
+        return float(ak.metrics.recall_by_distance(self._distances(ids), kth, self.k, tolerance=1e-5))
 
     def _distances(self, ids: np.ndarray) -> np.ndarray:
         out = np.full(ids.shape, np.inf)

@@ -131,11 +131,6 @@ def code_data() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         yield f"normal-{dim}", *(rng.standard_normal((n, dim), np.float32) for n in (20_000, 500))
 
 
-def recall_at_10(ids: np.ndarray, truth: np.ndarray) -> float:
-    """Return how many of the 10 nearest were found."""
-    return float(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids.tolist(), truth.tolist(), strict=True)]))
-
-
 def rabitq() -> None:
     """Recall@10 of RaBitQ's estimates over all rows, beside Faiss with and without a random rotation in front."""
     faiss = faiss_module()
@@ -153,7 +148,7 @@ def rabitq() -> None:
             scores = np.concatenate(
                 [_codes.scores(codec, x, q[i : i + 100], bounds=False)[0] for i in range(0, len(q), 100)]
             )
-            own = recall_at_10(np.argpartition(scores, 10, axis=1)[:, :10], truth)
+            own = ak.metrics.recall(np.argpartition(scores, 10, axis=1)[:, :10], truth)
             peers = []
             for spec in ("RaBitQ", f"RR{dim},RaBitQ"):
                 peer = faiss.index_factory(dim, spec + (str(bits) if bits > 1 else ""))
@@ -161,7 +156,7 @@ def rabitq() -> None:
                 start = time.perf_counter()
                 peer.add(x)
                 peer_seconds = time.perf_counter() - start
-                peers.append(recall_at_10(peer.search(q, 10)[1], truth))
+                peers.append(ak.metrics.recall(peer.search(q, 10)[1], truth))
             show(
                 f"RaBitQ {bits} bit, {name}, recall@10",
                 f"{own:.4f}",

@@ -21,13 +21,13 @@ def public() -> dict[str, Any]:
     """Return every public object by its name, with the methods and properties of the classes."""
     found: dict[str, Any] = {}
     names = [(ak, "annkit", ak.__all__)] + [
-        (module, f"annkit.{name}", [n for n in dir(module) if not n.startswith("_")])
-        for name, module in (("hamming", ak.hamming), ("simd", ak.simd))
+        (module, f"annkit.{name}", getattr(module, "__all__", [n for n in dir(module) if not n.startswith("_")]))
+        for name, module in (("hamming", ak.hamming), ("simd", ak.simd), ("metrics", ak.metrics))
     ]
     for module, prefix, members in names:
         for member in members:
             value = getattr(module, member)
-            if inspect.ismodule(value) or isinstance(value, str):
+            if inspect.ismodule(value) or isinstance(value, (str, tuple)):
                 continue
             found[f"{prefix}.{member}"] = value
             if inspect.isclass(value):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import annkit as ak
+from annkit.metrics import recall
 
 faiss.omp_set_num_threads(1)
 
@@ -192,10 +193,6 @@ def mixture():
     rows = (centers[rng.integers(40, size=2200)] + rng.standard_normal((2200, 32)) * 0.7).astype(np.float32)
     base, queries = rows[:2000], rows[2000:]
     return base, queries, ak.Flat().add(base).search(queries, 10).ids
-
-
-def recall(found, truth):
-    return np.mean([len(np.intersect1d(one, other)) for one, other in zip(found, truth, strict=True)]) / truth.shape[1]
 
 
 FRONTS = ["", "IVF16,", "PCAR16,"]

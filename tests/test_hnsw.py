@@ -10,6 +10,7 @@ import pytest
 from truth import assert_same, distances, hamming, nearest
 
 import annkit as ak
+from annkit.metrics import recall
 
 METRICS = ["l2", "ip", "cosine"]
 CODECS = {
@@ -30,10 +31,6 @@ def mixture(rng, n, dim, clusters=60):
 def rows():
     x = mixture(np.random.default_rng(3), 6200, 24)
     return x[:6000], x[6000:]
-
-
-def recall(ids, wanted):
-    return np.mean([len(np.intersect1d(a, b)) for a, b in zip(ids, wanted, strict=True)]) / wanted.shape[1]
 
 
 def truth(x, q, metric="l2", k=10, allowed=None):

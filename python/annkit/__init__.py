@@ -1,5 +1,6 @@
 """Nearest neighbour search and hashing at the speed the hardware allows."""
 
+from annkit import metrics
 from annkit._core import (
     HNSW,
     IVF,
@@ -68,6 +69,7 @@ __all__ = [
     "hamming",
     "index",
     "load",
+    "metrics",
     "recommend",
     "set_threads",
     "simd",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from annkit import metrics
 from annkit._core import Index
 
 _FACTORS = (1.0, 4.0, 16.0, 64.0)
@@ -75,7 +76,7 @@ class _Sweep:
         found = self.index.search(self.queries, k, threads=self.threads, **settings).ids
         self.seconds.setdefault(key, []).append(time.perf_counter() - start)
         if key not in self.recalls:
-            self.recalls[key] = _recall(found, self.truth)
+            self.recalls[key] = metrics.recall(found, self.truth)
         return self.point(key)
 
     def point(self, key: tuple[tuple[str, float], ...]) -> OperatingPoint:
@@ -83,11 +84,6 @@ class _Sweep:
 
     def points(self) -> list[OperatingPoint]:
         return [self.point(key) for key in self.recalls]
-
-
-def _recall(found: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
-    hits = sum(np.isin(one, other[other >= 0]).sum() for one, other in zip(found, truth, strict=True))
-    return float(hits / (truth >= 0).sum())
 
 
 def _front(points: list[OperatingPoint]) -> list[OperatingPoint]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from annkit import metrics
 from annkit.datasets import Dataset
 
 __all__ = ["cache_folder", "distances_to", "exact_neighbours", "fingerprint", "kth_distances", "recall"]
@@ -162,7 +163,5 @@ def recall(data: Dataset, ids: Array, kth: Array, k: int) -> float:
     kth : ndarray of shape (n_queries,)
         From `kth_distances`.
     """
-    near = distances_to(data, ids) <= kth[:, None]
     wanted = min(k, len(data.base))
-    hits = sum(min(len(np.unique(row[hit])), wanted) for row, hit in zip(ids, near, strict=True))
-    return hits / (len(ids) * wanted)
+    return float(metrics.recall_by_distance(distances_to(data, ids), kth, wanted, ids=ids, tolerance=0))
