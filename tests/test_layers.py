@@ -17,6 +17,7 @@ ALLOWED = {
     "simd": {"core"},  # for errors: the files of kernels include neither, see below
     "core": {"simd"},
     "math": {"core", "simd"},
+    "image": {"math", "core"},
     "transform": {"math", "core", "simd"},
     "codec": {"math", "core", "simd"},
     "index": {"codec", "transform", "math", "core", "simd"},

@@ -102,7 +102,7 @@ RETURNS = {
     "__deepcopy__": "Self",
 }
 SPECIAL_METHODS = {"__init__", "__len__", "__copy__", "__deepcopy__"}  # object has the others
-PRIVATE = {"_codes", "_kernels", "_math"}  # for tests and the bench
+PRIVATE = {"_codes", "_image", "_kernels", "_math"}  # for tests and the bench
 
 HEADERS = {
     "__init__": """

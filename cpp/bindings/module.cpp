@@ -62,6 +62,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_kernels(m);
     bind_tile_queries(m);
     bind_math(m);
+    bind_images(m);
     m.def(
         "set_threads", [](py::handle n) { annkit::set_threads(n.is_none() ? 0 : int(count_from(n, "threads"))); },
         py::arg("n") = py::none(),

@@ -16,5 +16,6 @@ void bind_simd(py::module_& m);
 void bind_kernels(py::module_& m);
 void bind_tile_queries(py::module_& m);
 void bind_math(py::module_& m);
+void bind_images(py::module_& m);
 
 }  // namespace annkit::bindings

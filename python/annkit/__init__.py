@@ -1,6 +1,6 @@
 """Nearest neighbour search and hashing at the speed the hardware allows."""
 
-from annkit import metrics
+from annkit import image, metrics
 from annkit._core import (
     HNSW,
     IVF,
@@ -67,6 +67,7 @@ __all__ = [
     "__version__",
     "get_threads",
     "hamming",
+    "image",
     "index",
     "load",
     "metrics",
