@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from annkit.bench import choice, cli, contenders, plot, records, report, summary, truth
+from annkit import cli
+from annkit.bench import choice, contenders, plot, records, report, summary, truth
 from annkit.bench.contenders import CONTENDERS, Task
 from annkit.bench.needs import installed
 from annkit.bench.records import Record
@@ -198,8 +199,8 @@ def test_whole_run_leaves_results_plots_and_a_report(tmp_path, capsys):
 
 def test_inverted_lists_are_swept_and_the_choice_is_shown_and_written(tmp_path, capsys, monkeypatch):
     chosen = ("annkit IVF,SQ8", "annkit PCA,IVF,SQ8,Rf16")
-    monkeypatch.setattr(cli, "CONTENDERS", tuple(c for c in CONTENDERS if c.name in chosen))
-    monkeypatch.setattr(cli, "_CELL_SECONDS", 0.01)
+    monkeypatch.setattr(cli.bench, "CONTENDERS", tuple(c for c in CONTENDERS if c.name in chosen))
+    monkeypatch.setattr(cli.bench, "_CELL_SECONDS", 0.01)
     out = tmp_path / "out"
     assert run("random-1200x128", "--against", "none", "--queries", "50", "--out", str(out)) == 0
     found = records.read(out / "results.jsonl")
@@ -248,7 +249,7 @@ def test_contender_that_crashes_or_hangs_costs_only_itself(tmp_path, capsys, mon
     # The worker does not know the first, and the second gets no time.
     stranger = contenders.CONTENDERS[0].__class__("f32")
     stranger.name = "annkit Stranger"
-    monkeypatch.setattr(cli, "CONTENDERS", (stranger, contenders.CONTENDERS[0]))
+    monkeypatch.setattr(cli.bench, "CONTENDERS", (stranger, contenders.CONTENDERS[0]))
     assert run("random-1100x4", "--against", "none", "--budget", "1", "--out", str(tmp_path / "o")) == 0
     assert "annkit Stranger" in capsys.readouterr().out
     assert "StopIteration" in (tmp_path / "o" / "report.html").read_text()
@@ -312,11 +313,9 @@ def test_contenders_have_names_of_their_own_that_fit_the_table():
 
 
 def test_run_without_arguments_has_time_for_most_inverted_lists_and_one_with_data_has_all():
-    parser = cli._parser()
-    names = [
-        {c.name for c in cli._plan(parser.parse_args(["bench", *data]), CONTENDERS).sets[0][1] if c.family == "ivf"}
-        for data in ((), ("random-1200x128",))
-    ]
+    parser = cli.parser()
+    plans = [cli.bench._plan(parser.parse_args(["bench", *data]), CONTENDERS) for data in ((), ("random-1200x128",))]
+    names = [{c.name for c in plan.sets[0][1] if c.family == "ivf"} for plan in plans]
     assert {"annkit IVF,SQ8", "annkit IVF,PQx4fs"} <= names[0]
     assert names[1] - names[0] == {"annkit IVF,PQx4fs,RSQ8", "annkit IVF,RaBitQ,RSQ8"}
 

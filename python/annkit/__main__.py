@@ -2,7 +2,7 @@
 
 import sys
 
-from annkit.bench.cli import main
+from annkit.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

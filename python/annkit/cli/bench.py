@@ -1,23 +1,21 @@
-"""The ``annkit`` command: reads the command line, starts the run and shows what came of it."""
+"""``annkit bench``: reads the command line, starts the run and shows what came of it."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import annkit
 from annkit import datasets
 from annkit.bench import choice, machine, plot, records, report, runner, summary, terminal
 from annkit.bench.contenders import CONTENDERS, FAMILIES, PEERS, Contender
 from annkit.bench.needs import need
 from annkit.datasets import Dataset
 
-__all__ = ["main"]
+__all__ = ["add", "run"]
 
 # What a run without arguments measures: every kind of data that annkit has indexes for, and every kind of index once.
 _DEFAULT_SETS = {"patches": FAMILIES, "patches-u8": ("flat",), "patches-256bit": ("flat",)}
@@ -28,34 +26,17 @@ _BUSY = 0.5
 _MODULES = ("rich", "matplotlib", "psutil", "threadpoolctl")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 if all went well, 1 if nothing could be measured, 2 if the arguments are wrong."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        for module in _MODULES:
-            need(module)
-        return _bench(options)
-    except (OSError, ValueError, ImportError) as error:
-        print(f"annkit: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("annkit: interrupted", file=sys.stderr)
-        return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("annkit", description="Nearest neighbour search at the speed the hardware allows.")
-    parser.add_argument("--version", action="version", version=f"annkit {annkit.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    bench = commands.add_parser(
+def add(commands: Any) -> None:
+    """Add the command to the parsers of `annkit`."""
+    parser = commands.add_parser(
         "bench",
         help="measure annkit beside Faiss and other libraries",
         description="Queries per second, recall, build time and memory of annkit's indexes beside Faiss and other "
         "libraries. Without DATA: patches of photographs, Faiss alone, in under three minutes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = bench.add_argument
+    parser.set_defaults(run=run)
+    add = parser.add_argument
     add("data", nargs="*", metavar="DATA", help=f"{datasets.GENERATED}; a vector file, an .hdf5 or a folder")
     peers = f"libraries to compare with: all, none, or of {','.join(PEERS)}; all where DATA is given, else faiss"
     add("--against", type=_names(PEERS), metavar="A,B", help=peers, default=argparse.SUPPRESS)
@@ -72,7 +53,6 @@ def _parser() -> argparse.ArgumentParser:
     place = "folder for results.jsonl, choices.json, report.html and plots; annkit-bench/DATE-TIME if not given"
     add("--out", type=Path, metavar="FOLDER", default=argparse.SUPPRESS, help=place)
     add("--compare", type=Path, metavar="JSONL", default=argparse.SUPPRESS, help="results.jsonl of an earlier run")
-    return parser
 
 
 def _names(known: Sequence[str]) -> Any:
@@ -108,7 +88,10 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _bench(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    for module in _MODULES:
+        need(module)
     given = vars(options)
     out = terminal.console()
     folder: Path = given.get("out") or Path("annkit-bench") / time.strftime("%Y%m%d-%H%M%S")
