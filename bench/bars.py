@@ -17,6 +17,7 @@ from typing import Any
 
 import code_bars
 import graph_bars
+import image_bars
 import list_bars
 import numpy as np
 import training_bars
@@ -203,6 +204,8 @@ BARS: dict[str, Callable[..., None]] = {
     "pq": training_bars.pq,
     "rabitq": training_bars.rabitq,
     "transforms": training_bars.transforms,
+    "copies": image_bars.copies,
+    "imagehash": image_bars.against_imagehash,
 }
 # These take the data to look at and the seconds to spend.
 LIMITED: dict[str, Callable[[Limits], None]] = {
