@@ -20,7 +20,7 @@ _WHOLES = 8
 # of its photographs, and of the pairs that it finds 0.97 are right.
 _COPY_RADIUS = 16
 _SHARE = 1 / 8
-_CODES_AT_ONCE = 1 << 15
+_CODES_AT_ONCE = 1 << 12
 _CELLS_AT_ONCE = 1 << 25
 
 
