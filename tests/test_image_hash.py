@@ -36,10 +36,13 @@ def gray(image):
 
 
 def area_mean(image, height, width):
-    """Return the mean of each value's area, by repeating pixels until the areas have whole ones."""
+    """Return the mean of each value's area: pixels are repeated until the areas have whole ones."""
+
+    def counts(pixels, values):
+        return np.repeat(np.eye(pixels, dtype=np.int64), values, axis=0).reshape(values, pixels, pixels).sum(axis=1)
+
     rows, columns = image.shape
-    wide = np.repeat(np.repeat(image, height, axis=0), width, axis=1)
-    return wide.reshape(height, rows, width, columns).mean(axis=(1, 3))
+    return counts(rows, height) @ image @ counts(columns, width).T / (rows * columns)
 
 
 def expected(image, method, size):

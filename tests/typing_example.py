@@ -37,6 +37,10 @@ assert_type(ak.Index.from_bytes(index.to_bytes()), ak.Index)
 assert_type(ak.hamming.topk(x.view(np.uint8), x.view(np.uint8), k=2), ak.SearchResult)
 assert_type(ak.hamming.range(x.view(np.uint8), x.view(np.uint8), radius=2), ak.RangeResult)
 assert_type(ak.hamming.pairwise(x.view(np.uint8), x.view(np.uint8)), NDArray[np.int32])
+assert_type(ak.image.hash(np.zeros((1, 9, 9), np.uint8), "average"), NDArray[np.uint8])
+assert_type(ak.image.distances(np.zeros((1, 8), np.uint8), np.zeros((1, 8), np.uint8)), NDArray[np.int32])
+assert_type(ak.image.duplicates(np.zeros((1, 8), np.uint8)), list[ak.image.DuplicateGroup])
+assert_type(ak.metrics.auc([0.1, 0.9], [False, True]), float)
 assert_type(ak.simd.levels(), list[str])
 ak.set_threads(None)
 assert_type(ak.get_threads(), int)
@@ -44,6 +48,7 @@ assert_type(ak.get_threads(), int)
 # What a checker has to refuse; under mypy --strict an "ignore" that ignores nothing is an error itself.
 ak.Flat(metric="l3")  # type: ignore[arg-type]
 ak.Flat(ak.Bits())  # type: ignore[call-arg]
+ak.image.hash(np.zeros((1, 9, 9), np.uint8), "md5")  # type: ignore[call-overload]
 ak.Raw("f64")  # type: ignore[arg-type]
 index.search(x, nprobe="many")  # type: ignore[arg-type]
 index.find(x)  # type: ignore[attr-defined]
