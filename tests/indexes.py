@@ -43,6 +43,11 @@ def hnsw(codec, **options):
     return lambda metric: ak.HNSW(degree=16, ef_build=60, codec=CODECS[codec](), metric=metric, **options)
 
 
+def lsh(family, **options):
+    codec = CODECS[options.pop("codec", "f32")]
+    return lambda metric: ak.LSHTables(family=family, bits=6, codec=codec(), metric=metric, **options)
+
+
 def refine(base, codec, k_factor=4):
     return lambda metric: ak.Refine(base(metric), codec=CODECS[codec](), k_factor=k_factor)
 
@@ -66,6 +71,12 @@ IVFS = {
     **{f"ivf {codec} plain": ivf(codec, residual=False) for codec in ("sq4", "pq4", "pq8", "rabitq1", "rabitq4")},
 }
 HNSWS = {f"hnsw {codec}": hnsw(codec) for codec in CODECS}
+LSHS = {
+    "lsh hyperplane": lsh("hyperplane", tables=3, sketch=64),
+    "lsh p-stable": lsh("p-stable", tables=2, sketch=0),
+    "lsh cross-polytope sq8": lsh("cross-polytope", codec="sq8", sketch=128),
+    "lsh random pq4": lsh("hyperplane", codec="pq4", tables=4, directions="random"),
+}
 REFINES = {
     "refine hnsw sq8": refine(hnsw("sq8"), "f32"),
     "refine flat pq4": refine(flat("pq4"), "f32"),
@@ -84,9 +95,11 @@ INDEXES = {
     **FLATS,
     **IVFS,
     **HNSWS,
+    **LSHS,
     **REFINES,
     **PIPELINES,
     "refine pca ivf": refine(behind(ivf("pq8"), TRANSFORMS["pca"]), "f32"),
+    "refine pca lsh": refine(behind(lsh("hyperplane", codec="sq4", sketch=64), TRANSFORMS["pca"]), "f32"),
     "pca refine": behind(refine(flat("rabitq1"), "sq8"), TRANSFORMS["pca"]),
 }
 LEARNING = [name for name in INDEXES if name not in ("hnsw f32", "hnsw f16")]
@@ -126,6 +139,10 @@ def everything(name):
         settings["nprobe"] = LISTS
     if "hnsw" in name:
         settings["ef"] = 20 * N
+    if "lsh" in name:
+        settings["probes"] = 64
+        if name != "lsh p-stable":
+            settings["candidates"] = N
     if "refine" in name:
         settings["k_factor"] = 1e6
     return settings

@@ -11,6 +11,7 @@ from indexes import (
     INDEXES,
     IVFS,
     LISTS,
+    LSHS,
     METRICS,
     REFINES,
     TRANSFORMS,
@@ -63,7 +64,7 @@ def table_of(name, rows, metric):
 
 
 # Those whose distances are those of the rows that reconstruct gives: not RaBitQ, which estimates.
-NUMPY = [name for name in [*FLATS, *IVFS, *REFINES, "rotation flat sq4", "opq ivf pq4"] if "rabitq" not in name]
+NUMPY = [name for name in [*FLATS, *IVFS, *LSHS, *REFINES, "rotation flat sq4", "opq ivf pq4"] if "rabitq" not in name]
 NUMPY += ["refine ivf rabitq1"]
 
 
@@ -179,9 +180,11 @@ def test_settings_are_those_that_the_index_knows(name):
             assert_same(near, index.search(Q, k=N, nprobe=1))
     if "hnsw" in name or "ivf graph" in name:
         known.add("ef")
+    if "lsh" in name:
+        known |= {"probes"} if name == "lsh p-stable" else {"probes", "candidates"}
     if "refine" in name:
         known.add("k_factor")
-    for setting in ("nprobe", "spread", "k_factor", "ef", "threads_", ""):
+    for setting in ("nprobe", "spread", "k_factor", "ef", "probes", "candidates", "threads_", ""):
         if setting in known:
             for value, error in ((0, ValueError), (-1, ValueError), (np.nan, ValueError), ("3", TypeError)):
                 with pytest.raises((error, TypeError)):

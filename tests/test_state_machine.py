@@ -32,6 +32,10 @@ KINDS = {
     "hnsw f16 ip": lambda: ak.HNSW(degree=4, ef_build=4, codec=ak.Raw("f16"), metric="ip"),
     "hnsw u8": lambda: ak.HNSW(degree=8, ef_build=8, codec=ak.Raw("u8")),
     "hnsw bits": lambda: ak.HNSW(degree=8, ef_build=8, codec=ak.Bits(), metric="hamming"),
+    "lsh": lambda: ak.LSHTables(bits=3, tables=2, sketch=64),
+    "lsh p-stable f16 ip": lambda: ak.LSHTables(family="p-stable", bits=4, codec=ak.Raw("f16"), metric="ip"),
+    "lsh cross-polytope u8": lambda: ak.LSHTables(family="cross-polytope", bits=5, sketch=0, codec=ak.Raw("u8")),
+    "refine lsh": lambda: ak.Refine(ak.LSHTables(bits=4, sketch=64, codec=ak.SQ(4)), k_factor=1e6),
     "refine hnsw": lambda: ak.Refine(ak.HNSW(degree=6, ef_build=8, codec=ak.SQ(8)), k_factor=1e6),
     "pipeline": lambda: ak.Pipeline(ak.Center(), ak.Flat()),
     "pipeline ivf": lambda: ak.Pipeline(ak.Center(), ak.IVF(lists=4)),
@@ -47,12 +51,14 @@ class IndexAgreesWithArrays(RuleBasedStateMachine):
     @initialize(kind=st.sampled_from(sorted(KINDS)))
     def start(self, kind):
         self.index, self.rows, self.next_id, self.kind = KINDS[kind](), {}, 0, kind
-        if not self.index.is_fitted:
-            self.index.fit(TRAINING)
         self.settings = {"nprobe": 4} if "ivf" in kind or "pipeline refine" in kind else {}
         if "hnsw" in kind:
             self.settings = {"ef": 100_000}
+        if "lsh" in kind:
+            self.settings = {"probes": 32} if "cross" in kind else {"probes": 32, "candidates": 10**6}
         self.dtype = np.uint8 if kind.split()[-1] in ("u8", "bits") else np.float32
+        if not self.index.is_fitted:
+            self.index.fit(TRAINING.astype(self.dtype))
         self.mapped = False
 
     def random_rows(self, seed, n):
@@ -123,7 +129,7 @@ class IndexAgreesWithArrays(RuleBasedStateMachine):
                 self.index.save(path)
                 self.index = ak.load(path, mmap=way == "mapped")
         # What is empty has nothing to map, but for lists.
-        self.mapped = way == "mapped" and (self.next_id > 0 or "nprobe" in self.settings)
+        self.mapped = way == "mapped" and (self.next_id > 0 or bool({"nprobe", "probes"} & set(self.settings)))
         assert self.index.to_bytes() == before
 
     @rule(seed=SEEDS, nq=st.sampled_from([1, 2, 5, 40]), k=st.integers(1, 80), threads=st.sampled_from([1, 2]))

@@ -34,7 +34,10 @@ PARAMETERS = {
     "data": "Buffer",
     "degree": "SupportsIndex",
     "dim": "SupportsIndex",
+    "directions": 'Literal["principal", "random"]',
     "ef_build": "SupportsIndex",
+    "families": "Sequence[str]",
+    "family": "_LSHFamily",
     "file": "str | os.PathLike[str] | BinaryIO",
     "filter": "_Filter",
     "ids": "ArrayLike",
@@ -54,16 +57,21 @@ PARAMETERS = {
     "range.radius": "int",
     "replace": "bool",
     "residual": "bool",
+    "recall": "float",
     "rounds": "SupportsIndex",
     "sample": "SupportsIndex",
     "scan": 'Literal["sq8"]',
     "seed": "SupportsIndex",
+    "sketch": "SupportsIndex",
     "spherical": "bool",
     "start": 'Literal["random", "k-means++"]',
+    "tables": "SupportsIndex",
     "threads": "SupportsIndex",
     "type": "_Element",
     "uniform": "bool",
     "whiten": "bool | float",
+    "width": "float",
+    "within": "float",
     "x": "ArrayLike",
     "y": "ArrayLike",
 }
@@ -73,6 +81,7 @@ REST = {"search": "float", "range_search": "float", "__init__": "Transform | Ind
 RETURNS = {
     "add": "Self",
     "apply": "NDArray[np.float32]",
+    "buckets": "NDArray[np.int64]",
     "centroids_": "NDArray[np.float32]",
     "components_": "NDArray[np.float32]",
     "codebooks_": "NDArray[np.float32]",
@@ -97,6 +106,7 @@ RETURNS = {
     "search": "SearchResult",
     "stats": "dict[str, Any]",
     "topk": "SearchResult",
+    "tuned": "TunedLSH",
     "__init__": "None",
     "__copy__": "Self",
     "__deepcopy__": "Self",
@@ -116,10 +126,12 @@ from typing_extensions import Buffer, Self
 
 from annkit._core import hamming as hamming
 from annkit._core import simd as simd
+from annkit._lsh import TunedLSH
 from annkit._results import RangeResult, SearchResult
 
 _Element: TypeAlias = Literal["f32", "f16", "bf16", "u8", "i8"]
 _Metric: TypeAlias = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
+_LSHFamily: TypeAlias = Literal["hyperplane", "p-stable", "cross-polytope"]
 _OneFilter: TypeAlias = NDArray[np.bool_] | NDArray[np.integer[Any]] | Sequence[int]
 _Filter: TypeAlias = _OneFilter | Sequence[NDArray[np.bool_] | NDArray[np.integer[Any]]]
 _Progress: TypeAlias = bool | Callable[[int, int], object]

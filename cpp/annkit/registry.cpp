@@ -9,6 +9,7 @@
 #include "annkit/index/flat.h"
 #include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
+#include "annkit/index/lsh_tables.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "annkit/registry.h"
@@ -37,6 +38,7 @@ void register_parts() {
     Registry<Index>::add("flat", Flat::load);
     Registry<Index>::add("hnsw", Hnsw::load);
     Registry<Index>::add("ivf", Ivf::load);
+    Registry<Index>::add("lsh_tables", LshTables::load);
     Registry<Index>::add("pipeline", Pipeline::load);
     Registry<Index>::add("refine", Refine::load);
 }

@@ -7,11 +7,13 @@
 #include "annkit/index/flat.h"
 #include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
+#include "annkit/index/lsh_tables.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "arrays.h"
 #include "index_call_documents.h"
 #include "index_documents.h"
+#include "lsh_documents.h"
 #include "module.h"
 #include "results.h"
 
@@ -39,6 +41,11 @@ py::object add(py::object self, py::handle x, py::handle ids, bool replace, py::
     return self;
 }
 
+constexpr std::pair<std::string_view, size_t Settings::*> kCounts[] = {{"nprobe", &Settings::nprobe},
+                                                                       {"ef", &Settings::ef},
+                                                                       {"probes", &Settings::probes},
+                                                                       {"candidates", &Settings::candidates}};
+
 // What a search was told by keywords; a TypeError where the index knows no such setting.
 Settings settings_from(const Index& index, const py::kwargs& given) {
     Settings settings;
@@ -46,8 +53,10 @@ Settings settings_from(const Index& index, const py::kwargs& given) {
         const auto name = py::cast<std::string>(key);
         if (!index.takes(name))
             fail<TypeError>("search of ", index.repr(), " got an unexpected setting \"", name, "\"");
-        if (name == "nprobe" || name == "ef") {
-            (name == "ef" ? settings.ef : settings.nprobe) = count_from(value, name);
+        const auto count = std::find_if(std::begin(kCounts), std::end(kCounts),
+                                        [&](const auto& known) { return known.first == name; });
+        if (count != std::end(kCounts)) {
+            settings.*count->second = count_from(value, name);
             continue;
         }
         const double number = PyFloat_AsDouble(value.ptr());
@@ -207,6 +216,40 @@ std::unique_ptr<Hnsw> make_hnsw(py::handle degree, py::handle ef_build, const py
                                   build, metric_from(metric_name));
 }
 
+std::unique_ptr<LshTables> make_lsh_tables(std::string_view family, py::handle tables, py::handle bits,
+                                           py::handle sketch, std::string_view directions, py::handle width,
+                                           const py::object& codec, std::string_view metric_name) {
+    LshOptions options;
+    options.kind = lsh_kind_from(family);
+    options.tables = count_from(tables, "tables");
+    options.bits = count_from(bits, "bits");
+    options.sketch = sketch.equal(py::int_(0)) ? 0 : count_from(sketch, "sketch");
+    check(directions == "principal" || directions == "random", "directions is \"", directions,
+          "\", expected \"principal\" or \"random\"");
+    options.principal = directions == "principal";
+    if (!width.is_none()) {
+        options.width = width.cast<double>();
+        check(options.width > 0, "width is ", options.width, ", expected a length above 0");
+    }
+    return std::make_unique<LshTables>(options, codec_from(codec), metric_from(metric_name));
+}
+
+py::array buckets(const LshTables& index, py::handle x, py::handle threads) {
+    const Input input = input_for(index, x, "the array");
+    PythonMonitor monitor;
+    const Call call{threads_from(threads), &monitor};
+    const auto slots = run([&] { return index.buckets(input.rows, call); });
+    auto out = new_array<int64_t>(input.rows.n, index.options().tables);
+    std::copy(slots.begin(), slots.end(), out.mutable_data());
+    return out;
+}
+
+py::object tuned(const py::object& x, double recall, py::handle k, const py::object& metric, const py::object& codec,
+                 const py::object& families, double within, py::handle seed, const py::object& threads) {
+    return py::module_::import("annkit._lsh")
+        .attr("tuned")(x, recall, k, metric, codec, families, within, seed, threads);
+}
+
 py::dict stats(const Hnsw& index) {
     const GraphStats found = run([&] { return index.stats(); });
     py::list layers;
@@ -330,6 +373,19 @@ void bind_indexes(py::module_& m) {
         .def(py::init(&make_ivf), py::kw_only(), arg("lists"), arg("codec") = none, arg("residual") = none,
              arg("coarse") = none, arg("metric") = "l2")
         .def_property_readonly("lists", &Ivf::lists, "int: how many lists there are.");
+
+    py::class_<LshTables, Index>(m, "LSHTables", documents::kLshTables)
+        .def(py::init(&make_lsh_tables), py::kw_only(), arg("family") = "hyperplane", arg("tables") = 1,
+             arg("bits") = 12, arg("sketch") = 256, arg("directions") = "principal", arg("width") = none,
+             arg("codec") = none, arg("metric") = "l2")
+        .def("buckets", buckets, arg("x"), py::kw_only(), arg("threads") = none, documents::kLshBuckets)
+        .def_static("tuned", tuned, arg("x"), arg("recall") = 0.9, py::kw_only(), arg("k") = 10, arg("metric") = "l2",
+                    arg("codec") = none, arg("families") = none, arg("within") = 20.0, arg("seed") = 0,
+                    arg("threads") = none, documents::kLshTuned)
+        .def_property_readonly(
+            "tables", [](const LshTables& self) { return self.options().tables; }, "int: how many tables there are.")
+        .def_property_readonly(
+            "bits", [](const LshTables& self) { return self.options().bits; }, "int: a table has 2^bits buckets.");
 
     py::class_<Pipeline, Index>(m, "Pipeline", documents::kPipeline).def(py::init(&make_pipeline));
 

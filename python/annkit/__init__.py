@@ -15,6 +15,7 @@ from annkit._core import (
     FormatError,
     Index,
     KMeans,
+    LSHTables,
     Normalize,
     NotFittedError,
     Pipeline,
@@ -32,6 +33,7 @@ from annkit._core import (
     simd,
 )
 from annkit._factory import index
+from annkit._lsh import TunedLSH
 from annkit._recommend import Recommendation, recommend
 from annkit._results import RangeResult, SearchResult
 from annkit._tuning import OperatingPoint, TuneResult, tune
@@ -50,6 +52,7 @@ __all__ = [
     "FormatError",
     "Index",
     "KMeans",
+    "LSHTables",
     "Normalize",
     "NotFittedError",
     "OperatingPoint",
@@ -64,6 +67,7 @@ __all__ = [
     "SearchResult",
     "Transform",
     "TuneResult",
+    "TunedLSH",
     "__version__",
     "get_threads",
     "hamming",

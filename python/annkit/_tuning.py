@@ -13,8 +13,12 @@ from annkit import metrics
 from annkit._core import Index
 
 _FACTORS = (1.0, 4.0, 16.0, 64.0)
+# Candidates of LSH tables for each neighbour wanted: their sketches tell less than the codes that Refine starts from.
+_CANDIDATE_FACTORS = (5.0, 20.0, 80.0, 320.0)
 _SPREADS = (1.1, 1.2, 1.35, 1.5, 2.0)
-# Doubling nprobe gains so little only where what is missing lies beyond the lists.
+# How the number of lists, or buckets, that a query visits is called.
+_PROBES = ("nprobe", "probes")
+# Doubling it gains so little only where what is missing lies beyond the lists.
 _LEAST_GAIN = 5e-4
 _PASSES = 5
 _CANDIDATES = 4
@@ -66,6 +70,7 @@ class _Sweep:
 
     def __init__(self, index: Index, queries: NDArray[Any], truth: NDArray[np.int64], threads: int | None) -> None:
         self.index, self.queries, self.truth, self.threads = index, queries, truth, threads
+        self.probe = next((name for name in _PROBES if name in index.settings), None)
         self.recalls: dict[tuple[tuple[str, float], ...], float] = {}
         self.seconds: dict[tuple[tuple[str, float], ...], list[float]] = {}
 
@@ -100,7 +105,7 @@ def _best(points: list[OperatingPoint], recall: float) -> OperatingPoint:
 
 
 class _Row(NamedTuple):
-    """What doubling nprobe found."""
+    """What doubling the probes found."""
 
     bracket: tuple[int, int] | None  # the steps below and at the recall, if it was reached
     useful: int  # fewer lists than these cost most of the recall
@@ -108,30 +113,32 @@ class _Row(NamedTuple):
 
 
 def _doubling(sweep: _Sweep, fixed: dict[str, float], first: int, recall: float, deadline: float) -> _Row:
-    """Double nprobe until recall stops growing."""
+    """Double the probes until recall stops growing."""
+    assert sweep.probe is not None
     points: list[OperatingPoint] = []
     bracket = None
-    nprobe, whole = first, False
+    probes, whole = first, False
     while not points or time.perf_counter() < deadline:
-        point = sweep.measure({"nprobe": nprobe, **fixed})
+        point = sweep.measure({sweep.probe: probes, **fixed})
         points.append(point)
         if bracket is None and point.recall >= recall:
-            bracket = (nprobe // 2, nprobe)
+            bracket = (probes // 2, probes)
         gain = point.recall - points[-2].recall if len(points) > 1 else 1.0
-        whole = (gain < _LEAST_GAIN and nprobe > 16) or point.recall > 1 - _LEAST_GAIN or nprobe >= 1 << 24
+        whole = (gain < _LEAST_GAIN and probes > 16) or point.recall > 1 - _LEAST_GAIN or probes >= 1 << 24
         if whole:
             break
-        nprobe *= 2
+        probes *= 2
     most = max(point.recall for point in points)
-    useful = next(int(point.settings["nprobe"]) for point in points if point.recall >= 0.8 * most)
+    useful = next(int(point.settings[sweep.probe]) for point in points if point.recall >= 0.8 * most)
     return _Row(bracket, useful, whole)
 
 
 def _bisect(sweep: _Sweep, fixed: dict[str, float], bracket: tuple[int, int], recall: float, deadline: float) -> int:
+    assert sweep.probe is not None
     low, high = bracket
     while high - low > max(1, low // 16) and time.perf_counter() < deadline:
         middle = (low + high) // 2
-        if sweep.measure({"nprobe": middle, **fixed}).recall >= recall:
+        if sweep.measure({sweep.probe: middle, **fixed}).recall >= recall:
             high = middle
         else:
             low = middle
@@ -140,12 +147,16 @@ def _bisect(sweep: _Sweep, fixed: dict[str, float], bracket: tuple[int, int], re
 
 def _explore(sweep: _Sweep, recall: float, start: float, within: float) -> None:
     known = sweep.index.settings
-    factors: list[dict[str, float]] = [{"k_factor": one} for one in _FACTORS] if "k_factor" in known else [{}]
+    factors: list[dict[str, float]] = [{}]
+    if "k_factor" in known:
+        factors = [{"k_factor": one} for one in _FACTORS]
+    elif "candidates" in known:
+        factors = [{"candidates": int(one * sweep.truth.shape[1])} for one in _CANDIDATE_FACTORS]
     brackets: list[tuple[dict[str, float], tuple[int, int]]] = []
     most, first, whole = -1.0, 1, True
     for fixed in factors:
         now = time.perf_counter()
-        if "nprobe" not in known:
+        if sweep.probe is None:
             sweep.measure(fixed)
         else:
             # A third of what is left, so that slow rows do not take all of it. Rows differ little in what they need.
@@ -157,8 +168,8 @@ def _explore(sweep: _Sweep, recall: float, start: float, within: float) -> None:
         if (whole and reached - most < _LEAST_GAIN) or time.perf_counter() > start + within * 0.6:
             break
         most = reached
-    if brackets and brackets[0][0].get("k_factor", 1) > 1:
-        between = {"k_factor": brackets[0][0]["k_factor"] / 2}
+    if brackets and any(value > 1 for value in brackets[0][0].values()):
+        between = {name: value / 2 if name == "k_factor" else int(value) // 2 for name, value in brackets[0][0].items()}
         row = _doubling(sweep, between, first, recall, time.perf_counter() + within * 0.1)
         if row.bracket:
             brackets.insert(0, (between, row.bracket))
@@ -186,8 +197,8 @@ def tune(
 ) -> TuneResult:
     """Find the search settings with which an index reaches a recall soonest.
 
-    It searches with what ``index.settings`` names: ``nprobe`` in doubling steps and then between them, for several
-    ``k_factor``, and with a ``spread``. Recall is the share of the true neighbours that are found. The fastest are
+    It searches with what ``index.settings`` names: ``nprobe`` (or ``probes``) in doubling steps and then between them,
+    for several ``k_factor`` (or ``candidates``), and with a ``spread``. Recall is the share of the true neighbours that are found. The fastest are
     timed several times over.
 
     Parameters

@@ -23,6 +23,7 @@
 #include "annkit/index/flat.h"
 #include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
+#include "annkit/index/lsh_tables.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "annkit/registry.h"
@@ -71,6 +72,14 @@ std::unique_ptr<Index> ivf(const Codec& codec, Metric metric, std::optional<bool
 std::unique_ptr<Index> hnsw(const Codec& codec, Metric metric) {
     return std::make_unique<Hnsw>(6, 12, codec, nullptr, metric);
 }
+std::unique_ptr<Index> lsh(const Codec& codec, Metric metric, LshKind kind, size_t tables, size_t sketch) {
+    LshOptions options;
+    options.kind = kind;
+    options.tables = tables;
+    options.bits = 4;
+    options.sketch = sketch;
+    return std::make_unique<LshTables>(options, codec, metric);
+}
 
 // An index of every kind, over every codec and transform, for rows of floats.
 std::vector<std::unique_ptr<Index>> float_indexes() {
@@ -99,6 +108,9 @@ std::vector<std::unique_ptr<Index>> float_indexes() {
     keep(hnsw(Raw("bf16"), Metric::cosine));
     keep(hnsw(Scalar(8, false, 0), Metric::ip));
     keep(hnsw(Product(8, 4), Metric::l2));
+    keep(lsh(Raw("f32"), Metric::l2, LshKind::hyperplane, 2, 64));
+    keep(lsh(Scalar(8, false, 0), Metric::ip, LshKind::p_stable, 1, 0));
+    keep(lsh(Product(8, 4), Metric::cosine, LshKind::cross_polytope, 1, 128));
     keep(std::make_unique<Hnsw>(8, 12, RaBitQ(1), &static_cast<const Codec&>(Scalar(8, false, 0)), Metric::l2));
     keep(std::make_unique<Refine>(*hnsw(Scalar(4, false, 0), Metric::cosine), Raw("f16"), 2));
     keep(std::make_unique<Refine>(*ivf(Product(8, 4), Metric::l2), Raw("f32"), 4));

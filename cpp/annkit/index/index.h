@@ -32,10 +32,12 @@ struct Settings {
     size_t ef = 0;           // nodes that a walk keeps, of HNSW
     double spread = 0;       // lists farther than this many times the nearest one's distance are left out, of IVF
     double k_factor = 0;     // candidates a hit, of Refine
+    size_t probes = 0;       // buckets that a query visits in each table, of LSH tables
+    size_t candidates = 0;   // rows that get exact scores, of those in the buckets: the best by their sketches
     bool estimates = false;  // the caller scores what is found anew: estimates of scores will do
 };
 
-inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "ef", "k_factor"};
+inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "ef", "k_factor", "probes", "candidates"};
 
 struct Request {
     const std::vector<Filter>& filters;  // none, one for all queries, or one a query

@@ -1,0 +1,342 @@
+#include "annkit/index/lsh_tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <mutex>
+
+#include "annkit/core/errors.h"
+#include "annkit/core/reader.h"
+#include "annkit/core/registry.h"
+#include "annkit/core/writer.h"
+#include "annkit/index/answers.h"
+#include "annkit/index/unit_rows.h"
+
+namespace annkit {
+namespace {
+
+constexpr size_t kMaxDim = size_t(1) << 24, kMostTables = 1024, kMostSketch = 4096;
+// Compaction when more than a quarter of the rows is dead: a removal then costs a few moved rows on average.
+constexpr size_t kDeadShare = 4;
+constexpr size_t kBlock = 128, kQueriesATask = 32;
+
+void check_options(const LshOptions& options) {
+    check(options.tables >= 1 && options.tables <= kMostTables, "LSHTables has ", options.tables,
+          " tables, expected 1 to ", kMostTables);
+    check(options.bits >= 1 && options.bits <= kMostLshBits, "bits is ", options.bits, ", expected 1 to ",
+          kMostLshBits);
+    check(options.sketch % 64 == 0 && options.sketch <= kMostSketch, "sketch is ", options.sketch,
+          ", expected a multiple of 64 from 0 to ", kMostSketch);
+    check(std::isfinite(options.width) && options.width >= 0 && options.width < 1e30, "width is ", options.width,
+          ", expected a length above 0");
+    check(options.width == 0 || options.kind == LshKind::p_stable, "width is of family \"p-stable\", got family \"",
+          name(options.kind), "\"");
+    check(options.width == 0 || options.width > 1e-30, "width is ", options.width, ", expected a length above 1e-30");
+}
+
+}  // namespace
+
+LshTables::LshTables(const LshOptions& options, const Codec& codec, Metric metric)
+    : options_(options), codec_(codec.clone()), metric_(metric), unit_(metric == Metric::cosine && codec.in_lists()) {
+    check_options(options);
+    check(metric != Metric::hamming && codec_->supports(metric), "metric \"", name(metric),
+          "\" does not go with LSHTables over ", codec_->repr());
+}
+
+std::string LshTables::repr() const {
+    std::string text = concat("LSHTables(family=\"", name(options_.kind), "\", tables=", options_.tables,
+                              ", bits=", options_.bits, ", sketch=", options_.sketch);
+    if (!options_.principal) text += ", directions=\"random\"";
+    if (options_.width > 0) {
+        char width[32];
+        std::snprintf(width, sizeof width, "%.12g", options_.width);
+        text += concat(", width=", width);
+    }
+    return text + concat(", codec=", codec_->repr(), ", metric=\"", name(metric_), "\")");
+}
+
+size_t LshTables::size() const {
+    std::shared_lock lock(mutex_);
+    return members_.size();
+}
+size_t LshTables::dim() const {
+    std::shared_lock lock(mutex_);
+    return hash_ ? hash_->dim() : 0;
+}
+
+std::vector<MemoryEntry> LshTables::memory() const {
+    std::shared_lock lock(mutex_);
+    std::vector<MemoryEntry> entries;
+    if (hash_) {
+        entries.push_back({"codes", codes_->code_memory()});
+        entries.push_back({"factors", codes_->side_memory()});
+        entries.push_back({"tables", store_->nbytes()});
+        entries.push_back({"functions", hash_->nbytes()});
+    }
+    entries.push_back({"ids", members_.nbytes()});
+    return entries;
+}
+
+Dtype LshTables::query_type(Dtype given) const {
+    if (!codec_->accepts(given))
+        fail<TypeError>("the array has dtype ", annkit::name(given), ", ", repr(), " expects ", codec_->expects());
+    return given;
+}
+
+void LshTables::check_ready() const {
+    if (!hash_) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
+}
+
+void LshTables::check_writable() const {
+    check(!store_ || !store_->is_view(), "the index is mapped read-only; load it with mmap=False to change it");
+}
+
+void LshTables::set_up(LshHash&& hash) {
+    const size_t dim = hash.dim();
+    store_.emplace(options_.tables, options_.bits, hash.sketch_bytes());
+    codes_.emplace(codec_->make_codes(dim, {inner_metric()}));
+    hash_.emplace(std::move(hash));
+}
+
+void LshTables::fit(const Rows& rows, const Fit& fit) {
+    std::unique_lock lock(mutex_);
+    check(members_.rows() == 0, "the index holds ", members_.size(), " rows, fit wants an empty one");
+    check(rows.dim > 0 && rows.dim <= kMaxDim, "the array has ", rows.dim, " columns, expected 1 to ", kMaxDim);
+    check(rows.n > 0, "LSHTables learns from at least one row, got none");
+    Phase first(fit.call.monitor, 0, 0.5), rest(fit.call.monitor, 0.5, 1);
+    LshHash hash(options_, metric_, rows, {fit.seed, {fit.call.threads, first.monitor()}});
+    if (codec_->learns()) {
+        auto codec = codec_->clone();
+        const InnerRows inner(rows, unit_, "the array");
+        codec->fit(inner.rows(), {fit.seed, {fit.call.threads, rest.monitor()}});
+        codec_ = std::move(codec);
+    }
+    set_up(std::move(hash));
+}
+
+void LshTables::encode(const Rows& rows, const Call& call) {
+    const size_t before = codes_->n % kBlock;  // tasks end where blocks of codes do, as two threads may not share one
+    const double work = double(rows.n) * double(rows.dim) * double(hash_->values());
+    parallel_for((before + rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
+        const size_t first = std::max(task * kBlock, before) - before;
+        const size_t n = std::min((task + 1) * kBlock - before, rows.n) - first;
+        const Rows block = rows.slice(first, n);
+        codec_->encode(InnerRows(block, unit_, "the array").rows(), nullptr, *codes_, codes_->n + first);
+        std::vector<float> values(n * hash_->values());
+        hash_->apply(block, LshHash::Side::row, "the array", values.data());
+        for (size_t i = 0; i < n; ++i) {
+            const float* mine = &values[i * hash_->values()];
+            for (size_t t = 0; t < options_.tables; ++t) store_->put(first + i, t, hash_->slot(mine, t));
+            hash_->sketch(mine, store_->put_sketch(first + i));
+        }
+    });
+    if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
+}
+
+void LshTables::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
+    std::unique_lock lock(mutex_);
+    check_ready();
+    check_writable();
+    check(rows.dim == hash_->dim(), "the array has dimension ", rows.dim, ", the index has ", hash_->dim());
+    const std::vector<uint32_t> replaced = members_.check_new(ids, rows.n, replace);
+    if (rows.n == 0) return;
+    const IdTable::Mark before = members_.mark();
+    try {
+        codes_->reserve(codes_->n + rows.n);
+        store_->reserve(rows.n);
+        encode(rows, call);
+        store_->prepare();
+        members_.append(ids, rows.n);
+    } catch (...) {
+        members_.take_back(before);
+        store_->drop();
+        codes_->release_spare();
+        throw;
+    }
+    store_->commit();
+    codes_->n += rows.n;
+    members_.remove(replaced);
+    if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
+}
+
+Index::Undo LshTables::undo() {
+    std::shared_lock lock(mutex_);
+    return [this, before = members_.mark()] {
+        std::unique_lock again(mutex_);
+        members_.take_back(before);
+        if (!hash_) return;
+        store_->truncate(before.rows);
+        codes_->n = before.rows;
+        codes_->release_spare();
+    };
+}
+
+std::vector<uint32_t> LshTables::buckets(const Rows& rows, const Call& call) const {
+    std::shared_lock lock(mutex_);
+    check_ready();
+    check(rows.dim == hash_->dim(), "the array has dimension ", rows.dim, ", the index has ", hash_->dim());
+    std::vector<uint32_t> slots(rows.n * options_.tables);
+    const double work = double(rows.n) * double(rows.dim) * double(hash_->values());
+    parallel_blocks(rows.n, kBlock, threads_for(call, work), call, [&](size_t first, size_t n) {
+        std::vector<float> values(n * hash_->values());
+        hash_->apply(rows.slice(first, n), LshHash::Side::row, "the array", values.data());
+        for (size_t i = 0; i < n; ++i)
+            for (size_t t = 0; t < options_.tables; ++t)
+                slots[(first + i) * options_.tables + t] = hash_->slot(&values[i * hash_->values()], t);
+    });
+    return slots;
+}
+
+// By default a table's thirty-second part, and more candidates where sketches tell less: see bench/lsh_bars.py.
+LshSettings LshTables::settings_for(const Settings& given, size_t k) const {
+    const size_t probes = std::clamp<size_t>(store_->slots() / 32 / options_.tables, 8, 512);
+    const size_t candidates = options_.sketch > 0 ? 5120 / options_.sketch * k : SIZE_MAX;
+    return {given.probes > 0 ? given.probes : probes, given.candidates > 0 ? given.candidates : candidates};
+}
+
+void LshTables::run(const Rows& queries, const TopK& empty, size_t k, const Request& request, const Take& take) const {
+    const FilterSets filters(request.filters, members_);
+    const auto& sets = filters.sets();
+    const LshSettings settings = settings_for(request.settings, k);
+    const double met = double(std::min(settings.probes, store_->slots())) / double(store_->slots()) *
+                       double(members_.rows()) * double(options_.tables);
+    const double each = double(queries.dim) * double(hash_->values()) + 8 * met +
+                        double(std::min(settings.candidates, members_.rows())) * double(queries.dim);
+    const int threads = threads_for(request.call, double(queries.n) * each);
+    // Few queries are shared one by one; of many, a task's are multiplied together.
+    const size_t block = std::clamp<size_t>(queries.n / size_t(4 * threads), 1, kQueriesATask);
+    struct Worker {
+        LshSearch search;
+        std::unique_ptr<Scorer> scorer;
+    };
+    std::vector<std::unique_ptr<Worker>> workers{size_t(threads)};
+    parallel_for((queries.n + block - 1) / block, threads, request.call, [&](size_t task, int thread) {
+        auto& worker = workers[size_t(thread)];
+        if (!worker)
+            worker.reset(
+                new Worker{{*hash_, *store_, marks_, settings}, codec_->scorer(inner_metric(), *codes_, queries.dim)});
+        const size_t first = task * block;
+        const Rows some = queries.slice(first, std::min(block, queries.n - first));
+        std::vector<float> values(some.n * hash_->values());
+        hash_->apply(some, LshHash::Side::query, "the query", values.data());
+        const InnerRows inner(some, unit_, "the query");
+        for (size_t i = 0; i < some.n; ++i) {
+            TopK top(empty);
+            worker->scorer->query(inner.rows().slice(i, 1));
+            const Bitset* allowed = sets.empty() ? nullptr : sets[sets.size() > 1 ? first + i : 0];
+            worker->search.find(&values[i * hash_->values()], *worker->scorer, allowed, top);
+            take(first + i, top.sorted());
+        }
+    });
+}
+
+void LshTables::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
+    std::shared_lock lock(mutex_);
+    check_ready();
+    check_queries(queries, hash_->dim(), request.filters);
+    const Answering answering{members_, metric_, unit_, tie_order()};
+    answering.nearest(queries.n, k, out,
+                      [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, k, request, take); });
+}
+
+RangeAnswer LshTables::range_search(const Rows& queries, float radius, const Request& request) const {
+    std::shared_lock lock(mutex_);
+    check_ready();
+    check_queries(queries, hash_->dim(), request.filters);
+    const Answering answering{members_, metric_, unit_, tie_order()};
+    return answering.within(queries.n, radius, [&](const TopK& empty, const Answering::Take& take) {
+        run(queries, empty, 0, request, take);
+    });
+}
+
+void LshTables::remove(std::span<const int64_t> ids) {
+    std::unique_lock lock(mutex_);
+    check_writable();
+    members_.remove(members_.rows_of(ids));
+    if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
+}
+
+void LshTables::compact() {
+    std::unique_lock lock(mutex_);
+    check_writable();
+    if (members_.removed() > 0) compact_rows();
+}
+
+void LshTables::compact_rows() {
+    const std::vector<uint32_t> live = members_.live_rows();
+    store_->keep(live);
+    members_.keep(live);
+    codes_->keep(live);
+}
+
+void LshTables::reconstruct(std::span<const int64_t> ids, void* out) const {
+    std::shared_lock lock(mutex_);
+    const std::vector<uint32_t> rows = members_.rows_of(ids);
+    auto* to = static_cast<std::byte*>(out);
+    for (const uint32_t row : rows) {
+        codec_->decode(*codes_, row, hash_->dim(), to);
+        to += hash_->dim() * element_size(codec_->decoded());
+    }
+}
+
+std::vector<int64_t> LshTables::ids() const {
+    std::shared_lock lock(mutex_);
+    std::vector<int64_t> all;
+    for (uint32_t row : members_.live_rows()) all.push_back(members_.id(row));
+    return all;
+}
+
+Index::Held LshTables::hold() const {
+    Held held;
+    held.emplace_back(mutex_);
+    return held;
+}
+
+void LshTables::save(Writer& out) const {
+    out.value("metric", name(metric_));
+    out.value("family", name(options_.kind));
+    out.value("tables", options_.tables);
+    out.value("bits", options_.bits);
+    out.value("sketch", options_.sketch);
+    out.value("principal", options_.principal);
+    out.value("width", options_.width);
+    out.value("dim", hash_ ? hash_->dim() : 0);
+    out.part("codec", *codec_);
+    members_.save(out);
+    if (!hash_) return;
+    Writer functions = out.child("functions", "lsh_hash");
+    hash_->save(functions);
+    codes_->save(out);
+    store_->save(out);
+}
+
+std::unique_ptr<Index> LshTables::load(const Reader& in) {
+    const auto codec = Registry<Codec>::load(in.child("codec"));
+    LshOptions options;
+    options.kind = lsh_kind_from(in.text("family", 32));
+    options.tables = size_t(in.integer("tables", 1, kMostTables));
+    options.bits = size_t(in.integer("bits", 1, kMostLshBits));
+    options.sketch = size_t(in.integer("sketch", 0, kMostSketch));
+    options.principal = in.integer("principal", 0, 1) != 0;
+    options.width = in.real("width");
+    auto index = std::make_unique<LshTables>(options, *codec, metric_from(in.text("metric", 16)));
+    const auto dim = size_t(in.integer("dim", 0, kMaxDim));
+    Members::load(in, index->members_);
+    const size_t n = index->members_.rows();
+    check<FormatError>(dim > 0 || n == 0, in.file(), ": ", n, " rows of dimension 0");
+    if (dim == 0) return index;
+    check<FormatError>(codec->is_fitted() && (codec->fitted_dim() == 0 || codec->fitted_dim() == dim), in.file(),
+                       ": the codec does not fit rows of dimension ", dim);
+    LshHash hash = LshHash::load(in.child("functions"), options, index->metric_, dim);
+    // Tables of so many slots are made before they are read: the file has to hold them.
+    for (size_t t = 0; t < options.tables; ++t)
+        check<FormatError>(in.rows(concat("starts", t)) == (size_t(1) << options.bits) + 1, in.file(),
+                           ": section starts", t, " has ", in.rows(concat("starts", t)), " rows for ", options.bits,
+                           " bits");
+    index->set_up(std::move(hash));
+    index->codes_->load(in, n);
+    index->store_->load(in, n);
+    return index;
+}
+
+}  // namespace annkit

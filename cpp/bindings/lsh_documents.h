@@ -1,0 +1,130 @@
+// Docstrings of LSH tables, in numpydoc.
+#pragma once
+
+namespace annkit::bindings::documents {
+
+inline constexpr char kLshTables[] =
+    R"doc(LSH tables: a query looks at the rows in the buckets that near rows are likely to share with it.
+
+Parameters
+----------
+family : {"hyperplane", "p-stable", "cross-polytope"}, default "hyperplane"
+    The hash functions: sides of hyperplanes (Charikar 2002), stretches of lines (Datar et al. 2004) or the nearest
+    corner of cross-polytopes (Andoni et al. 2015).
+tables : int, default 1
+    Each keeps every row. One table and many probes take less memory than many tables, and mostly less time.
+bits : int, default 12
+    A table has 2^bits buckets, at most 2^24: about the number of rows divided by 10 to 100.
+sketch : int, default 256
+    Bits that each table keeps beside a row, a multiple of 64, or 0. Of the rows in a query's buckets only those with
+    the nearest sketches get exact scores (Aumueller et al. 2019).
+directions : {"principal", "random"}, default "principal"
+    "principal" draws directions from those in which the rows given to ``fit`` vary most, about their mean, and halves
+    the rows with each hyperplane. "random" draws them as in the papers, without a look at the rows.
+width : float, optional
+    Of the stretches of "p-stable"; by default the mean deviation of the rows along the lines.
+codec : Codec, optional
+    What the rows are kept as and scored by: ``Raw("f32")`` (the default), "f16", ``SQ(8)`` and so on.
+metric : {"l2", "euclidean", "ip", "cosine"}, default "l2"
+    With "cosine" rows are scaled to length one, and that is what ``reconstruct`` gives, unless the codec scores cosine
+    by itself. For "ip" the functions see rows of equal length (Neyshabur and Srebro 2015).
+
+Notes
+-----
+``fit`` draws the functions before the first ``add``. Settings of ``search``: ``probes``, how many buckets a query visits
+in each table, its own first and then those it is nearest to (by default 2^bits / 32 / tables, from 8 to 512), and
+``candidates``, how many rows get exact scores, at least k (by default 5,120 / sketch for each of the k).
+``range_search`` scores all rows in the buckets. With all 2^bits probes and as many candidates as rows, results are exact
+for the codes kept. ``ak.tune`` finds settings that reach a recall, and ``LSHTables.tuned`` the index as well.
+
+Searches may run beside each other from any thread. ``fit``, ``add``, ``remove`` and ``compact`` wait until no search
+runs, and searches wait for them.
+
+References
+----------
+Charikar: Similarity estimation techniques from rounding algorithms. STOC 2002.
+Datar, Immorlica, Indyk, Mirrokni: Locality-sensitive hashing scheme based on p-stable distributions. SoCG 2004.
+Lv, Josephson, Wang, Charikar, Li: Multi-probe LSH. VLDB 2007.
+Andoni, Indyk, Laarhoven, Razenshteyn, Schmidt: Practical and optimal LSH for angular distance. NIPS 2015.
+Neyshabur, Srebro: On symmetric and asymmetric LSHs for inner product search. ICML 2015.
+Aumueller, Christiani, Pagh, Vesterli: PUFFINN. ESA 2019, on sketches.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).random((2000, 16), dtype=np.float32)
+>>> index = ak.LSHTables(bits=8).fit(x).add(x)
+>>> index.search(x[:3], k=1, probes=4).ids.ravel()
+array([0, 1, 2]))doc";
+
+inline constexpr char kLshBuckets[] = R"doc(Say which bucket of each table rows fall into.
+
+Parameters
+----------
+x : array_like of shape (n, dim), or (dim,) for one row
+    Rows, of the index or not.
+threads : int, optional
+
+Returns
+-------
+ndarray of int64, shape (n, tables)
+    Numbers below 2^bits.
+
+Raises
+------
+ValueError
+    Before ``fit``, wrong dimension or shape, NaN or infinite values.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).standard_normal((2000, 16)).astype("f4")
+>>> index = ak.LSHTables(tables=3, bits=8).fit(x)
+>>> index.buckets(x[:5]).shape
+(5, 3)
+>>> bool((index.buckets(x[:5]) == index.buckets(1.001 * x[:5])).mean() > 0.8)
+True)doc";
+
+inline constexpr char kLshTuned[] = R"doc(Choose family, tables, bits and settings that reach a recall soonest.
+
+Candidates are built over a sample of the rows and timed with ``ak.tune``; then the best is built over all rows, and
+its settings are found again there. Rows take the place of queries: those to come should be like them.
+
+Parameters
+----------
+x : array_like of shape (n, dim)
+    The rows, at least 100.
+recall : float, default 0.9
+    What to reach, above 0 and at most 1.
+k : int, default 10
+    Neighbours of each query that are looked for.
+metric : {"l2", "euclidean", "ip", "cosine"}, default "l2"
+codec : Codec, optional
+    As in the constructor.
+families : sequence of str, optional
+    To choose among; all by default.
+within : float, default 20.0
+    Seconds to take for the choice, about; building comes on top.
+seed : int, default 0
+threads : int, optional
+
+Returns
+-------
+TunedLSH
+    ``index``, with the rows in it, ``settings`` for its ``search``, ``recall`` and ``qps`` that they gave, ``reached``.
+
+Raises
+------
+ValueError
+    Fewer than 100 rows, wrong shapes, values out of range.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).standard_normal((3000, 16)).astype("f4")
+>>> found = ak.LSHTables.tuned(x, recall=0.9, within=1.0)
+>>> found.reached, len(found.index)
+(True, 3000)
+>>> ids = found.index.search(x[:5], 10, **found.settings).ids)doc";
+
+}  // namespace annkit::bindings::documents
