@@ -19,6 +19,7 @@ import code_bars
 import graph_bars
 import image_bars
 import list_bars
+import lsh_bars
 import numpy as np
 import training_bars
 from figures import (
@@ -216,6 +217,7 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "ivf-build": list_bars.build,
     "ivf-memory": list_bars.memory,
     "graph": graph_bars.search,
+    "lsh": lsh_bars.search,
 }
 
 

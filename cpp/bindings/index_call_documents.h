@@ -99,7 +99,7 @@ filter : array_like or list of them, optional
 threads : int, optional
 **settings
     What the parts of the index know: ``nprobe`` and ``spread`` of ``IVF``, ``ef`` of ``HNSW``, ``k_factor`` of
-    ``Refine``.
+    ``Refine``, ``probes`` and ``candidates`` of ``LSHTables``.
 
 Returns
 -------

@@ -87,8 +87,8 @@ True)doc";
 
 inline constexpr char kLshTuned[] = R"doc(Choose family, tables, bits and settings that reach a recall soonest.
 
-Candidates are built over a sample of the rows and timed with ``ak.tune``; then the best is built over all rows, and
-its settings are found again there. Rows take the place of queries: those to come should be like them.
+Candidates are built over at most 100,000 of the rows and timed with ``ak.tune``; then the best is built over all rows,
+and where these are more its settings are found again there. Rows take the place of queries: those to come should be like them.
 
 Parameters
 ----------
@@ -111,7 +111,7 @@ threads : int, optional
 Returns
 -------
 TunedLSH
-    ``index``, with the rows in it, ``settings`` for its ``search``, ``recall`` and ``qps`` that they gave, ``reached``.
+    ``tables``, with the rows in them, ``settings`` for its ``search``, ``recall`` and ``qps`` that they gave, ``reached``.
 
 Raises
 ------
@@ -123,8 +123,8 @@ Examples
 >>> import annkit as ak, numpy as np
 >>> x = np.random.default_rng(0).standard_normal((3000, 16)).astype("f4")
 >>> found = ak.LSHTables.tuned(x, recall=0.9, within=1.0)
->>> found.reached, len(found.index)
-(True, 3000)
->>> ids = found.index.search(x[:5], 10, **found.settings).ids)doc";
+>>> len(found.tables), sorted(found.settings)
+(3000, ['candidates', 'probes'])
+>>> ids = found.tables.search(x[:5], 10, **found.settings).ids)doc";
 
 }  // namespace annkit::bindings::documents

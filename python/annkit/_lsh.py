@@ -19,6 +19,8 @@ _LEAST_ROWS = 100
 _SAMPLE = 100_000
 _QUERIES = 400
 _TABLES = (1, 2, 4)
+# Less time for a shape finds no settings for it: then fewer shapes are tried.
+_LEAST_SECONDS = 0.4
 # Rows a bucket, as a power of two.
 _LOADS = (4, 6, 8)
 
@@ -28,7 +30,7 @@ class TunedLSH(NamedTuple):
 
     Attributes
     ----------
-    index : LSHTables
+    tables : LSHTables
         With all rows in it.
     settings : dict
         Keywords of its ``search``.
@@ -40,7 +42,7 @@ class TunedLSH(NamedTuple):
         Whether ``recall`` is what was asked for, or more.
     """
 
-    index: LSHTables
+    tables: LSHTables
     settings: dict[str, float]
     recall: float
     qps: float
@@ -114,20 +116,20 @@ def tuned(
     held = np.sort(rng.choice(len(sample), min(_QUERIES, len(sample) // 10), replace=False))
     trial = _Trial(sample, held, metric, k, threads)
     shapes = list(_shapes(chosen))
-    share, end = within * 0.6 / len(shapes), time.perf_counter() + within * 0.8
-    best: tuple[tuple[bool, float], _Shape] | None = None
+    share, end = max(within * 0.6 / len(shapes), _LEAST_SECONDS), time.perf_counter() + within * 0.8
+    best: tuple[tuple[bool, float], _Shape, TuneResult] | None = None
     for shape in shapes:
-        if best is not None and time.perf_counter() > end:
+        if best is not None and best[0][0] and time.perf_counter() > end:
             break
         index = shape.make(len(sample), metric, codec).fit(sample, seed=seed, threads=threads)
         found = trial.run(index.add(sample, threads=threads), recall, share)
         rank = (found.reached, found.qps if found.reached else found.recall)
         if best is None or rank > best[0]:
-            best = rank, shape
+            best = rank, shape, found
     assert best is not None
-    index = best[1].make(len(rows), metric, codec).fit(rows, seed=seed, threads=threads).add(rows, threads=threads)
+    _, shape, found = best
+    index = shape.make(len(rows), metric, codec).fit(rows, seed=seed, threads=threads).add(rows, threads=threads)
     if sample is not rows:
         held = np.sort(rng.choice(len(rows), _QUERIES, replace=False))
-        trial = _Trial(rows, held, metric, k, threads)
-    last = trial.run(copy.copy(index), recall, within * 0.3)
-    return TunedLSH(index, last.settings, last.recall, last.qps, last.reached)
+        found = _Trial(rows, held, metric, k, threads).run(copy.copy(index), recall, within * 0.3)
+    return TunedLSH(index, found.settings, found.recall, found.qps, found.reached)

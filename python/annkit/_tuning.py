@@ -198,8 +198,8 @@ def tune(
     """Find the search settings with which an index reaches a recall soonest.
 
     It searches with what ``index.settings`` names: ``nprobe`` (or ``probes``) in doubling steps and then between them,
-    for several ``k_factor`` (or ``candidates``), and with a ``spread``. Recall is the share of the true neighbours that are found. The fastest are
-    timed several times over.
+    for several ``k_factor`` (or ``candidates``), and with a ``spread``. Recall is the share of the true neighbours that
+    are found. The fastest are timed several times over.
 
     Parameters
     ----------

@@ -8,6 +8,9 @@
 namespace annkit {
 namespace {
 
+// Stretches to each side of the query's own. The paper's are long, and one is enough; with ours, near rows lie farther.
+constexpr size_t kReach = 4;
+
 // The same in every table and every file.
 uint64_t multiplier(size_t part) { return Random(part).next() | 1; }
 
@@ -28,8 +31,12 @@ uint64_t PStableFamily::steps(const float* y, std::vector<LshStep>& out) const {
     out.clear();
     for (size_t i = 0; i < parts(); ++i) {
         const float below = y[i] - std::floor(y[i]), above = 1 - below;
-        out.push_back({below * below, uint32_t(i), 0 - multiplier(i)});
-        out.push_back({above * above, uint32_t(i), multiplier(i)});
+        for (size_t far = 0; far < kReach; ++far) {
+            const float down = below + float(far), up = above + float(far);
+            const uint64_t change = (far + 1) * multiplier(i);
+            out.push_back({down * down, uint32_t(i), 0 - change});
+            out.push_back({up * up, uint32_t(i), change});
+        }
     }
     return key(y);
 }

@@ -8,10 +8,12 @@ from typing_extensions import Buffer, Self
 
 from annkit._core import hamming as hamming
 from annkit._core import simd as simd
+from annkit._lsh import TunedLSH
 from annkit._results import RangeResult, SearchResult
 
 _Element: TypeAlias = Literal["f32", "f16", "bf16", "u8", "i8"]
 _Metric: TypeAlias = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
+_LSHFamily: TypeAlias = Literal["hyperplane", "p-stable", "cross-polytope"]
 _OneFilter: TypeAlias = NDArray[np.bool_] | NDArray[np.integer[Any]] | Sequence[int]
 _Filter: TypeAlias = _OneFilter | Sequence[NDArray[np.bool_] | NDArray[np.integer[Any]]]
 _Progress: TypeAlias = bool | Callable[[int, int], object]
@@ -223,6 +225,13 @@ class Flat(Index):
         self, *, codec: Codec | None = None, metric: _Metric = "l2", scan: Literal["sq8"] | None = None
     ) -> None: ...
 
+class IVF(Index):
+    def __init__(
+        self, *, lists: SupportsIndex, codec: Codec | None = None, residual: bool | None = None, metric: _Metric = "l2"
+    ) -> None: ...
+    @property
+    def lists(self) -> int: ...
+
 class HNSW(Index):
     def __init__(
         self,
@@ -239,18 +248,37 @@ class HNSW(Index):
     @property
     def ef_build(self) -> int: ...
 
-class IVF(Index):
+class LSHTables(Index):
     def __init__(
         self,
         *,
-        lists: SupportsIndex,
+        family: _LSHFamily = "hyperplane",
+        tables: SupportsIndex = 1,
+        bits: SupportsIndex = 12,
+        sketch: SupportsIndex = 256,
+        directions: Literal["principal", "random"] = "principal",
+        width: float | None = None,
         codec: Codec | None = None,
-        residual: bool | None = None,
-        coarse: HNSW | None = None,
         metric: _Metric = "l2",
     ) -> None: ...
+    def buckets(self, x: ArrayLike, *, threads: SupportsIndex | None = None) -> NDArray[np.int64]: ...
+    @staticmethod
+    def tuned(
+        x: ArrayLike,
+        recall: float = 0.9,
+        *,
+        k: SupportsIndex = 10,
+        metric: _Metric = "l2",
+        codec: Codec | None = None,
+        families: Sequence[str] | None = None,
+        within: float = 20.0,
+        seed: SupportsIndex = 0,
+        threads: SupportsIndex | None = None,
+    ) -> TunedLSH: ...
     @property
-    def lists(self) -> int: ...
+    def bits(self) -> int: ...
+    @property
+    def tables(self) -> int: ...
 
 class Pipeline(Index):
     def __init__(self, *args: Transform | Index) -> None: ...
