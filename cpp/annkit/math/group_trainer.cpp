@@ -36,15 +36,14 @@ void pack_group(const float* x, size_t stride, size_t n, size_t dim, const float
         for (size_t j = 0; j < dim; ++j) panels[i / kPoints * kPoints * dim + i % kPoints + j * kPoints] = 0;
 }
 
-GroupTrainer::GroupTrainer(const TrainingRows& rows, size_t first, size_t dim, size_t k, const float* start,
-                           uint64_t seed)
+GroupTrainer::GroupTrainer(const GroupRows& rows, size_t first, size_t dim, size_t k, const float* start, uint64_t seed)
     : rows_(rows), first_(first), dim_(dim), padded_((dim + 3) / 4 * 4), k_(k), start_(start), random_(seed) {}
 
 size_t GroupTrainer::panels() const { return panels_of(rows_.chosen.size()); }
 
 size_t GroupTrainer::rows_in(size_t round, size_t rounds) const {
     constexpr size_t kLeast = 4096;  // rows; fewer mislead: 4 bits on SIFT end with an error 0.3 % larger
-    const size_t n = rows_.chosen.size(), part = n / TrainingRows::kParts / simd::kGroupPoints * simd::kGroupPoints;
+    const size_t n = rows_.chosen.size(), part = n / GroupRows::kParts / simd::kGroupPoints * simd::kGroupPoints;
     return start_ == nullptr && round < rounds * 2 / 5 && part >= kLeast ? part : n;
 }
 

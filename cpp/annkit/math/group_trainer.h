@@ -13,7 +13,7 @@ namespace annkit {
 // Points of a group as nearest_in_group takes them: -2 (x - middle), interleaved; zeros behind the last.
 void pack_group(const float* x, size_t stride, size_t n, size_t dim, const float* middle, float* panels);
 
-struct TrainingRows {
+struct GroupRows {
     const float* x;
     size_t stride;                 // floats
     std::vector<uint32_t> chosen;  // the rows of x to train on; the first part is a sample of them all
@@ -25,7 +25,7 @@ class GroupTrainer {
   public:
     // Dimensions [first, first + dim) of the rows, which must outlive it. start: k centroids, or null for a random
     // sample.
-    GroupTrainer(const TrainingRows& rows, size_t first, size_t dim, size_t k, const float* start, uint64_t seed);
+    GroupTrainer(const GroupRows& rows, size_t first, size_t dim, size_t k, const float* start, uint64_t seed);
 
     size_t bytes() const;  // that open() takes
     void open();           // copies the group's values; assign and update need them
@@ -48,7 +48,7 @@ class GroupTrainer {
     void measure();
     void sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts) const;
 
-    const TrainingRows& rows_;
+    const GroupRows& rows_;
     size_t first_, dim_, padded_, k_;
     const float* start_;
     Random random_;

@@ -26,8 +26,8 @@ std::vector<uint32_t> choose(size_t n, size_t count, Random random) {
 std::vector<uint32_t> interleaved(const std::vector<uint32_t>& rows) {
     std::vector<uint32_t> out;
     out.reserve(rows.size());
-    for (size_t part = 0; part < TrainingRows::kParts; ++part)
-        for (size_t i = part; i < rows.size(); i += TrainingRows::kParts) out.push_back(rows[i]);
+    for (size_t part = 0; part < GroupRows::kParts; ++part)
+        for (size_t i = part; i < rows.size(); i += GroupRows::kParts) out.push_back(rows[i]);
     return out;
 }
 
@@ -94,7 +94,7 @@ void ProductQuantizer::train(const float* x, size_t n, size_t dim, size_t rounds
     const size_t d = dim / m_, k = entries();
     check(start.empty() || start.size() == k * dim, "PQ has ", start.size(), " values to start from, expected ",
           k * dim);
-    const TrainingRows rows{x, dim, interleaved(sample(n, fit.seed))};
+    const GroupRows rows{x, dim, interleaved(sample(n, fit.seed))};
     std::vector<float> codebooks(k * dim);
     Random seeds(fit.seed);
     std::vector<GroupTrainer> groups;
