@@ -20,8 +20,8 @@ import annkit as ak
 from annkit.bench.records import qps_at
 
 RECALLS = (0.8, 0.9, 0.95)
-PROBES = (16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 2048)
-CANDIDATES = (100, 200, 400)
+PROBES = (8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024, 2048)
+CANDIDATES = (50, 100, 200, 400)
 K_FACTORS = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 _ENOUGH = 0.96
 _LEAST = 0.7

@@ -12,8 +12,8 @@
 namespace annkit {
 namespace {
 
-// Rows in chains become runs when there are so many of them, and more than this share of all: a row is then moved some
-// eight times while an index grows one by one, and a search meets few chains.
+// Rows in chains become runs when there are so many of them, and more than this share of rows and slots: a row is moved
+// some eight times while an index grows one by one, and a search meets few chains.
 constexpr size_t kChains = 1024, kChainShare = 8;
 
 }  // namespace
@@ -42,7 +42,7 @@ void LshStore::reserve(size_t n) {
 
 void LshStore::prepare() {
     const size_t chained = chained_ + coming();
-    if (chained >= kChains && chained * kChainShare > merged_) {
+    if (chained >= kChains && chained * kChainShare > merged_ + slots_) {
         for (const Table& table : tables_) fresh_.push_back(sorted(table, chained));
         return;
     }
