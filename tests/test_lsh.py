@@ -1,4 +1,4 @@
-"""LSH tables: collisions as the papers have them, probing, sketches, tails, hostile files, and choosing."""
+"""LSH tables: collisions as the papers have them, probing, sketches, rows that come one by one, and choosing."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from annkit.bench.contenders.base import Contender, Task
 from annkit.bench.contenders.faiss_peers import FaissBinary, FaissBinaryFlat, FaissDirect, FaissFactory, FaissFlat
 from annkit.bench.contenders.graph_peers import Hnswlib, Rabitqlib, Svs, Usearch, Vsag
 from annkit.bench.contenders.list_peers import Scann
-from annkit.bench.contenders.own import OwnBits, OwnFlat, OwnGraph, OwnIvf
+from annkit.bench.contenders.own import OwnBits, OwnFlat, OwnGraph, OwnIvf, OwnLsh
 
 __all__ = ["CONTENDERS", "FAMILIES", "PEERS", "Contender", "Task", "by_name"]
 
@@ -24,6 +24,7 @@ CONTENDERS: tuple[Contender, ...] = (
     OwnIvf("IVF,PQx4fs,RSQ8", k_factors=(4, 16), brief=False),
     OwnIvf("IVF,RaBitQ,RSQ8", k_factors=(8, 32), brief=False),
     OwnIvf("PCA,IVF,SQ8,Rf16", k_factors=(2, 8)),
+    OwnLsh(),
     OwnGraph("HNSW,Flat"),
     OwnGraph("HNSW,SQ8,Rf32", k_factors=(1, 2)),
     OwnGraph("PCA,HNSW,SQ8,Rf32", k_factors=(1, 3)),

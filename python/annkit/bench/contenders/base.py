@@ -13,7 +13,18 @@ import numpy.typing as npt
 
 from annkit.bench.needs import installed, version_of
 
-__all__ = ["EF_SWEEP", "NPROBE_SWEEP", "Array", "Contender", "Search", "Task", "as_floats", "padded", "sweep"]
+__all__ = [
+    "EF_SWEEP",
+    "NPROBE_SWEEP",
+    "PROBES_SWEEP",
+    "Array",
+    "Contender",
+    "Search",
+    "Task",
+    "as_floats",
+    "padded",
+    "sweep",
+]
 
 Array = npt.NDArray[Any]
 Search = Callable[[Array], Array]
@@ -21,6 +32,7 @@ Setting = dict[str, Any]
 
 EF_SWEEP = (10, 20, 40, 80, 120, 200, 400, 800)
 NPROBE_SWEEP = (1, 2, 4, 8, 16, 32, 64, 128, 200)
+PROBES_SWEEP = (16, 32, 64, 128, 256, 512, 1024, 2048)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from annkit.bench.contenders.base import EF_SWEEP, NPROBE_SWEEP, Array, Contender, Search, Setting, Task, sweep
+from annkit.bench.contenders.base import (
+    EF_SWEEP,
+    NPROBE_SWEEP,
+    PROBES_SWEEP,
+    Array,
+    Contender,
+    Search,
+    Setting,
+    Task,
+    sweep,
+)
 
-__all__ = ["OwnBits", "OwnFlat", "OwnGraph", "OwnIvf"]
+__all__ = ["OwnBits", "OwnFlat", "OwnGraph", "OwnIvf", "OwnLsh"]
 
 
 # PCA to fewer dimensions than this leaves too little to tell rows apart.
@@ -145,6 +155,34 @@ class OwnIvf(_Own):
         if self.key.startswith("PCA"):
             index = ak.Pipeline(ak.PCA(task.dim // 4), index)
         return ak.Refine(index, codec=codecs[parts[1]]()) if self.k_factors else index
+
+
+class OwnLsh(_Own):
+    """A table of some 64 rows a bucket."""
+
+    index_class = "LSHTables"
+    family = "lsh"
+    weight = 0.5
+    brief = False
+    name = "annkit LSHTables"
+
+    def supports(self, task: Task) -> bool:
+        return not task.bits and task.n >= 1000
+
+    def settings(self, task: Task) -> list[Setting]:
+        return sweep("probes", PROBES_SWEEP, at_most=2 ** self._bits(task))
+
+    @staticmethod
+    def _bits(task: Task) -> int:
+        return max(4, round(math.log2(task.n)) - 6)
+
+    def build(self, base: Array, task: Task) -> None:
+        ak = self.module()
+        ak.set_threads(task.threads)
+        # Rows of length one are compared by l2, which orders them as cosine does.
+        self.index = ak.LSHTables(bits=self._bits(task), metric="ip" if task.metric == "ip" else "l2")
+        self.index.fit(base)
+        self.index.add(base)
 
 
 class OwnGraph(_Own):
