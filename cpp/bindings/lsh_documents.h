@@ -88,7 +88,7 @@ True)doc";
 inline constexpr char kLshTuned[] = R"doc(Choose family, tables, bits and settings that reach a recall soonest.
 
 Candidates are built over at most 100,000 of the rows and timed with ``ak.tune``; then the best is built over all rows,
-and where these are more its settings are found again there. Rows take the place of queries: those to come should be like them.
+and its settings are looked for again there. Rows take the place of queries: those to come should be like them.
 
 Parameters
 ----------

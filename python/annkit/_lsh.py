@@ -82,6 +82,10 @@ class _Trial:
         return tune(index, queries, self.truth, recall, within=within, k=self.k, threads=self.threads)
 
 
+def _rank(found: TuneResult) -> tuple[bool, float]:
+    return found.reached, found.qps if found.reached else found.recall
+
+
 def tuned(
     x: ArrayLike,
     recall: float,
@@ -123,13 +127,15 @@ def tuned(
             break
         index = shape.make(len(sample), metric, codec).fit(sample, seed=seed, threads=threads)
         found = trial.run(index.add(sample, threads=threads), recall, share)
-        rank = (found.reached, found.qps if found.reached else found.recall)
-        if best is None or rank > best[0]:
-            best = rank, shape, found
+        if best is None or _rank(found) > best[0]:
+            best = _rank(found), shape, found
     assert best is not None
     _, shape, found = best
     index = shape.make(len(rows), metric, codec).fit(rows, seed=seed, threads=threads).add(rows, threads=threads)
     if sample is not rows:
         held = np.sort(rng.choice(len(rows), _QUERIES, replace=False))
-        found = _Trial(rows, held, metric, k, threads).run(copy.copy(index), recall, within * 0.3)
+        trial = _Trial(rows, held, metric, k, threads)
+    last = trial.run(copy.copy(index), recall, within * 0.3)  # with more time than each had so far
+    if sample is not rows or _rank(last) > _rank(found):
+        found = last
     return TunedLSH(index, found.settings, found.recall, found.qps, found.reached)
