@@ -225,13 +225,6 @@ class Flat(Index):
         self, *, codec: Codec | None = None, metric: _Metric = "l2", scan: Literal["sq8"] | None = None
     ) -> None: ...
 
-class IVF(Index):
-    def __init__(
-        self, *, lists: SupportsIndex, codec: Codec | None = None, residual: bool | None = None, metric: _Metric = "l2"
-    ) -> None: ...
-    @property
-    def lists(self) -> int: ...
-
 class HNSW(Index):
     def __init__(
         self,
@@ -247,6 +240,19 @@ class HNSW(Index):
     def degree(self) -> int: ...
     @property
     def ef_build(self) -> int: ...
+
+class IVF(Index):
+    def __init__(
+        self,
+        *,
+        lists: SupportsIndex,
+        codec: Codec | None = None,
+        residual: bool | None = None,
+        coarse: HNSW | None = None,
+        metric: _Metric = "l2",
+    ) -> None: ...
+    @property
+    def lists(self) -> int: ...
 
 class LSHTables(Index):
     def __init__(
