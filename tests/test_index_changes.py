@@ -220,3 +220,13 @@ def test_many_rows_of_which_a_late_one_is_bad_leave_a_pipeline_as_it_was(inner, 
     assert_same(index.search(Q, k=5), found)
     first = N if filled else 0
     assert index.add(X[:2]).ids[-2:].tolist() == [first, first + 1]
+
+
+@pytest.mark.parametrize("name", ["flat sq8", "ivf f32", "hnsw f32", "pca flat"])
+def test_bytes_do_not_tell_that_an_id_was_there_before(name):
+    index = fitted(name).add(X[:3])
+    index.remove([0, 1, 2])
+    index.compact()
+    index.add(X[:2], ids=[0, 1])
+    assert ak.Index.from_bytes(index.to_bytes()).to_bytes() == index.to_bytes()
+    assert index.add(X[:1]).search(X[0], k=3).ids.max() == 3

@@ -24,6 +24,7 @@ from indexes import (
     fitted,
     flat,
     full,
+    hnsw,
     ivf,
     refine,
 )
@@ -217,6 +218,20 @@ def test_more_lists_find_no_less(codec, metric):
         got = index.search(Q, k=10, nprobe=nprobe).distances
         assert (got <= before).all()
         before = got
+
+
+@pytest.mark.parametrize("codec", ["f32", "f16", "sq8", "sq4", "pq4", "pq8", "rabitq1"])
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", [flat, hnsw])
+def test_a_batch_with_one_filter_finds_what_each_query_does(kind, codec, metric):
+    index = kind(codec)(metric).fit(X).add(X, ids=IDS)
+    for share in (0.02, 0.3):
+        allowed = np.sort(np.random.default_rng(3).choice(IDS, int(share * N), replace=False))
+        every = {"ef": N} if kind is hnsw else {}
+        got = index.search(Q, k=7, filter=allowed, **every)
+        for i in range(0, len(Q), 7):
+            one = index.search(Q[i], k=7, filter=allowed, **every)
+            assert_same([part[i : i + 1] for part in got], one)
 
 
 @pytest.mark.parametrize("codec", ["f32", "sq8", "pq4", "rabitq4"])

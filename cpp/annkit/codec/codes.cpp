@@ -49,6 +49,24 @@ void Codes::get(size_t row, std::byte* code) const {
         code[i] = std::byte(((from[0] >> shift) & 15) | ((from[16] >> shift) & 15) << 4);
 }
 
+Codes Codes::copy(std::span<const uint32_t> rows) const {
+    std::vector<size_t> side_bytes;
+    for (size_t c = 1; c < columns.size(); ++c) side_bytes.push_back(columns[c].row_bytes());
+    Codes out(code_bytes(), side_bytes, block > 1);
+    out.use = use;
+    out.reserve(rows.size());
+    for (size_t c = block > 1; c < columns.size(); ++c)
+        for (size_t i = 0; i < rows.size(); ++i)
+            std::memcpy(out.columns[c].row(i), columns[c].row(rows[i]), columns[c].row_bytes());
+    std::vector<std::byte> code(block > 1 ? code_bytes() : 0);
+    for (size_t i = 0; block > 1 && i < rows.size(); ++i) {
+        get(rows[i], code.data());
+        out.put(i, code.data());
+    }
+    out.n = rows.size();
+    return out;
+}
+
 // Rows of a block that are not there yet are zeros: put changes single nibbles, and files do not depend on the past.
 void Codes::reserve(size_t rows) {
     // A mapped last block may have room for more rows.

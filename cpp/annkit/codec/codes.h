@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "annkit/core/column.h"
@@ -41,6 +42,8 @@ struct Codes {
     // One row's code as code_bytes() bytes, wherever its nibbles lie.
     void put(size_t row, const std::byte* code);
     void get(size_t row, std::byte* code) const;
+
+    Codes copy(std::span<const uint32_t> rows) const;  // of these rows, which become 0, 1 and so on
 
     void reserve(size_t rows);
     void keep(const std::vector<uint32_t>& rows);  // row i becomes what rows[i] was; rows rise. Never throws.

@@ -35,6 +35,14 @@ class Bitset {
         for (uint64_t word : words_) total += size_t(std::popcount(word));
         return total;
     }
+    std::vector<uint32_t> members() const {
+        std::vector<uint32_t> rows;
+        rows.reserve(count());
+        for (size_t w = 0; w < words_.size(); ++w)
+            for (uint64_t word = words_[w]; word != 0; word &= word - 1)
+                rows.push_back(uint32_t(64 * w) + uint32_t(std::countr_zero(word)));
+        return rows;
+    }
     Bitset& operator&=(const Bitset& other) {
         for (size_t i = 0; i < words_.size(); ++i) words_[i] &= other.words_[i];
         return *this;

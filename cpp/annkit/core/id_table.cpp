@@ -81,10 +81,12 @@ void IdTable::append(size_t count) {
 
 void IdTable::append(std::span<const int64_t> ids) {
     if (ids.empty()) return;
-    if (ids_.empty() && largest_ == int64_t(n_) - 1) {  // those that would have come anyway
-        size_t same = 0;
-        while (same < ids.size() && ids[same] == int64_t(n_ + same)) ++same;
-        if (same == ids.size()) return append(same);
+    size_t counting = 0;
+    while (ids_.empty() && counting < ids.size() && ids[counting] == int64_t(n_ + counting)) ++counting;
+    if (counting == ids.size()) {
+        n_ += counting;
+        largest_ = std::max(largest_, int64_t(n_) - 1);
+        return;
     }
     make_explicit(ids.size());
     for (int64_t id : ids) {

@@ -34,6 +34,12 @@ class TopK {
     static TopK within(float radius, TieOrder order);  // no k: every hit with score <= radius
 
     const TieOrder& order() const { return order_; }
+    // The same of rows that have other numbers; only while there are no hits.
+    TopK reordered(TieOrder order) const {
+        TopK other = *this;
+        other.order_ = order;
+        return other;
+    }
     size_t limit() const { return k_; }  // k; SIZE_MAX without one
     // A hit above this can no longer enter by push. Scans compare with it before they push.
     float bound() const { return bound_; }

@@ -50,7 +50,32 @@ size_t ExhaustiveSearch::queries_a_block() const {
     return std::clamp(kScratch / bytes, kLeast, kMost);
 }
 
+// For enough queries, rows that a filter lets through are faster copied than found among the others by each query.
+bool ExhaustiveSearch::worth_copying(size_t queries) const {
+    constexpr size_t kQueries = 16, kBytes = size_t(32) << 20;
+    constexpr double kCopy = 128;  // rows that a tile scores meanwhile
+    if (allowed.size() != 1 || queries < kQueries) return false;
+    const size_t n = allowed[0]->count();
+    return n * codes.code_bytes() <= kBytes && double(n) * kCopy < double(codes.n - n) * double(queries);
+}
+
+void ExhaustiveSearch::run_copy(const Rows& queries, const Call& call, const Take& take) const {
+    const std::vector<uint32_t> rows = allowed[0]->members();
+    const int64_t* all_ids = empty.order().ids;
+    std::vector<int64_t> ids;
+    for (size_t i = 0; all_ids != nullptr && i < rows.size(); ++i) ids.push_back(all_ids[rows[i]]);
+    const Codes copied = codes.copy(rows);
+    const TieOrder order{all_ids != nullptr ? ids.data() : nullptr, empty.order().rows_rise};
+    ExhaustiveSearch{codec, metric, copied, dim, empty.reordered(order), {}}.run(
+        queries, call, [&](size_t query, std::span<const Hit> hits) {
+            std::vector<Hit> found(hits.begin(), hits.end());
+            for (Hit& hit : found) hit.row = rows[hit.row];
+            take(query, found);
+        });
+}
+
 void ExhaustiveSearch::run(const Rows& queries, const Call& call, const Take& take) const {
+    if (worth_copying(queries.n)) return run_copy(queries, call, take);
     const size_t block = queries_a_block();
     // Enough queries for each thread to keep rows in the cache: threads share the queries, and have nothing to agree
     // on.

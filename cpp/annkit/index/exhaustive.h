@@ -27,6 +27,8 @@ struct ExhaustiveSearch {
 
   private:
     using Worker = std::unique_ptr<BatchScan>;
+    bool worth_copying(size_t queries) const;
+    void run_copy(const Rows& queries, const Call& call, const Take& take) const;
     void run_block(const Rows& queries, size_t first_query, const Call& call, const Take& take) const;
     size_t queries_a_block() const;
 };
