@@ -10,6 +10,7 @@
 #include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
 #include "annkit/index/lsh_tables.h"
+#include "annkit/index/multi_index_hash.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "annkit/registry.h"
@@ -39,6 +40,7 @@ void register_parts() {
     Registry<Index>::add("hnsw", Hnsw::load);
     Registry<Index>::add("ivf", Ivf::load);
     Registry<Index>::add("lsh_tables", LshTables::load);
+    Registry<Index>::add("multi_index_hash", MultiIndexHash::load);
     Registry<Index>::add("pipeline", Pipeline::load);
     Registry<Index>::add("refine", Refine::load);
 }

@@ -8,6 +8,7 @@
 #include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
 #include "annkit/index/lsh_tables.h"
+#include "annkit/index/multi_index_hash.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "arrays.h"
@@ -386,6 +387,15 @@ void bind_indexes(py::module_& m) {
             "tables", [](const LshTables& self) { return self.options().tables; }, "int: how many tables there are.")
         .def_property_readonly(
             "bits", [](const LshTables& self) { return self.options().bits; }, "int: a table has 2^bits buckets.");
+
+    py::class_<MultiIndexHash, Index>(m, "MultiIndexHash", documents::kMultiIndexHash)
+        .def(py::init([](py::handle tables) {
+                 return std::make_unique<MultiIndexHash>(tables.is_none() ? 0 : count_from(tables, "tables"));
+             }),
+             py::kw_only(), arg("tables") = none)
+        .def_property_readonly(
+            "tables", [](const MultiIndexHash& self) { return run([&] { return self.tables(); }); },
+            "int: how many tables there are; 0 before there are enough rows.");
 
     py::class_<Pipeline, Index>(m, "Pipeline", documents::kPipeline).def(py::init(&make_pipeline));
 

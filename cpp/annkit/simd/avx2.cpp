@@ -16,6 +16,7 @@
 #include "annkit/simd/probes_avx2.h"
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
+#include "annkit/simd/words_avx2.h"
 
 namespace annkit::simd {
 namespace {
@@ -83,6 +84,7 @@ void fill_avx2(Kernels& k) {
     fill_byte_codes(k);
     fill_nibbles(k);
     fill_hamming(k);
+    fill_words(k);
     fill_convert(k);
     fill_planes(k);
     fill_probes(k);

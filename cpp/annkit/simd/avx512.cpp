@@ -20,6 +20,7 @@
 #include "annkit/simd/probes_avx512.h"
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
+#include "annkit/simd/words_avx512.h"
 
 namespace annkit::simd {
 namespace {
@@ -71,6 +72,7 @@ void fill_avx512(Kernels& k) {
     fill_nibbles(k);
     fill_byte_tables(k);
     fill_hamming(k);
+    fill_words(k);
     fill_convert(k);
     fill_planes(k);
     fill_probes(k);

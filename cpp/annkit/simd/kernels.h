@@ -58,6 +58,7 @@ inline constexpr size_t kMaxLanes = 64;
 inline constexpr size_t kMostTileRows = 4096;  // of codes, in one call
 inline constexpr size_t kBlockRows = 32;       // codes interleaved in a block
 inline constexpr size_t kMostGroups = 256;     // of byte_tables
+inline constexpr size_t kMoreWords = 16;       // see near_words
 inline constexpr size_t kGroupPoints = 64;     // points interleaved in a panel of nearest_in_group
 
 struct Tile {
@@ -141,6 +142,10 @@ struct TableArgs {
     float times;
 };
 
+struct WordRun {
+    uint32_t first, last;  // places of words, last not among them
+};
+
 // What this machine can do at most, by plain loops: the benches put kernels beside them.
 struct Probes {
     uint64_t (*fma)(uint64_t rounds);                  // runs fused multiply-adds; returns how many float operations
@@ -157,6 +162,10 @@ struct Kernels {
     ScoreRows hamming;  // dim counts bytes
     ScanRows hamming_scan;
     TilePair hamming_tiles;
+    // Of words in runs: the places of those that differ from the query in at most so many bits, as they come; returns
+    // how many. out has room for kMoreWords beyond all of them.
+    size_t (*near_words)(const uint32_t* words, const WordRun* runs, size_t n, uint32_t query, uint32_t most,
+                         uint32_t* out);
 
     void (*sq8_lower)(const Sq8Query&, const uint8_t* codes, const Sq8Row* rows, size_t dim, size_t n, float* out);
 

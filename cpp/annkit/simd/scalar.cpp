@@ -13,6 +13,7 @@
 #include "annkit/simd/probes_scalar.h"
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
+#include "annkit/simd/words_scalar.h"
 
 namespace annkit::simd {
 namespace {
@@ -96,6 +97,7 @@ void fill_scalar(Kernels& k) {
     fill_bytes(k);
     fill_codes(k);
     fill_hamming(k);
+    fill_words(k);
     fill_convert(k);
     fill_planes(k);
     fill_probes(k);
