@@ -72,16 +72,20 @@ py::object range(py::handle queries, py::handle codes, int64_t radius, py::handl
     const Call call{threads_from(threads), &monitor};
     RangeAnswer answer;
     run([&] {
-        answer.lims.push_back(0);
+        std::vector<std::vector<Hit>> found(q.rows.n);  // threads share the queries
         const Bits bits;
         const auto empty = TopK::within(float(std::clamp<int64_t>(radius, -1, int64_t(1) << 24)), kByRow);
-        search_for(bits, view, empty).run(q.rows, call, [&](size_t, std::span<const Hit> hits) {
+        search_for(bits, view, empty).run(q.rows, call, [&](size_t query, std::span<const Hit> hits) {
+            found[query].assign(hits.begin(), hits.end());
+        });
+        answer.lims.push_back(0);
+        for (const auto& hits : found) {
             for (const Hit& hit : hits) {
                 answer.ids.push_back(hit.row);
                 answer.distances.push_back(hit.score);
             }
             answer.lims.push_back(int64_t(answer.ids.size()));
-        });
+        }
     });
     return range_result(Metric::hamming, answer);
 }
