@@ -4,6 +4,8 @@
 #include "annkit/codec/bits.h"
 #include "annkit/core/errors.h"
 #include "annkit/index/exhaustive.h"
+#include "annkit/index/hamming_pairs.h"
+#include "annkit/index/substrings.h"
 #include "annkit/simd/kernels.h"
 #include "arrays.h"
 #include "hamming_documents.h"
@@ -116,6 +118,18 @@ py::array_t<int32_t> pairwise(py::handle a, py::handle b, py::handle threads) {
     return out;
 }
 
+py::object pairs(py::handle codes, int64_t radius, py::handle progress, py::handle threads) {
+    const CodesView view(codes);
+    const size_t bits = view.input.rows.dim;
+    check(bits <= Substrings::kMostBits, "the codes have ", bits, " bits, expected at most ", Substrings::kMostBits);
+    check(radius >= 0, "radius is ", radius, ", expected 0 or more");
+    PythonMonitor monitor(progress, view.codes->n);
+    const Call call{threads_from(threads), &monitor};
+    const HammingPairs found =
+        run([&] { return hamming_pairs(*view.codes, bits, std::min<size_t>(size_t(radius), bits), call); });
+    return pairs_result(to_array(found.i), to_array(found.j), to_array(found.distances));
+}
+
 }  // namespace
 
 void bind_hamming(py::module_& m) {
@@ -127,6 +141,8 @@ void bind_hamming(py::module_& m) {
                 documents::kHammingRange);
     hamming.def("pairwise", pairwise, arg("a"), arg("b"), py::kw_only(), arg("threads") = py::none(),
                 documents::kHammingPairwise);
+    hamming.def("pairs", pairs, arg("codes"), arg("radius"), py::kw_only(), arg("progress") = py::none(),
+                arg("threads") = py::none(), documents::kHammingPairs);
 }
 
 }  // namespace annkit::bindings

@@ -65,4 +65,36 @@ Examples
 array([[1],
        [7]], dtype=int32))doc";
 
+inline constexpr char kHammingPairs[] = R"doc(Find all pairs of codes within a Hamming radius of each other.
+
+Codes that differ in at most r bits agree in all but r of any blocks of their bits: codes are sorted by the other blocks,
+for every choice of r, and those that meet are compared (Manku, Jain, Das Sarma 2007, section 3). The number of blocks
+follows from a sample of the codes; where no choice of blocks pays (wide radii), all pairs are compared. Equal codes are
+looked at once.
+
+Parameters
+----------
+codes : ndarray of uint8, shape (n, bits / 8)
+    Of at most 1,024 bits.
+radius : int
+    Border included.
+progress : bool or callable, optional
+    As in ``Index.add``.
+threads : int, optional
+
+Returns
+-------
+PairsResult
+    ``i`` and ``j``, positions in codes with ``i < j``, in the order of ``i`` and then of ``j``; and ``distances``.
+
+References
+----------
+G. S. Manku, A. Jain, A. Das Sarma, "Detecting near-duplicates for web crawling", WWW 2007.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> ak.hamming.pairs(np.array([[0b0000], [0b1111], [0b0001]], np.uint8), radius=1)
+PairsResult(i=array([0]), j=array([2]), distances=array([1], dtype=int32)))doc";
+
 }  // namespace annkit::bindings::documents

@@ -42,4 +42,8 @@ py::object range_result(Metric metric, const RangeAnswer& answer) {
     return named(result_type("RangeResult"), py::make_tuple(to_array(answer.lims), distances, to_array(answer.ids)));
 }
 
+py::object pairs_result(const py::array& i, const py::array& j, const py::array& distances) {
+    return named(result_type("PairsResult"), py::make_tuple(i, j, distances));
+}
+
 }  // namespace annkit::bindings

@@ -19,5 +19,6 @@ class SearchArrays {
 };
 
 py::object range_result(Metric metric, const RangeAnswer& answer);
+py::object pairs_result(const py::array& i, const py::array& j, const py::array& distances);
 
 }  // namespace annkit::bindings

@@ -36,7 +36,7 @@ from annkit._core import (
 from annkit._factory import index
 from annkit._lsh import TunedLSH
 from annkit._recommend import Recommendation, recommend
-from annkit._results import RangeResult, SearchResult
+from annkit._results import PairsResult, RangeResult, SearchResult
 from annkit._tuning import OperatingPoint, TuneResult, tune
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "Normalize",
     "NotFittedError",
     "OperatingPoint",
+    "PairsResult",
     "Pipeline",
     "Projection",
     "RaBitQ",

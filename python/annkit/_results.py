@@ -39,3 +39,18 @@ class RangeResult(NamedTuple):
     lims: NDArray[np.int64]
     distances: NDArray[Any]
     ids: NDArray[np.int64]
+
+
+class PairsResult(NamedTuple):
+    """All pairs of codes within a radius, in the order of ``i``, then of ``j``.
+
+    Attributes
+    ----------
+    i, j : ndarray of int64
+        Positions of the two codes, ``i < j``.
+    distances : ndarray of int32
+    """
+
+    i: NDArray[np.int64]
+    j: NDArray[np.int64]
+    distances: NDArray[np.int32]

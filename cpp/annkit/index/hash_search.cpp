@@ -6,7 +6,7 @@
 namespace annkit {
 namespace {
 
-constexpr size_t kKeys = 128;             // looked up at a time, so that their memory is fetched side by side
+constexpr size_t kKeys = 128;                  // looked up at a time, so that their memory is fetched side by side
 constexpr size_t kSketches = size_t(1) << 14;  // sifted at a time
 
 constexpr double kLeastShare = 0.05, kMostCredit = 8;  // of the cost of looking at every row

@@ -1,5 +1,5 @@
-// One query at a time through the tables of multi-index hashing (Norouzi, Punjani, Fleet 2014, section 3): a code within
-// r bits of the query is within r / tables bits of it in at least one substring.
+// One query at a time through the tables of multi-index hashing (Norouzi, Punjani, Fleet 2014, section 3): a code
+// within r bits of the query is within r / tables bits of it in at least one substring.
 #pragma once
 
 #include <vector>

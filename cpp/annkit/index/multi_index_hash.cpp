@@ -95,10 +95,9 @@ void MultiIndexHash::add(const Rows& rows, const Ids& ids, bool replace, const C
     Phase first(call.monitor, 0, 0.2), rest(call.monitor, 0.2, 1);
     try {
         codes.reserve(n);
-        parallel_blocks(rows.n, 4096, threads_for(call, double(rows.n) * double(rows.dim) / 8),
-                        {call.threads, first.monitor()}, [&](size_t from, size_t count) {
-                            codec_.encode(rows.slice(from, count), nullptr, codes, codes.n + from);
-                        });
+        parallel_blocks(
+            rows.n, 4096, threads_for(call, double(rows.n) * double(rows.dim) / 8), {call.threads, first.monitor()},
+            [&](size_t from, size_t count) { codec_.encode(rows.slice(from, count), nullptr, codes, codes.n + from); });
         if (wants_tables(n)) tables = make_tables(codes, n, rows.dim, {call.threads, rest.monitor()});
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
         members_.append(ids, rows.n);
@@ -147,16 +146,17 @@ void MultiIndexHash::run(const Rows& queries, const TopK& empty, const Request& 
     if (tables_) {
         const int threads = threads_for(request.call, scan_cost * double(queries.n));
         std::vector<std::unique_ptr<HashSearch>> workers{size_t(threads)};
-        parallel_for((queries.n + kQueriesATask - 1) / kQueriesATask, threads, request.call, [&](size_t task, int thread) {
-            auto& mine = workers[size_t(thread)];
-            if (!mine) mine = std::make_unique<HashSearch>(*tables_, codec_, *codes_, scan_cost);
-            for (size_t i = task * kQueriesATask; i < std::min(queries.n, (task + 1) * kQueriesATask); ++i) {
-                TopK top(empty);
-                const Bitset* own = allowed.empty() ? nullptr : allowed[allowed.size() > 1 ? i : 0];
-                left[i] = !mine->find(queries.slice(i, 1), own, top);
-                if (!left[i]) take(i, top.sorted());
-            }
-        });
+        parallel_for(
+            (queries.n + kQueriesATask - 1) / kQueriesATask, threads, request.call, [&](size_t task, int thread) {
+                auto& mine = workers[size_t(thread)];
+                if (!mine) mine = std::make_unique<HashSearch>(*tables_, codec_, *codes_, scan_cost);
+                for (size_t i = task * kQueriesATask; i < std::min(queries.n, (task + 1) * kQueriesATask); ++i) {
+                    TopK top(empty);
+                    const Bitset* own = allowed.empty() ? nullptr : allowed[allowed.size() > 1 ? i : 0];
+                    left[i] = !mine->find(queries.slice(i, 1), own, top);
+                    if (!left[i]) take(i, top.sorted());
+                }
+            });
     }
     std::vector<uint32_t> numbers;
     for (uint32_t i = 0; i < queries.n; ++i)
@@ -242,8 +242,7 @@ std::unique_ptr<Index> MultiIndexHash::load(const Reader& in) {
     if (index->dim_ == 0) return index;
     index->codes_.emplace(index->codec_.make_codes(index->dim_, {Metric::hamming}));
     index->codes_->load(in, n);
-    if (in.has("substrings"))
-        index->tables_.emplace(SubstringTables::load(in.child("substrings"), index->dim_, n));
+    if (in.has("substrings")) index->tables_.emplace(SubstringTables::load(in.child("substrings"), index->dim_, n));
     return index;
 }
 

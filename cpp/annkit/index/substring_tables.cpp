@@ -132,10 +132,10 @@ SubstringTables SubstringTables::load(const Reader& in, size_t bits, size_t most
         made.members_ = in.array<uint32_t>("members", each);
         made.owner_ = in.storage();
     } else {
-        check<FormatError>(in.rows("starts") == made.values() && in.rows("members") == each &&
-                               in.rows("sketches") == each,
-                           in.file(), ": tables of ", in.rows("starts"), " values and ", in.rows("members"),
-                           " rows, expected ", made.values(), " and ", each);
+        check<FormatError>(
+            in.rows("starts") == made.values() && in.rows("members") == each && in.rows("sketches") == each, in.file(),
+            ": tables of ", in.rows("starts"), " values and ", in.rows("members"), " rows, expected ", made.values(),
+            " and ", each);
         made.memory_ = allocate((made.values() + 2 * each) * sizeof(uint32_t));
         auto* data = reinterpret_cast<uint32_t*>(made.memory_.get());
         in.read_into("starts", std::span(data, made.values()));

@@ -79,9 +79,17 @@ void Substrings::permute(const std::byte* code, uint64_t* words) const {
     const auto* bytes = reinterpret_cast<const uint8_t*>(code);
     const size_t n = order_.size();
     std::fill_n(words, kWords, 0);
-    for (size_t i = 0; i < n; ++i)
-        words[i / 64] |= uint64_t((bytes[order_[i] / 8] >> (order_[i] % 8)) & 1) << (i % 64);
+    for (size_t i = 0; i < n; ++i) words[i / 64] |= uint64_t((bytes[order_[i] / 8] >> (order_[i] % 8)) & 1) << (i % 64);
     for (size_t i = 0; i < 32; ++i) words[(n + i) / 64] |= (words[(i % n) / 64] >> (i % n % 64) & 1) << ((n + i) % 64);
+}
+
+uint64_t Substrings::hash(const uint64_t* words, size_t table) const {
+    uint64_t out = 0;
+    for (size_t first = starts_[table]; first < starts_[table + 1]; first += 32) {
+        out = (out ^ part(words, first, std::min<size_t>(32, starts_[table + 1] - first))) * 0x9e3779b97f4a7c15u;
+        out ^= out >> 29;
+    }
+    return out;
 }
 
 }  // namespace annkit

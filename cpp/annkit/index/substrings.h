@@ -2,6 +2,7 @@
 // that each substring tells much (Norouzi, Punjani, Fleet 2014, section 4).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -32,6 +33,11 @@ class Substrings {
     // Some of the bits outside of the substring: 32 where there are so many.
     uint32_t sketch(const uint64_t* words, size_t table) const {
         return part(words, starts_[table + 1], std::min<size_t>(32, bits() - width(table)));
+    }
+    // Of all bits of the substring, whatever its width; and the first of them, up to 32.
+    uint64_t hash(const uint64_t* words, size_t table) const;
+    uint32_t lead(const uint64_t* words, size_t table) const {
+        return part(words, starts_[table], std::min<size_t>(32, width(table)));
     }
 
   private:
