@@ -23,7 +23,19 @@ struct Pair {
     uint32_t i, j;
     int32_t distance;
 };
-using Found = std::vector<Pair>;
+// Of one thread, in pieces that growth does not move.
+class Found {
+  public:
+    void push(const Pair& pair) {
+        if (pieces_.empty() || pieces_.back().size() == kPiece) pieces_.emplace_back().reserve(kPiece);
+        pieces_.back().push_back(pair);
+    }
+    const std::vector<std::vector<Pair>>& pieces() const { return pieces_; }
+
+  private:
+    static constexpr size_t kPiece = size_t(1) << 14;
+    std::vector<std::vector<Pair>> pieces_;
+};
 
 uint64_t mixed(uint64_t x) {
     x ^= x >> 32;
@@ -242,7 +254,7 @@ class PairSearch {
             simd::kernels().hamming(codes_.code(row), own.codes.data(), codes_.code_bytes(), own.rows.size(),
                                     own.scores.data());
             for (size_t i = 0; i < own.rows.size(); ++i)
-                if (own.scores[i] <= float(radius_)) found.push_back({row, own.rows[i], int32_t(own.scores[i])});
+                if (own.scores[i] <= float(radius_)) found.push({row, own.rows[i], int32_t(own.scores[i])});
         }
     }
 
@@ -265,7 +277,7 @@ class PairSearch {
                     const auto row = uint32_t(first + query);
                     const std::lock_guard lock(adding);
                     for (const Hit& hit : hits)
-                        if (hit.row > row) found[0].push_back({row, hit.row, int32_t(hit.score)});
+                        if (hit.row > row) found[0].push({row, hit.row, int32_t(hit.score)});
                 });
         }
     }
@@ -291,9 +303,9 @@ HammingPairs expanded(const Distinct& distinct, const std::vector<Found>& found,
                     for (size_t b = a + 1; b < rows.size(); ++b) act(rows[a], rows[b], 0);
             }
         });
-        for (const Found& part : found)
-            parallel_blocks(part.size(), kBlock, 1, call, [&](size_t first, size_t count) {
-                for (const Pair& pair : std::span(part).subspan(first, count))
+        for (const Found& own : found)
+            parallel_for(own.pieces().size(), 1, call, [&](size_t piece, int) {
+                for (const Pair& pair : own.pieces()[piece])
                     for (uint32_t a : distinct.rows(pair.i))
                         for (uint32_t b : distinct.rows(pair.j)) act(std::min(a, b), std::max(a, b), pair.distance);
             });
@@ -302,19 +314,18 @@ HammingPairs expanded(const Distinct& distinct, const std::vector<Found>& found,
     for (size_t i = 0; i < n; ++i) starts[i + 1] += starts[i];
     const size_t total = starts[n];
     HammingPairs out;
-    std::vector<uint64_t> others(total);  // j, then the distance
+    out.j.resize(total);  // first j and the distance
     std::vector<uint64_t> next(starts.begin(), starts.end() - 1);
-    each([&](uint32_t i, uint32_t j, int32_t distance) { others[next[i]++] = uint64_t(j) << 32 | uint32_t(distance); });
+    each([&](uint32_t i, uint32_t j, int32_t distance) { out.j[next[i]++] = int64_t(j) << 16 | distance; });
     out.i.resize(total);
-    out.j.resize(total);
     out.distances.resize(total);
     parallel_blocks(n, 1024, threads, call, [&](size_t first, size_t count) {
         for (size_t i = first; i < first + count; ++i) {
-            std::sort(others.begin() + ptrdiff_t(starts[i]), others.begin() + ptrdiff_t(starts[i + 1]));
+            std::sort(out.j.begin() + ptrdiff_t(starts[i]), out.j.begin() + ptrdiff_t(starts[i + 1]));
             for (size_t at = starts[i]; at < starts[i + 1]; ++at) {
                 out.i[at] = int64_t(i);
-                out.j[at] = int64_t(others[at] >> 32);
-                out.distances[at] = int32_t(others[at] & UINT32_MAX);
+                out.distances[at] = int32_t(out.j[at] & UINT16_MAX);
+                out.j[at] >>= 16;
             }
         }
     });
