@@ -76,6 +76,9 @@ def test_threads_change_nothing(rng, width):
     np.testing.assert_array_equal(
         ak.hamming.pairwise(queries, codes, threads=1), ak.hamming.pairwise(queries, codes, threads=2)
     )
+    near = index.range_search(queries, 3 * width, threads=1)
+    for _ in range(5):
+        assert_same(ak.hamming.range(queries, codes, 3 * width, threads=2), near)
     for nq in (1, 3):
         assert_same(index.search(queries[:nq], k=50, threads=2), [part[:nq] for part in whole])
 

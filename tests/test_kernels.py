@@ -111,6 +111,18 @@ def test_select_finds_scores_within_the_bound(rng, level):
             assert kernels.count(level, scores.tolist(), bound) == len(got)
 
 
+def test_near_words_are_those_with_few_other_bits(rng, level):
+    words = rng.integers(0, 2**32, 3000, dtype=np.uint32) & rng.integers(0, 2**32, 3000, dtype=np.uint32)
+    bits = np.unpackbits((words ^ words[7]).view(np.uint8).reshape(-1, 4), axis=1).sum(axis=1)
+    firsts = rng.integers(0, 2900, 60)
+    lengths = np.array([*range(20), 31, 32, 33, 100, *rng.integers(0, 40, 36)])
+    runs = np.stack([firsts, firsts + lengths], axis=1)
+    for most in (0, 5, 10, 16, 32):
+        got = kernels.near_words(level, words.tolist(), runs.ravel().tolist(), int(words[7]), most)
+        wanted = [i for first, last in runs for i in range(first, last) if bits[i] <= most]
+        np.testing.assert_array_equal(got, wanted)
+
+
 def test_every_half_widens_exactly(level):
     every = np.arange(65536, dtype=np.uint16)
     for kind, wanted in enumerate((every.view(np.float16).astype(np.float32), from_bf16(every))):

@@ -31,6 +31,7 @@ KINDS = {
     "hnsw": lambda: ak.HNSW(degree=6, ef_build=8),
     "hnsw f16 ip": lambda: ak.HNSW(degree=4, ef_build=4, codec=ak.Raw("f16"), metric="ip"),
     "hnsw u8": lambda: ak.HNSW(degree=8, ef_build=8, codec=ak.Raw("u8")),
+    "multi index hash bits": lambda: ak.MultiIndexHash(),
     "hnsw bits": lambda: ak.HNSW(degree=8, ef_build=8, codec=ak.Bits(), metric="hamming"),
     "lsh": lambda: ak.LSHTables(bits=3, tables=2, sketch=64),
     "lsh p-stable f16 ip": lambda: ak.LSHTables(family="p-stable", bits=4, codec=ak.Raw("f16"), metric="ip"),

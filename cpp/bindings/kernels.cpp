@@ -236,6 +236,19 @@ py::array_t<uint32_t> select(std::string_view level, std::vector<float> scores, 
     return to_array(out);
 }
 
+py::array_t<uint32_t> near_words(std::string_view level, std::vector<uint32_t> words, std::vector<uint32_t> ends,
+                                 uint32_t query, uint32_t most) {
+    std::vector<WordRun> runs;
+    size_t room = kMoreWords;
+    for (size_t i = 0; i + 2 <= ends.size(); i += 2) {
+        runs.push_back({ends[i], ends[i + 1]});
+        room += ends[i + 1] - ends[i];
+    }
+    std::vector<uint32_t> out(room);
+    out.resize(table(level).near_words(words.data(), runs.data(), runs.size(), query, most, out.data()));
+    return to_array(out);
+}
+
 size_t count(std::string_view level, std::vector<float> scores, float bound) {
     return table(level).count(scores.data(), scores.size(), bound);
 }
@@ -295,6 +308,7 @@ void bind_kernels(py::module_& m) {
     k.def("sq8_lower", sq8_lower);
     k.def("select", select);
     k.def("count", count);
+    k.def("near_words", near_words);
     k.def("widen", [](std::string_view level, int kind, std::vector<uint16_t> in) {
         std::vector<float> out(in.size());
         table(level).widen[kind](in.data(), in.size(), out.data());

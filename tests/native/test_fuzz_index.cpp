@@ -24,6 +24,7 @@
 #include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
 #include "annkit/index/lsh_tables.h"
+#include "annkit/index/multi_index_hash.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "annkit/registry.h"
@@ -146,6 +147,8 @@ std::vector<Bytes> seeds(Random& random) {
     for (const auto& index : float_indexes()) keep(*index, floats, files.size() % 4 == 0);
     keep(*flat(Raw("u8"), Metric::l2), {raw_bytes, kRows, kDim, Dtype::u8, kDim, 1}, true);
     keep(*flat(Bits(), Metric::hamming), {raw_bytes, kRows, 8 * kDim, Dtype::bits, kDim, 1}, true);
+    MultiIndexHash hashed;
+    keep(hashed, {raw_bytes, kRows, 8 * kDim, Dtype::bits, kDim, 1}, true);
     return files;
 }
 

@@ -18,7 +18,7 @@ namespace {
 constexpr size_t kDeadShare = 4;
 // Rows that came since the tables were made are scanned, up to one in so many: a row added alone then costs as much as
 // 32 in a batch, some microseconds.
-constexpr size_t kTailShare = 32, kLeastTail = 64;
+constexpr size_t kTailShare = 32, kLeastTail = 32;
 
 }  // namespace
 
