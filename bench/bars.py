@@ -4,7 +4,7 @@
     python bench/bars.py ivf --data sift --budget 60
 
 Rates are medians over several passes, with one thread unless a line says two. `threads`, `kmeans`, `pq`, `ivf`,
-`ivf-build` and `graph` want two cores: run them without taskset.
+`ivf-build`, `graph`, `mih` and `binary-graph` want two cores: run them without taskset.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import resource
 from collections.abc import Callable
 from typing import Any
 
+import binary_bars
 import code_bars
 import graph_bars
 import image_bars
@@ -218,6 +219,8 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "ivf-memory": list_bars.memory,
     "graph": graph_bars.search,
     "lsh": lsh_bars.search,
+    "mih": binary_bars.hashes,
+    "binary-graph": binary_bars.graphs,
 }
 
 

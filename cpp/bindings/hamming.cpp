@@ -125,9 +125,17 @@ py::object pairs(py::handle codes, int64_t radius, py::handle progress, py::hand
     check(radius >= 0, "radius is ", radius, ", expected 0 or more");
     PythonMonitor monitor(progress, view.codes->n);
     const Call call{threads_from(threads), &monitor};
-    const HammingPairs found =
-        run([&] { return hamming_pairs(*view.codes, bits, std::min<size_t>(size_t(radius), bits), call); });
-    return pairs_result(to_array(found.i), to_array(found.j), to_array(found.distances));
+    std::optional<py::array_t<int64_t>> i, j;
+    std::optional<py::array_t<int32_t>> distances;
+    const auto room = [&](size_t n) {
+        const py::gil_scoped_acquire locked;
+        i.emplace(py::ssize_t(n));
+        j.emplace(py::ssize_t(n));
+        distances.emplace(py::ssize_t(n));
+        return HammingPairs{i->mutable_data(), j->mutable_data(), distances->mutable_data()};
+    };
+    run([&] { hamming_pairs(*view.codes, bits, std::min<size_t>(size_t(radius), bits), call, room); });
+    return pairs_result(*i, *j, *distances);
 }
 
 }  // namespace

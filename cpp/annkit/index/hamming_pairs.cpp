@@ -291,8 +291,8 @@ class PairSearch {
 };
 
 // Pairs of groups become pairs of their rows; in order.
-HammingPairs expanded(const Distinct& distinct, const std::vector<Found>& found, size_t n, int threads,
-                      const Call& call) {
+void expand(const Distinct& distinct, const std::vector<Found>& found, size_t n, int threads, const Call& call,
+            const PairsRoom& room) {
     std::vector<uint64_t> starts(n + 1);
     const auto each = [&](auto&& act) {
         constexpr size_t kBlock = 4096;
@@ -312,16 +312,12 @@ HammingPairs expanded(const Distinct& distinct, const std::vector<Found>& found,
     };
     each([&](uint32_t i, uint32_t, int32_t) { ++starts[i + 1]; });
     for (size_t i = 0; i < n; ++i) starts[i + 1] += starts[i];
-    const size_t total = starts[n];
-    HammingPairs out;
-    out.j.resize(total);  // first j and the distance
+    const HammingPairs out = room(starts[n]);  // j holds j and the distance, until those are in order
     std::vector<uint64_t> next(starts.begin(), starts.end() - 1);
     each([&](uint32_t i, uint32_t j, int32_t distance) { out.j[next[i]++] = int64_t(j) << 16 | distance; });
-    out.i.resize(total);
-    out.distances.resize(total);
     parallel_blocks(n, 1024, threads, call, [&](size_t first, size_t count) {
         for (size_t i = first; i < first + count; ++i) {
-            std::sort(out.j.begin() + ptrdiff_t(starts[i]), out.j.begin() + ptrdiff_t(starts[i + 1]));
+            std::sort(out.j + starts[i], out.j + starts[i + 1]);
             for (size_t at = starts[i]; at < starts[i + 1]; ++at) {
                 out.i[at] = int64_t(i);
                 out.distances[at] = int32_t(out.j[at] & UINT16_MAX);
@@ -329,12 +325,11 @@ HammingPairs expanded(const Distinct& distinct, const std::vector<Found>& found,
             }
         }
     });
-    return out;
 }
 
 }  // namespace
 
-HammingPairs hamming_pairs(const Codes& codes, size_t bits, size_t radius, const Call& call) {
+void hamming_pairs(const Codes& codes, size_t bits, size_t radius, const Call& call, const PairsRoom& room) {
     const int threads = threads_for(call, double(codes.n) * kWork);
     const Distinct distinct(codes, threads, call);
     Codes once(codes.code_bytes(), {});
@@ -344,7 +339,7 @@ HammingPairs hamming_pairs(const Codes& codes, size_t bits, size_t radius, const
     once.n = distinct.size();
     std::vector<Found> found(static_cast<size_t>(threads));
     if (radius > 0) PairSearch(once, bits, radius, {threads, call.monitor}).run(found);
-    return expanded(distinct, found, codes.n, threads, call);
+    expand(distinct, found, codes.n, threads, call, room);
 }
 
 }  // namespace annkit

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <functional>
 
 #include "annkit/codec/codes.h"
 #include "annkit/core/parallel.h"
@@ -12,10 +12,12 @@
 namespace annkit {
 
 struct HammingPairs {  // in the order of i, then of j; i < j
-    std::vector<int64_t> i, j;
-    std::vector<int32_t> distances;
+    int64_t *i, *j;
+    int32_t* distances;
 };
 
-HammingPairs hamming_pairs(const Codes& codes, size_t bits, size_t radius, const Call& call);
+// room: where so many pairs go; asked for once, by the calling thread.
+using PairsRoom = std::function<HammingPairs(size_t pairs)>;
+void hamming_pairs(const Codes& codes, size_t bits, size_t radius, const Call& call, const PairsRoom& room);
 
 }  // namespace annkit
