@@ -176,6 +176,41 @@ def test_a_signal_interrupts_lists_at_once(index, what, threads):
     run(INTERRUPTED_AT_ONCE.format(index=LISTS[index], what=what, threads=threads, within=within))
 
 
+INTERRUPTED_HASHES = """
+    codes = rng.integers(0, 256, (400_000, 8)).astype(np.uint8)
+    codes[::3] = codes[0]
+    codes[::3, 1:3] = rng.integers(0, 256, codes[::3, 1:3].shape)
+    index = ak.MultiIndexHash().add(codes[:200_000])
+    before = index.to_bytes()
+    call = {{
+        "add": lambda: index.add(np.tile(codes, (4, 1)), threads={threads}),
+        "search": lambda: index.search(codes, k=10, threads={threads}),
+        "range": lambda: index.range_search(codes[:100_000], 9, threads={threads}),
+        "pairs": lambda: ak.hamming.pairs(codes, 3, threads={threads}),
+    }}["{what}"]
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    late = []
+    for delay in (0.003, 0.01, 0.03, 0.06, 0.1):
+        start = time.perf_counter()
+        try:
+            signal.setitimer(signal.ITIMER_REAL, delay)
+            call()
+        except KeyboardInterrupt:
+            late.append(time.perf_counter() - start - delay)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    assert len(late) >= 3, "hardly interrupted"
+    assert index.to_bytes() == before
+    assert sorted(late)[(len(late) - 1) // 2] < 0.15 and max(late) < 0.5, late
+"""
+
+
+@posix
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("what", ["add", "search", "range", "pairs"])
+def test_a_signal_interrupts_hashes_at_once(what, threads):
+    run(INTERRUPTED_HASHES.format(what=what, threads=threads))
+
+
 @posix
 @pytest.mark.parametrize("index", LISTS)
 def test_a_forked_child_searches_lists(index):

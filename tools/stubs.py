@@ -53,6 +53,7 @@ PARAMETERS = {
     "outliers": "float",
     "progress": "_Progress",
     "queries": "ArrayLike",
+    "pairs.radius": "int",
     "radius": "float",
     "range.radius": "int",
     "replace": "bool",
@@ -98,6 +99,7 @@ RETURNS = {
     "predict": "NDArray[np.int64]",
     "settings": "list[str]",
     "ids": "NDArray[np.int64]",
+    "pairs": "PairsResult",
     "pairwise": "NDArray[np.int32]",
     "range": "RangeResult",
     "range_search": "RangeResult",
@@ -142,12 +144,15 @@ class NotFittedError(ValueError): ...
 class FormatError(ValueError): ...
 """,
     "hamming": """
-from typing import SupportsIndex
+from collections.abc import Callable
+from typing import SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from annkit._results import RangeResult, SearchResult
+from annkit._results import PairsResult, RangeResult, SearchResult
+
+_Progress: TypeAlias = bool | Callable[[int, int], object]
 """,
     "simd": "",
 }

@@ -9,8 +9,9 @@
 namespace annkit {
 namespace {
 
-// Rows from which correlations are learned: noise of 0.02.
-constexpr size_t kSample = 2048;
+// Rows from which correlations are learned: noise of 0.02, or of 0.04 where there are so many bits that more rows would
+// take longer than a key press may wait.
+size_t sample_of(size_t bits) { return bits <= 512 ? 2048 : 512; }
 
 // Whether each of the bits is set, over a sample of the rows.
 std::vector<uint64_t> columns_of(const Codes& codes, size_t rows, size_t bits, size_t sample) {
@@ -55,7 +56,7 @@ Substrings::Substrings(std::vector<uint32_t> order, size_t tables) : order_(std:
 // Substrings take turns; each takes the bit whose closest relative among its own is the most distant.
 Substrings Substrings::learned(const Codes& codes, size_t rows, size_t bits, size_t tables) {
     Substrings made(std::vector<uint32_t>(bits), tables);
-    const size_t sample = std::min(rows, kSample);
+    const size_t sample = std::min(rows, sample_of(bits));
     const std::vector<float> related = correlations(columns_of(codes, rows, bits, sample), bits, sample);
     std::vector<float> closest(tables * bits);
     std::vector<bool> taken(bits);
