@@ -33,7 +33,9 @@ def itq_codes(rows: Rows, bits: int) -> tuple[np.ndarray, np.ndarray]:
             u, _, vt = np.linalg.svd(np.where(projected @ rotation > 0, 1.0, -1.0).T @ projected)
             rotation = (u @ vt).T
         learned = directions @ rotation
-    base, queries = (np.packbits((x - mean) @ learned.astype(np.float32) > 0, axis=1) for x in (rows.base, rows.queries))
+    base, queries = (
+        np.packbits((x - mean) @ learned.astype(np.float32) > 0, axis=1) for x in (rows.base, rows.queries)
+    )
     return base, queries
 
 

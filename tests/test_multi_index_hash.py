@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -16,7 +17,7 @@ N = 30_000
 
 
 def skewed(rng, n, width, flips=0.04):
-    """Return codes around centers of very different weights, with bits that go together, constant ones and equal codes."""
+    """Return codes around centers of unlike weights: some bits go together or never change, some codes are equal."""
     centers = rng.integers(0, 2, (max(n // 20, 1), 8 * width))
     bits = centers[(rng.random(n) ** 3 * len(centers)).astype(int)]
     bits ^= rng.random(bits.shape) < flips
@@ -140,16 +141,23 @@ def test_every_way_of_storing_answers_the_same(rng, tmp_path):
         with pytest.raises(ValueError, match="mmap"):
             call()
     copies[-1].add(codes[:2000])
-    assert_same(copies[-1].search(q, k=5), flat().add(index.reconstruct(index.ids), ids=index.ids).add(
-        codes[:2000], ids=np.arange(N + 200, N + 2200)
-    ).search(q, k=5))
+    assert_same(
+        copies[-1].search(q, k=5),
+        flat()
+        .add(index.reconstruct(index.ids), ids=index.ids)
+        .add(codes[:2000], ids=np.arange(N + 200, N + 2200))
+        .search(q, k=5),
+    )
 
 
 def test_memory_is_what_the_documentation_says(rng):
     index = ak.MultiIndexHash().add(skewed(rng, N, 8))
-    assert index.memory()["tables"] == index.tables * 8 * N + sum(
-        4 * (2 ** (64 * (t + 1) // index.tables - 64 * t // index.tables) + 1) for t in range(index.tables)
-    ) + 4 * 64
+    assert (
+        index.memory()["tables"]
+        == index.tables * 8 * N
+        + sum(4 * (2 ** (64 * (t + 1) // index.tables - 64 * t // index.tables) + 1) for t in range(index.tables))
+        + 4 * 64
+    )
 
 
 def test_wrong_codes_and_settings_are_errors_that_change_nothing(rng):
@@ -183,7 +191,7 @@ def test_faiss_finds_the_same_within_a_radius(rng):
     lims, distances, _ = peer.range_search(q, 6)  # Faiss leaves the border out
     got = ak.MultiIndexHash().add(codes).range_search(q, 5)
     np.testing.assert_array_equal(got.lims, lims.astype(np.int64))
-    for first, last in zip(lims[:-1], lims[1:], strict=True):
+    for first, last in itertools.pairwise(lims):
         np.testing.assert_array_equal(got.distances[first:last], np.sort(distances[first:last]))
 
 
