@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "annkit/codec/bits.h"
+#include "annkit/core/errors.h"
 #include "annkit/core/random.h"
 #include "annkit/index/hash_search.h"
 #include "checks.h"
