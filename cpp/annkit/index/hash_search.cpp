@@ -25,6 +25,8 @@ double combinations(size_t n, size_t k) {
 
 }  // namespace
 
+double HashCosts::wait(size_t table_bytes) { return table_bytes > (size_t(24) << 20) ? 2 : 1; }
+
 double HashCosts::scan(size_t rows, size_t bits, size_t queries) {
     constexpr size_t kBatch = 16;
     const double each = queries >= kBatch ? 0.03 + 0.00037 * double(bits) : 0.0021 * double(bits);
@@ -35,8 +37,8 @@ HashSearch::HashSearch(const SubstringTables& tables, const Codec& codec, const 
     : tables_(tables),
       codes_(codes),
       bits_(tables.parts().bits()),
-      scan_cost_(scan_cost),
-      credit_(scan_cost),
+      scan_cost_(scan_cost / HashCosts::wait(tables.nbytes())),
+      credit_(scan_cost_),
       scorer_(codec.scorer(Metric::hamming, codes, bits_)),
       seen_((tables.rows() + 63) / 64) {}
 

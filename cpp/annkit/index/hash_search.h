@@ -14,6 +14,8 @@ namespace annkit {
 struct HashCosts {
     static constexpr double kKey = 1.5, kSketch = 0.12, kCandidate = 3;
     static constexpr double kHit = 8;  // what a scan pays more for each hit of a range
+    // How many times as much the steps cost in tables that the caches do not hold.
+    static double wait(size_t table_bytes);
     // Of each query of a batch, or of a lone one.
     static double scan(size_t rows, size_t bits, size_t queries);
 };
