@@ -223,6 +223,13 @@ def test_levels_in_planes_of_bits(rng, level, dim, count):
     assert abs(got - wanted) < 1e-6 * (1 << count) * np.abs(query).sum()
 
 
+@pytest.mark.parametrize("dim", [1, 7, 8, 9, 15, 16, 17, 31, 64, 100])
+def test_planes_of_what_is_above_are_those_of_numpy(rng, level, dim):
+    x, threshold = rng.integers(-2, 3, (2, dim)).astype(np.float32)
+    plane = kernels.plane_above(level, x.tolist(), threshold.tolist())
+    np.testing.assert_array_equal(plane, np.packbits(x > threshold, bitorder="little"))
+
+
 def test_minima_of_blocks_are_exact(rng, level):
     for dim in (1, 5, 64, 129):
         for blocks in (1, 2, 9):

@@ -331,6 +331,11 @@ void bind_kernels(py::module_& m) {
               return table(level).plane_dot(q.data(), planes.data(), count > 1 ? planes.data(1, 0) : nullptr, count,
                                             q.size());
           });
+    k.def("plane_above", [](std::string_view level, std::vector<float> x, std::vector<float> threshold) {
+        std::vector<uint8_t> plane((x.size() + 7) / 8);
+        table(level).plane_above(x.data(), threshold.data(), x.size(), plane.data());
+        return to_array(plane);
+    });
     k.def("dots", dots);
     k.def("product", product);
     k.def("hadamard", [](std::string_view level, std::vector<float> x) {

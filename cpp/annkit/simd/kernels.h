@@ -231,6 +231,8 @@ struct Kernels {
     // plane is dim / 8 bytes, bit j % 8 of byte j / 8 belongs to entry j; top is the highest plane, below are the
     // others, the lowest first. dim is a multiple of 8. The order of additions depends on dim and the level alone.
     float (*plane_dot)(const float* q, const uint8_t* top, const uint8_t* below, size_t planes, size_t dim);
+    // A plane of bits from floats: bit j is set where x[j] > threshold[j]. Bits beyond dim are 0.
+    void (*plane_above)(const float* x, const float* threshold, size_t dim, uint8_t* plane);
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);

@@ -40,9 +40,26 @@ float dot(const float* q, const uint8_t* top, const uint8_t* rest, size_t count,
     return _mm512_reduce_add_ps(sum);
 }
 
+// Bottleneck: the loads, two for sixteen bits.
+void above(const float* x, const float* threshold, size_t dim, uint8_t* plane) {
+    size_t j = 0;
+    for (; j + 16 <= dim; j += 16, plane += 2) {
+        const uint16_t bits = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + j), _mm512_loadu_ps(threshold + j), _CMP_GT_OQ);
+        __builtin_memcpy(plane, &bits, 2);
+    }
+    if (j == dim) return;
+    const auto rest = __mmask16((1u << (dim - j)) - 1);
+    const uint16_t bits = _mm512_mask_cmp_ps_mask(rest, _mm512_maskz_loadu_ps(rest, x + j),
+                                                  _mm512_maskz_loadu_ps(rest, threshold + j), _CMP_GT_OQ);
+    __builtin_memcpy(plane, &bits, (dim - j + 7) / 8);
+}
+
 }  // namespace planes
 
-void fill_planes(Kernels& k) { k.plane_dot = planes::dot; }
+void fill_planes(Kernels& k) {
+    k.plane_dot = planes::dot;
+    k.plane_above = planes::above;
+}
 
 }  // namespace
 }  // namespace annkit::simd
