@@ -69,3 +69,26 @@ def test_one_eigenvector_of_a_small_matrix(rng, n):
     a = a @ a.T
     (value,), (vector,) = math.symmetric_eigen(a, 1)
     np.testing.assert_allclose(a @ vector, value * vector, atol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(1, 1), (5, 5), (40, 7), (41, 40)])
+def test_generalised_eigenvectors_are_those_of_scipy(rng, n, wanted):
+    linalg = pytest.importorskip("scipy.linalg")
+    a, b = rng.standard_normal((n, 2)), rng.standard_normal((n, n))
+    a, b = a @ a.T + np.diag(rng.random(n)), b @ b.T + 0.1 * np.eye(n)
+    expected, directions = linalg.eigh(a, b)
+    values, vectors = math.generalised_eigen(np.tril(a), np.tril(b), wanted)
+    np.testing.assert_allclose(values, expected[::-1][:wanted], rtol=1e-8)
+    np.testing.assert_allclose(vectors @ b @ vectors.T, np.eye(wanted), atol=1e-8)
+    same = np.abs(vectors @ b @ directions[:, ::-1][:, :wanted])
+    np.testing.assert_allclose(same, np.eye(wanted), atol=1e-6)
+    with pytest.raises(ValueError, match="not positive definite"):
+        math.generalised_eigen(a, -b, wanted)
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (30, 4), (4, 30), (1, 5), (64, 64)])
+def test_polar_factor_is_that_of_the_singular_vectors(rng, shape):
+    left, _, right = np.linalg.svd(rng.standard_normal(shape), full_matrices=False)
+    values = np.linspace(1, 0.05, min(shape))
+    got = math.polar_factor((left * values @ right).astype(np.float32), 0.001)
+    np.testing.assert_allclose(got, left @ right, atol=2e-5)

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "annkit/math/linalg.h"
+#include "annkit/math/polar.h"
 #include "annkit/simd/kernels.h"
 #include "arrays.h"
 #include "module.h"
@@ -41,14 +42,22 @@ using Matrix = py::array_t<double, py::array::c_style | py::array::forcecast>;
 void bind_math(py::module_& m) {
     py::module_ math = m.def_submodule("_math", "Decompositions, for tests.");
     const auto span = [](const Matrix& a) { return std::span(a.data(), size_t(a.size())); };
+    const auto pair = [](const SymmetricEigen& found) {
+        const auto n = py::ssize_t(found.values.size());
+        return py::make_tuple(to_array(found.values), to_array(found.vectors).reshape({n, py::ssize_t(-1)}));
+    };
     math.def(
         "symmetric_eigen",
-        [=](const Matrix& a, size_t wanted) {
-            const SymmetricEigen out = symmetric_eigen(span(a), size_t(a.shape(0)), wanted);
-            const auto n = py::ssize_t(out.values.size());
-            return py::make_tuple(to_array(out.values), to_array(out.vectors).reshape({n, a.shape(0)}));
-        },
+        [=](const Matrix& a, size_t wanted) { return pair(symmetric_eigen(span(a), size_t(a.shape(0)), wanted)); },
         py::arg("matrix"), py::arg("wanted") = SIZE_MAX);
+    math.def("generalised_eigen", [=](const Matrix& a, const Matrix& b, size_t wanted) {
+        return pair(generalised_eigen(span(a), span(b), size_t(a.shape(0)), wanted));
+    });
+    math.def("polar_factor", [](const py::array_t<float, py::array::c_style>& a, double least) {
+        std::vector<float> values(a.data(), a.data() + a.size());
+        const auto factor = polar_factor(std::move(values), size_t(a.shape(0)), size_t(a.shape(1)), least, {});
+        return to_array(factor).reshape({a.shape(0), a.shape(1)});
+    });
 }
 
 }  // namespace annkit::bindings

@@ -62,4 +62,18 @@ SymmetricEigen symmetric_eigen(std::span<const double> matrix, size_t n, size_t 
             flat(solver.eigenvectors().rightCols(k).rowwise().reverse().transpose())};
 }
 
+// By the Cholesky factor of B = L L^T: the eigenvectors of L^-1 A L^-T are L^T v.
+SymmetricEigen generalised_eigen(std::span<const double> a, std::span<const double> b, size_t n, size_t wanted) {
+    const Eigen::LLT<Matrix> factor(view(b, n, n));
+    check(factor.info() == Eigen::Success, "the second matrix is not positive definite");
+    Matrix middle = view(a, n, n).selfadjointView<Eigen::Lower>();
+    factor.matrixL().solveInPlace(middle);
+    factor.matrixU().solveInPlace<Eigen::OnTheRight>(middle);
+    SymmetricEigen out = symmetric_eigen({middle.data(), n * n}, n, wanted);
+    Matrix vectors = view(out.vectors, out.values.size(), n).transpose();
+    factor.matrixU().solveInPlace(vectors);
+    out.vectors = flat(vectors.transpose());
+    return out;
+}
+
 }  // namespace annkit

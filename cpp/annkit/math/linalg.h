@@ -13,5 +13,7 @@ struct SymmetricEigen {
 };
 // Of a symmetric matrix, of which only the lower half is read; wanted: the largest so many.
 SymmetricEigen symmetric_eigen(std::span<const double> matrix, size_t n, size_t wanted);
+// Of A v = value B v, with v^T B v = 1; B is positive definite.
+SymmetricEigen generalised_eigen(std::span<const double> a, std::span<const double> b, size_t n, size_t wanted);
 
 }  // namespace annkit
