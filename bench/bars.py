@@ -4,7 +4,7 @@
     python bench/bars.py ivf --data sift --budget 60
 
 Rates are medians over several passes, with one thread unless a line says two. `threads`, `kmeans`, `pq`, `ivf`,
-`ivf-build`, `graph`, `mih` and `binary-graph` want two cores: run them without taskset.
+`ivf-build`, `graph`, `mih`, `binary-graph` and `itq` want two cores: run them without taskset.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import binary_bars
 import code_bars
 import graph_bars
+import hash_bars
 import image_bars
 import list_bars
 import lsh_bars
@@ -221,6 +222,7 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "lsh": lsh_bars.search,
     "mih": binary_bars.hashes,
     "binary-graph": binary_bars.graphs,
+    "itq": hash_bars.itq,
 }
 
 

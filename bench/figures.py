@@ -128,15 +128,20 @@ REAL = {"sift": "sift-caltech-128", "fashion": "fashion-mnist-784", "w2v": "w2v-
 MADE = {"mixture-128": (200_000, 128), "mixture-768": (60_000, 768)}
 
 
+def data_folder() -> Path:
+    """Return where real data sets would lie: $ANNKIT_TEST_DATA, or ../shared/data beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("ANNKIT_TEST_DATA", beside))
+
+
 def data_sets(wanted: Collection[str] = (), most: int | None = None, queries: int = 1000) -> Iterator[Rows]:
     """Yield data sets (all, or those named) of at most so many rows: real ones where they are at hand, and mixtures.
 
-    Real ones lie in $ANNKIT_TEST_DATA, or in ../shared/data beside the checkout.
+    Real ones lie in data_folder().
     """
     if unknown := set(wanted) - set(REAL) - set(MADE):
         raise SystemExit(f"unknown data {', '.join(sorted(unknown))}, expected of {', '.join((*REAL, *MADE))}")
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("ANNKIT_TEST_DATA", beside))
+    folder = data_folder()
     for name, stem in REAL.items():
         files = [folder / f"{stem}.{part}.npy" for part in ("base", "query")]
         if (wanted and name not in wanted) or not all(file.exists() for file in files):

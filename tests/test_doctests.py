@@ -22,7 +22,8 @@ def public() -> dict[str, Any]:
     found: dict[str, Any] = {}
     names = [(ak, "annkit", ak.__all__)] + [
         (module, f"annkit.{name}", getattr(module, "__all__", [n for n in dir(module) if not n.startswith("_")]))
-        for name, module in (("hamming", ak.hamming), ("simd", ak.simd), ("image", ak.image), ("metrics", ak.metrics))
+        for name, module in vars(ak).items()
+        if name in ("hamming", "simd", "hash", "image", "metrics")
     ]
     for module, prefix, members in names:
         for member in members:

@@ -79,6 +79,15 @@ def test_factory_of_an_index_makes_its_like(spec, metric):
         ("PCA8,HNSW8,IDMap,SQ4", ak.Pipeline(ak.PCA(8), ak.HNSW(degree=16, codec=ak.SQ(4)))),
         ("BHNSW32", ak.HNSW(degree=64, codec=ak.Bits(), metric="hamming")),
         ("IDMap,BFlat", ak.Flat(codec=ak.Bits(), metric="hamming")),
+        ("LSH", ak.Flat(codec=ak.SignBits(), metric="hamming")),
+        ("LSHt", ak.Flat(codec=ak.SignBits("median"), metric="hamming")),
+        ("LSHr", ak.Pipeline(ak.Rotation(), ak.Flat(codec=ak.SignBits(), metric="hamming"))),
+        (
+            "PCA16,LSHrt,IDMap",
+            ak.Pipeline(ak.PCA(16), ak.Rotation(), ak.Flat(codec=ak.SignBits("median"), metric="hamming")),
+        ),
+        ("ITQ64,LSH", ak.Pipeline(ak.ITQ(64), ak.Flat(codec=ak.SignBits(), metric="hamming"))),
+        ("ITQ32,HNSW16,LSH", ak.Pipeline(ak.ITQ(32), ak.HNSW(degree=32, codec=ak.SignBits(), metric="hamming"))),
     ],
 )
 def test_words_make_what_they_say(spec, made):
@@ -104,6 +113,8 @@ def test_words_make_what_they_say(spec, made):
         ak.Pipeline(ak.PCA(8, balance=4), ak.Flat()),
         ak.Pipeline(ak.Projection(8), ak.Flat()),
         ak.Pipeline(ak.OPQ(8, rounds=1), ak.Flat()),
+        ak.Pipeline(ak.ITQ(8, start="cca"), ak.Flat()),
+        ak.Pipeline(ak.ITQ(8, iterations=1), ak.Flat()),
         ak.Pipeline(ak.OPQ(8), ak.Flat(codec=ak.PQ(8))),  # of 4 bits, which a string takes from PQ's 8
         ak.Pipeline(ak.OPQ(8, bits=8), ak.IVF(lists=8, codec=ak.PQ(8, bits=4))),
         ak.Pipeline(ak.OPQ(8, bits=8), ak.Flat(codec=ak.SQ(8))),
@@ -138,7 +149,11 @@ def test_parts_without_a_word_have_no_factory(index):
         ("IVF64_NSG32,SQ8", ["IVF64_NSG32", "IVF1024_HNSW32"]),
         ("IVF64_HNSW1,SQ8", ["IVF64_HNSW1,SQ8", "degree 2"]),
         ("IVF64,PQ16+8", ["PQ16+8", "Refine(PQ16)"]),
-        ("ITQ64,LSH", ["ITQ64", "binary codes"]),
+        ("ITQ,LSH", ['"ITQ", word 1', "ITQ64"]),
+        ("LSH32r", ['"LSH32r"', "RR64,LSH"]),
+        ("ITQ64,IVF16,LSH", ["ITQ64,IVF16,LSH", "IVF over SignBits()"]),
+        ("LSH,RFlat", ["hamming"]),
+        ("HNSW32,LSHr", ['"LSHr", word 2', "does not belong there"]),
         ("IMI2x8,Flat", ["IMI2x8"]),
         ("IVF64(IVF8,Flat),SQ8", ["IVF64(IVF8,Flat)", "parentheses"]),
         ("SQ8,Refine(SQ8", ["Refine(SQ8"]),
@@ -161,6 +176,8 @@ def test_wrong_types_and_metrics_are_refused():
         ak.index("BFlat", metric="ip")
     with pytest.raises(ValueError, match="metric"):
         ak.index("SQ8", metric="manhattan")
+    with pytest.raises(ValueError, match='"cosine" does not go with LSH'):
+        ak.index("ITQ64,LSH", metric="cosine")
 
 
 @pytest.mark.parametrize(
@@ -168,6 +185,7 @@ def test_wrong_types_and_metrics_are_refused():
     [
         ("PCA64,Flat", 32, "at least 64"),
         ("RR64,Flat", 32, "at least 64"),
+        ("ITQ64,LSH", 32, "at least 64"),
         ("PCA20,PQ16", 64, "multiple of 16"),
         ("OPQ16_24,PQ8", 64, "multiple of"),
         ("SQ8,Refine(PQ16)", 24, "multiple of 16"),
@@ -193,6 +211,13 @@ def mixture():
     rows = (centers[rng.integers(40, size=2200)] + rng.standard_normal((2200, 32)) * 0.7).astype(np.float32)
     base, queries = rows[:2000], rows[2000:]
     return base, queries, ak.Flat().add(base).search(queries, 10).ids
+
+
+@pytest.mark.parametrize("spec", ["LSH", "LSHt", "LSHr", "ITQ16,LSH", "HNSW8,LSHt"])
+def test_factory_of_signs_makes_their_like(spec):
+    made = ak.index(spec)
+    again = ak.index(made.factory)
+    assert (repr(again), again.factory, again.metric) == (repr(made), made.factory, "hamming")
 
 
 FRONTS = ["", "IVF16,", "PCAR16,"]

@@ -31,6 +31,9 @@ ALL = [
     lambda: ak.PCA(12, whiten=0.5, balance=4),
     lambda: ak.OPQ(4, rounds=5),
     lambda: ak.OPQ(3, dim=12, bits=5, rounds=2),
+    lambda: ak.ITQ(24, iterations=5),
+    lambda: ak.ITQ(9),
+    lambda: ak.Spectral(30),
 ]
 LEARNS = [make for make in ALL if not make().is_fitted]
 every = pytest.mark.parametrize("make", ALL, ids=lambda make: repr(make()))
@@ -114,7 +117,7 @@ def test_other_dimensions_are_refused(rng, make):
     transform = make().fit(rows_of(rng, 50, 24))
     with pytest.raises(ValueError, match=r"dimension 23, .* expects 24"):
         transform.apply(np.ones((2, 23)))
-    if not isinstance(transform, ak.Projection):
+    if not isinstance(transform, ak.Projection | ak.Spectral):
         with pytest.raises(ValueError, match="dimension 50"):
             transform.invert(np.ones((2, 50)))
 
@@ -127,7 +130,7 @@ def test_values_that_are_not_finite_are_refused(rng, make, bad):
     x[700, 3] = bad
     with pytest.raises(ValueError, match="row 700"):
         transform.apply(x)
-    if isinstance(transform, ak.PCA | ak.Center | ak.OPQ):
+    if isinstance(transform, ak.PCA | ak.Center | ak.OPQ | ak.ITQ | ak.Spectral):
         before = transform.to_bytes()
         with pytest.raises(ValueError, match="row 700"):
             transform.fit(x)

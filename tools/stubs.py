@@ -20,7 +20,7 @@ from typing import Any
 COMMITTED = Path(__file__).parent.parent / "python" / "annkit" / "_core"
 MODULE = "annkit._core"
 
-# By name, or by function and name. Where the default is None, "| None" is added.
+# By name, or by function or class and name. Where the default is None, "| None" is added.
 PARAMETERS = {
     "a": "ArrayLike",
     "b": "ArrayLike",
@@ -41,9 +41,11 @@ PARAMETERS = {
     "file": "str | os.PathLike[str] | BinaryIO",
     "filter": "_Filter",
     "ids": "ArrayLike",
+    "iterations": "SupportsIndex",
     "k": "SupportsIndex",
     "k_factor": "float",
     "kind": 'Literal["random", "hadamard"]',
+    "labels": "ArrayLike",
     "lists": "SupportsIndex",
     "m": "SupportsIndex",
     "memo": "object",
@@ -65,9 +67,12 @@ PARAMETERS = {
     "seed": "SupportsIndex",
     "sketch": "SupportsIndex",
     "spherical": "bool",
-    "start": 'Literal["random", "k-means++"]',
+    "KMeans.start": 'Literal["random", "k-means++"]',
+    "ITQ.start": 'Literal["pca", "cca", "lda"]',
     "tables": "SupportsIndex",
     "threads": "SupportsIndex",
+    "threshold": 'Literal["zero", "median"]',
+    "through": "Transform | Sequence[Transform]",
     "type": "_Element",
     "uniform": "bool",
     "whiten": "bool | float",
@@ -94,6 +99,7 @@ RETURNS = {
     "invert": "NDArray[np.float32]",
     "matrix_": "NDArray[np.float32]",
     "mean_": "NDArray[np.float32]",
+    "medians_": "NDArray[np.float32]",
     "memory": "dict[str, int]",
     "objective_": "NDArray[np.float64]",
     "predict": "NDArray[np.int64]",
@@ -108,6 +114,7 @@ RETURNS = {
     "search": "SearchResult",
     "stats": "dict[str, Any]",
     "topk": "SearchResult",
+    "transforms": "tuple[Transform, ...]",
     "tuned": "TunedLSH",
     "__init__": "None",
     "__copy__": "Self",
@@ -171,8 +178,9 @@ def signature(function: Callable[..., object]) -> str:
     raise RuntimeError(f"{function} takes no_such_parameter")
 
 
-def annotated(name: str, function: Callable[..., object], is_method: bool) -> ast.FunctionDef:
-    """Return the definition of a function for a stub."""
+def annotated(name: str, function: Callable[..., object], owner: Any) -> ast.FunctionDef:
+    """Return the definition of a function of a module or a class for a stub."""
+    is_method = isinstance(owner, type)
     (definition,) = ast.parse(f"def {name}{signature(function)}: ...").body
     assert isinstance(definition, ast.FunctionDef)
     arguments = definition.args
@@ -183,7 +191,8 @@ def annotated(name: str, function: Callable[..., object], is_method: bool) -> as
         if argument.arg == "self":
             argument.annotation = None
             continue
-        kind = PARAMETERS.get(f"{name}.{argument.arg}") or PARAMETERS.get(argument.arg)
+        keys = (f"{name}.{argument.arg}", f"{owner.__name__}.{argument.arg}", argument.arg)
+        kind = next((PARAMETERS[key] for key in keys if key in PARAMETERS), None)
         if kind is None:
             raise LookupError(f"PARAMETERS has no type for {argument.arg} of {name}")
         if isinstance(default, ast.Constant) and default.value is None:
@@ -202,7 +211,6 @@ def annotated(name: str, function: Callable[..., object], is_method: bool) -> as
 
 def members(found: list[ast.stmt], owner: Any) -> list[ast.stmt]:
     """Return the definitions of a module or a class, from those that stubgen found in it."""
-    is_class = isinstance(owner, type)
     out: list[ast.stmt] = []
     for node in found:
         if isinstance(node, ast.ClassDef):
@@ -211,7 +219,7 @@ def members(found: list[ast.stmt], owner: Any) -> list[ast.stmt]:
         elif isinstance(node, ast.FunctionDef) and (not node.name.startswith("__") or node.name in SPECIAL_METHODS):
             value = owner if node.name == "__init__" else getattr(owner, node.name)
             is_property = isinstance(value, property)
-            definition = annotated(node.name, value.fget if is_property else value, is_class)
+            definition = annotated(node.name, value.fget if is_property else value, owner)
             if is_property:
                 definition.decorator_list = [ast.Name("property")]
             out.append(definition)

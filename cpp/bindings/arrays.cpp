@@ -88,6 +88,13 @@ py::array_t<int64_t> ids_from(py::handle given, std::string_view what) {
     return py::array_t<int64_t, py::array::c_style | py::array::forcecast>(array).reshape({array.size()});
 }
 
+py::array_t<int64_t> labels_from(py::handle given, size_t rows) {
+    if (given.is_none()) return py::array_t<int64_t>(0);
+    py::array_t<int64_t> labels = ids_from(given, "labels");
+    check(size_t(labels.size()) == rows, "got ", labels.size(), " labels for ", rows, " rows, expected one a row");
+    return labels;
+}
+
 size_t count_from(py::handle given, std::string_view what) {
     if (PyIndex_Check(given.ptr()) == 0)
         fail<TypeError>(what, " is a ", text(py::type::of(given).attr("__name__")), ", expected an integer");

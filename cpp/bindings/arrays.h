@@ -30,8 +30,10 @@ Input bits_from(py::handle given, std::string_view what);
 Rows as_bits(Rows rows);
 
 py::array_t<int64_t> ids_from(py::handle given, std::string_view what);  // 1-D integers, contiguous
-size_t count_from(py::handle given, std::string_view what);              // 1 to 2^31 - 1
-int threads_from(py::handle given);                                      // None: 0
+// A class for each row: empty for None, a ValueError unless one a row.
+py::array_t<int64_t> labels_from(py::handle given, size_t rows);
+size_t count_from(py::handle given, std::string_view what);  // 1 to 2^31 - 1
+int threads_from(py::handle given);                          // None: 0
 
 // Filters as the caller gave them: none, one, or a list of one a query.
 class Filters {

@@ -11,6 +11,7 @@
 #include "annkit/core/writer.h"
 #include "arrays.h"
 #include "codec_documents.h"
+#include "transforms.h"
 
 namespace annkit::bindings {
 namespace {
@@ -57,12 +58,16 @@ void check_ready(const Codec& codec) {
     if (!codec.is_fitted()) fail<NotFittedError>(codec.repr(), " has not been fitted; call fit(x) first");
 }
 
+void check_accepts(const Codec& codec, Dtype dtype) {
+    check<TypeError>(codec.accepts(dtype), "the array has dtype ", name(dtype), ", ", codec.repr(), " expects ",
+                     codec.expects());
+}
+
 Input rows_for(const Codec& codec, py::handle given) {
     Input input = rows_from(given, "the array");
     if (input.rows.dtype == Dtype::u8 && codec.accepts(Dtype::bits) && !codec.accepts(Dtype::u8))
         input.rows = as_bits(input.rows);
-    check<TypeError>(codec.accepts(input.rows.dtype), "the array has dtype ", name(input.rows.dtype), ", ",
-                     codec.repr(), " expects ", codec.expects());
+    check_accepts(codec, input.rows.dtype);
     return input;
 }
 
@@ -98,11 +103,65 @@ void each_block(const Codec& codec, size_t dim, size_t n, const Call& call, cons
     });
 }
 
-py::array_t<uint8_t> encode(const Codec& codec, py::handle x, py::handle threads) {
-    const Input input = rows_for(codec, x);
+// Transforms that rows pass before they are coded, few at a time: what lies between stays in the cache.
+class Passage {
+  public:
+    explicit Passage(py::handle given) {
+        if (given.is_none()) return;
+        if (py::isinstance<Transform>(given)) {
+            add(given);
+            return;
+        }
+        if (!py::isinstance<py::sequence>(given))
+            fail<TypeError>("through is ", py::cast<std::string>(py::repr(given)), ", expected a transform or several");
+        for (py::handle one : given) add(one);
+    }
+    bool empty() const { return transforms_.empty(); }
+
+    size_t dim_out(size_t dim) const {
+        for (const auto& one : transforms_) {
+            if (!one->is_fitted()) fail<NotFittedError>(one->repr(), " is not fitted: call fit first");
+            check(one->dim_in() == 0 || one->dim_in() == dim, one->repr(), " got rows of dimension ", dim,
+                  ", expected ", one->dim_in());
+            dim = one->dim_out(dim);
+        }
+        return dim;
+    }
+    // body(rows, first): rows as they come out, and the number of the first.
+    template <class Body>
+    void pass(const Rows& rows, const Body& body) const {
+        constexpr size_t kStep = 144;
+        if (empty()) return body(rows, 0);
+        std::vector<float> now, next;
+        for (size_t first = 0; first < rows.n; first += kStep) {
+            Rows current = rows.slice(first, std::min(kStep, rows.n - first));
+            for (const auto& one : transforms_) {
+                const size_t dim = one->dim_out(current.dim);
+                next.resize(current.n * dim);
+                one->apply(current, next.data());
+                now.swap(next);
+                current = Rows::of(now.data(), current.n, dim, current.first);
+            }
+            body(current, first);
+        }
+    }
+
+  private:
+    void add(py::handle one) {
+        if (!py::isinstance<Transform>(one))
+            fail<TypeError>("through holds ", py::cast<std::string>(py::repr(one)), ", expected transforms");
+        transforms_.push_back(copy_of(one.cast<const Transform&>()));
+    }
+    std::vector<std::unique_ptr<Transform>> transforms_;
+};
+
+py::array_t<uint8_t> encode(const Codec& codec, py::handle x, py::handle through, py::handle threads) {
+    const Passage passage(through);
+    const Input input = passage.empty() ? rows_for(codec, x) : rows_from(x, "the array");
+    if (!passage.empty()) check_accepts(codec, Dtype::f32);
     PythonMonitor monitor;
     const Call call{threads_from(threads), &monitor};
-    const size_t dim = input.rows.dim;
+    const size_t dim = passage.dim_out(input.rows.dim);
     const auto size = [&] { return checked_size(codec, dim); };
     const size_t bytes = run([&] {
         const std::shared_lock lock(lock_of(codec));
@@ -114,7 +173,8 @@ py::array_t<uint8_t> encode(const Codec& codec, py::handle x, py::handle threads
         const std::shared_lock lock(lock_of(codec));
         check(size() == bytes, codec.repr(), " has been fitted again meanwhile");
         each_block(codec, dim, input.rows.n, call, [&](RowBytes& block, size_t first, size_t n) {
-            codec.encode(input.rows.slice(first, n), nullptr, block.codes(), 0);
+            passage.pass(input.rows.slice(first, n),
+                         [&](const Rows& rows, size_t at) { codec.encode(rows, nullptr, block.codes(), at); });
             for (size_t i = 0; i < n; ++i) block.get(i, to + (first + i) * bytes);
         });
     });
@@ -124,8 +184,8 @@ py::array_t<uint8_t> encode(const Codec& codec, py::handle x, py::handle threads
 // Of a codec that takes any dimension: the one whose rows take so many bytes.
 size_t dim_of(const Codec& codec, size_t bytes) {
     check_ready(codec);
-    const size_t unit = codec.decoded() == Dtype::bits ? 8 : 1;
-    size_t low = 1, high = bytes;  // a value takes a byte at least
+    const size_t unit = RowBytes::size(codec, 8) == 1 ? 8 : 1;  // of bits, whole bytes
+    size_t low = 1, high = bytes;                               // a value, or eight bits, take a byte at least
     if (codec.fitted_dim() > 0) low = high = codec.fitted_dim();
     while (low < high) {
         const size_t middle = (low + high) / 2;
@@ -228,7 +288,8 @@ FairMutex& lock_of(const Codec& codec) {
 void bind_codec_calls(py::class_<Codec>& base) {
     using py::arg;
     base.def("fit", fit, arg("x"), py::kw_only(), arg("seed") = 0, arg("threads") = py::none(), documents::kCodecFit)
-        .def("encode", encode, arg("x"), py::kw_only(), arg("threads") = py::none(), documents::kEncode)
+        .def("encode", encode, arg("x"), py::kw_only(), arg("through") = py::none(), arg("threads") = py::none(),
+             documents::kEncode)
         .def("decode", decode, arg("codes"), py::kw_only(), arg("threads") = py::none(), documents::kDecode)
         .def("to_bytes", to_bytes, documents::kCodecToBytes)
         .def_static("from_bytes", from_bytes, arg("data"), documents::kCodecFromBytes)

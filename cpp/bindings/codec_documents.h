@@ -28,6 +28,8 @@ inline constexpr char kEncode[] = R"doc(Turn rows into codes.
 Parameters
 ----------
 x : array_like of shape (n, dim), or (dim,) for one row
+through : Transform or sequence of Transform, optional
+    Fitted transforms that rows pass first, one after the other.
 threads : int, optional
 
 Returns

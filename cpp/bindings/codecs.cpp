@@ -7,6 +7,7 @@
 #include "annkit/codec/rabitq.h"
 #include "annkit/codec/raw.h"
 #include "annkit/codec/scalar.h"
+#include "annkit/codec/sign_bits.h"
 #include "arrays.h"
 #include "codec_calls.h"
 #include "module.h"
@@ -29,6 +30,15 @@ py::array_t<float> codebooks(const Product& codec) {
     });
     const auto values = quantizer.codebooks();
     return py::array_t<float>({quantizer.m(), quantizer.entries(), quantizer.group()}, values.data());
+}
+
+py::array medians(const SignBits& codec) {
+    const std::vector<float> found = run([&] {
+        const std::shared_lock lock(lock_of(codec));
+        if (codec.medians().empty()) fail<NotFittedError>(codec.repr(), " has learned no medians");
+        return codec.medians();
+    });
+    return to_array(found);
 }
 
 void bind_product(py::module_& m) {
@@ -149,6 +159,41 @@ SearchResult(distances=array([[1, 1]], dtype=int32), ids=array([[0, 1]])))doc")
             "__eq__", [](const Bits&, const Bits&) { return true; }, py::is_operator())
         .def("__hash__", [](const Bits& a) { return py::hash(py::str(a.repr())); })
         .def("__reduce__", [](py::object self) { return py::make_tuple(py::type::of(self), py::tuple()); });
+
+    py::class_<SignBits, Codec>(m, "SignBits", R"doc(One bit a dimension: whether the value is above a threshold.
+
+Rows and queries are floats; their codes are compared by Hamming distance. Behind ``ITQ``, ``Spectral`` or ``Projection``
+they are learned or random binary codes.
+
+Parameters
+----------
+threshold : {"zero", "median"}, default "zero"
+    "median" is learned, each dimension's own: half of the rows have the bit.
+
+Notes
+-----
+Bit j % 8 of byte j // 8 belongs to dimension j; the last byte is filled with zeros. Codes are decoded to the threshold plus
+or minus 1, those of "zero" to 8 dimensions a byte where no index knows the dimension.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> codec = ak.SignBits()
+>>> codec.encode([[0.5, -1.0, 0.0, 3.0, -2.0, 0.1, 0.2, -0.3]])
+array([[105]], dtype=uint8)
+>>> codec.decode(codec.encode([[0.5, -1.0, 0.0, 3.0, -2.0, 0.1, 0.2, -0.3]]))
+array([[ 1., -1., -1.,  1., -1.,  1.,  1., -1.]], dtype=float32))doc")
+        .def(py::init([](std::string_view threshold) {
+                 check(threshold == "zero" || threshold == "median", "threshold is \"", threshold,
+                       "\", expected \"zero\" or \"median\"");
+                 return SignBits(threshold == "median");
+             }),
+             py::arg("threshold") = "zero")
+        .def_property_readonly(
+            "threshold", [](const SignBits& a) { return a.median() ? "median" : "zero"; },
+            "str: what values are compared with.")
+        .def_property_readonly("medians_", medians,
+                               "ndarray of float32, shape (dim,): the thresholds, where they are learned.");
 
     py::class_<RaBitQ, Codec>(m, "RaBitQ",
                               R"doc(One to eight bits a dimension of the randomly rotated row, with unbiased distances.

@@ -9,6 +9,8 @@ inline constexpr char kFit[] =
 Parameters
 ----------
 x : array_like of shape (n, dim)
+labels : array_like of int, shape (n,), optional
+    Each row's class, for transforms that learn from classes: ``ITQ`` with ``start="cca"`` or ``"lda"``.
 seed : int, default 0
     The same rows and seed give the same index, for any number of threads.
 progress : bool or callable, optional
@@ -40,6 +42,19 @@ Examples
 >>> import annkit as ak
 >>> ak.Refine(ak.IVF(lists=64, codec=ak.PQ(16, bits=4)), codec=ak.SQ(8)).factory
 'IVF64,PQ16x4fsr,Refine(SQ8)')doc";
+
+inline constexpr char kIndexCodec[] = R"doc(Codec: a copy of what codes the rows, with what it has learned.
+
+Raises
+------
+ValueError
+    Of ``Refine``, which has two.
+
+Examples
+--------
+>>> import annkit as ak
+>>> ak.index("PCA16,IVF64,SQ8").codec
+SQ(bits=8))doc";
 
 inline constexpr char kSettings[] = R"doc(tuple of str: the settings that searches know, such as "nprobe".
 

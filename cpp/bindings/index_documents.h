@@ -12,11 +12,12 @@ threads; rows of equal distance come in the order of their ids.
 Parameters
 ----------
 codec : Codec, optional
-    How rows are kept: ``Raw("f32")`` (the default), another ``Raw`` type, ``SQ``, ``PQ``, ``RaBitQ``, or ``Bits()``. It
-    is copied.
+    How rows are kept: ``Raw("f32")`` (the default), another ``Raw`` type, ``SQ``, ``PQ``, ``RaBitQ``, ``SignBits`` or
+    ``Bits()``. It is copied.
 metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
     "l2" is the squared Euclidean distance, "euclidean" its root, "ip" the inner product itself (largest first),
-    "cosine" 1 - cosine (a row of zeros has distance 1 to everything), "hamming" a count of bits, for ``Bits()`` alone.
+    "cosine" 1 - cosine (a row of zeros has distance 1 to everything), "hamming" a count of bits, for ``Bits()`` and
+    ``SignBits`` alone.
     With "cosine", ``SQ``, ``PQ`` and ``RaBitQ`` code rows scaled to length one, and that is what ``reconstruct`` gives;
     ``Raw`` keeps rows as they are.
 scan : {None, "sq8"}, optional

@@ -17,6 +17,7 @@
 #include "lsh_documents.h"
 #include "module.h"
 #include "results.h"
+#include "transforms.h"
 
 namespace annkit::bindings {
 namespace {
@@ -90,11 +91,13 @@ py::object range_search(const Index& index, py::handle queries, float radius, py
     return range_result(index.metric(), run([&] { return index.range_search(input.rows, radius, request); }));
 }
 
-py::object fit(py::object self, py::handle x, uint64_t seed, py::handle progress, py::handle threads) {
+py::object fit(py::object self, py::handle x, py::handle labels, uint64_t seed, py::handle progress,
+               py::handle threads) {
     auto& index = self.cast<Index&>();
     const Input input = input_for(index, x, "the array");
+    const py::array_t<int64_t> classes = labels_from(labels, input.rows.n);
     PythonMonitor monitor(progress, input.rows.n);
-    const Fit how{seed, {threads_from(threads), &monitor}};
+    const Fit how{seed, {threads_from(threads), &monitor}, {classes.data(), size_t(classes.size())}};
     run([&] { index.fit(input.rows, how); });
     return self;
 }
@@ -274,12 +277,19 @@ std::unique_ptr<Pipeline> make_pipeline(const py::args& parts) {
     for (size_t i = 0; i + 1 < parts.size(); ++i) {
         if (!py::isinstance<Transform>(parts[i]))
             fail<TypeError>("part ", i, " is ", py::cast<std::string>(py::repr(parts[i])), ", expected a transform");
-        transforms.push_back(parts[i].cast<const Transform&>().clone());
+        transforms.push_back(copy_of(parts[i].cast<const Transform&>()));
     }
     const py::object last = parts[parts.size() - 1];
     if (!py::isinstance<Index>(last))
         fail<TypeError>("the last part is ", py::cast<std::string>(py::repr(last)), ", expected an index");
     return std::make_unique<Pipeline>(std::move(transforms), last.cast<const Index&>().clone());
+}
+
+py::tuple transforms(const Pipeline& pipeline) {
+    auto copies = run([&] { return pipeline.transforms(); });
+    py::list out;
+    for (auto& one : copies) out.append(py::cast(std::move(one)));
+    return py::tuple(out);
 }
 
 std::unique_ptr<Flat> make_flat(const py::object& codec, std::string_view metric_name, py::object scan) {
@@ -299,8 +309,8 @@ void bind_indexes(py::module_& m) {
     using py::arg;
     const auto none = py::none();
     py::class_<Index>(m, "Index", "What every index can do. See the subclasses.")
-        .def("fit", fit, arg("x"), py::kw_only(), arg("seed") = 0, arg("progress") = none, arg("threads") = none,
-             documents::kFit)
+        .def("fit", fit, arg("x"), py::kw_only(), arg("labels") = none, arg("seed") = 0, arg("progress") = none,
+             arg("threads") = none, documents::kFit)
         .def("add", add, arg("x"), arg("ids") = none, py::kw_only(), arg("replace") = false, arg("progress") = none,
              arg("threads") = none, documents::kAdd)
         .def("search", search, arg("queries"), arg("k") = 10, py::kw_only(), arg("filter") = none,
@@ -345,6 +355,8 @@ void bind_indexes(py::module_& m) {
             "int: the dimension (of bits: how many bits), 0 before the first rows.")
         .def_property_readonly(
             "factory", [](const Index& self) { return run([&] { return self.factory(); }); }, documents::kFactory)
+        .def_property_readonly(
+            "codec", [](const Index& self) { return run([&] { return self.codec_copy(); }); }, documents::kIndexCodec)
         .def_property_readonly("settings", settings, documents::kSettings)
         .def_property_readonly(
             "metric", [](const Index& self) { return name(self.metric()); }, "str: the metric's name.")
@@ -397,7 +409,10 @@ void bind_indexes(py::module_& m) {
             "tables", [](const MultiIndexHash& self) { return run([&] { return self.tables(); }); },
             "int: how many tables there are; 0 before there are enough rows.");
 
-    py::class_<Pipeline, Index>(m, "Pipeline", documents::kPipeline).def(py::init(&make_pipeline));
+    py::class_<Pipeline, Index>(m, "Pipeline", documents::kPipeline)
+        .def(py::init(&make_pipeline))
+        .def_property_readonly("transforms", transforms,
+                               "tuple of Transform: copies of the transforms, with what they have learned.");
 
     py::class_<Refine, Index>(m, "Refine", documents::kRefine)
         .def(py::init([](const Index& base, const py::object& codec, double k_factor) {

@@ -15,6 +15,8 @@ Parameters
 ----------
 x : array_like of shape (n, dim)
     float32, float64, float16, bfloat16, uint8 or int8, of any strides.
+labels : array_like of int, shape (n,), optional
+    Each row's class; only ``ITQ`` with ``start="cca"`` or ``"lda"`` looks at them.
 seed : int, default 0
     The same rows and seed give the same transform, for any number of threads.
 threads : int, optional
@@ -26,7 +28,9 @@ self
 Raises
 ------
 ValueError
-    Too few rows or dimensions, or NaN or infinite values. The transform is as it was.)doc";
+    Too few rows or dimensions, NaN or infinite values, or labels that are not one a row. The transform is as it was.
+TypeError
+    Labels that are not integers.)doc";
 
 inline constexpr char kApply[] = R"doc(Transform rows.
 
@@ -205,5 +209,64 @@ Examples
 >>> x = np.random.default_rng(0).standard_normal((1000, 16))
 >>> ak.OPQ(4, dim=8).fit(x).apply(x).shape
 (1000, 8))doc";
+
+inline constexpr char kItq[] =
+    R"doc(Iterative quantization: few dimensions, turned such that their signs keep as much of the rows as signs can.
+
+Rows are centered and reduced to at most ``bits`` dimensions; then signs and the rotation nearest to them are found in turn.
+With ``SignBits`` behind it, it makes the binary codes of Gong and Lazebnik.
+
+Parameters
+----------
+bits : int, default 64
+    Outputs. With ``start="pca"`` at most the dimension of the rows.
+iterations : int, default 50
+    How often signs and rotation are found; 0 leaves a random rotation.
+start : {"pca", "cca", "lda"}, default "pca"
+    How rows are reduced: to their principal components; or, with labels, to one dimension less than there are classes at
+    most, by canonical correlation of rows and classes, each direction scaled by its correlation, or by linear
+    discriminants, which have a variance of 1 within the classes. The rotation spreads these over all bits.
+
+Notes
+-----
+``fit`` takes at most 65,536 rows, by random.
+
+References
+----------
+Gong, Lazebnik: Iterative quantization: a Procrustean approach to learning binary codes, CVPR 2011; with Gordo and Perronnin in
+TPAMI 2013 (sections 2 to 4).
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).standard_normal((1000, 64))
+>>> index = ak.Pipeline(ak.ITQ(32), ak.Flat(codec=ak.SignBits(), metric="hamming")).fit(x).add(x)
+>>> index.search(x[:2], k=1)
+SearchResult(distances=array([[0],
+       [0]], dtype=int32), ids=array([[0],
+       [1]])))doc";
+
+inline constexpr char kSpectral[] =
+    R"doc(Spectral hashing: slow waves along the principal components, whose signs are the bits.
+
+Rows are taken to lie evenly in a box along their principal components. Of its eigenfunctions, which are cosines, ``bits`` of
+the lowest frequencies are the outputs: wide components get several.
+
+Parameters
+----------
+bits : int, default 64
+    Outputs.
+
+References
+----------
+Weiss, Torralba, Fergus: Spectral hashing, NIPS 2008 (section 3).
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> x = np.random.default_rng(0).standard_normal((1000, 8))
+>>> y = ak.Spectral(16).fit(x).apply(x)
+>>> y.shape, bool((abs(y) <= 1).all())
+((1000, 16), True))doc";
 
 }  // namespace annkit::bindings::documents

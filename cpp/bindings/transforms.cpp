@@ -3,14 +3,17 @@
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 #include "annkit/transform/center.h"
+#include "annkit/transform/itq.h"
 #include "annkit/transform/normalize.h"
 #include "annkit/transform/opq.h"
 #include "annkit/transform/pca.h"
 #include "annkit/transform/projection.h"
 #include "annkit/transform/rotation.h"
+#include "annkit/transform/spectral.h"
 #include "arrays.h"
 #include "module.h"
 #include "transform_documents.h"
+#include "transforms.h"
 
 namespace annkit::bindings {
 namespace {
@@ -19,10 +22,6 @@ namespace {
 // same one, and a fit that fails leaves it as it was. Held for a copy or a move only.
 std::mutex replacing;
 
-std::unique_ptr<Transform> copy_of(const Transform& transform) {
-    const std::lock_guard lock(replacing);
-    return transform.clone();
-}
 template <class T>
 T fitted_copy(const T& transform) {
     const std::lock_guard lock(replacing);
@@ -44,11 +43,12 @@ uint64_t seed_from(py::handle given) {
 }
 
 template <class T>
-py::object fit(py::object self, py::handle x, py::handle seed, py::handle threads) {
+py::object fit(py::object self, py::handle x, py::handle labels, py::handle seed, py::handle threads) {
     auto& transform = self.cast<T&>();
     const Input input = rows_from(x, "the array");
+    const py::array_t<int64_t> classes = labels_from(labels, input.rows.n);
     PythonMonitor monitor;
-    const Fit how{seed_from(seed), {threads_from(threads), &monitor}};
+    const Fit how{seed_from(seed), {threads_from(threads), &monitor}, {classes.data(), size_t(classes.size())}};
     run([&] {
         const std::unique_ptr<Transform> fresh = copy_of(transform);
         fresh->fit(input.rows, how);
@@ -112,8 +112,8 @@ py::array matrix_of(const Affine& map) {
 template <class T>
 auto leaf(py::module_& m, const char* name, const char* doc) {
     return py::class_<T, Transform>(m, name, doc)
-        .def("fit", fit<T>, py::arg("x"), py::kw_only(), py::arg("seed") = 0, py::arg("threads") = py::none(),
-             documents::kTransformFit);
+        .def("fit", fit<T>, py::arg("x"), py::kw_only(), py::arg("labels") = py::none(), py::arg("seed") = 0,
+             py::arg("threads") = py::none(), documents::kTransformFit);
 }
 
 Pca make_pca(py::handle dim, py::handle whiten, py::handle balance) {
@@ -124,13 +124,21 @@ Pca make_pca(py::handle dim, py::handle whiten, py::handle balance) {
                 balance.is_none() ? 0 : count_from(balance, "balance")});
 }
 
-Opq make_opq(py::handle m, py::handle dim, py::handle bits, py::handle rounds) {
-    if (PyIndex_Check(rounds.ptr()) == 0)
-        fail<TypeError>("rounds is a ", py::cast<std::string>(py::type::of(rounds).attr("__name__")),
+size_t rounds_from(py::handle given, std::string_view what) {
+    if (PyIndex_Check(given.ptr()) == 0)
+        fail<TypeError>(what, " is a ", py::cast<std::string>(py::type::of(given).attr("__name__")),
                         ", expected an integer");
-    const bool none = py::reinterpret_borrow<py::object>(rounds).equal(py::int_(0));
+    const bool none = py::reinterpret_borrow<py::object>(given).equal(py::int_(0));
+    return none ? 0 : count_from(given, what);
+}
+
+Opq make_opq(py::handle m, py::handle dim, py::handle bits, py::handle rounds) {
     return Opq({count_from(m, "m"), dim.is_none() ? 0 : count_from(dim, "dim"), count_from(bits, "bits"),
-                none ? 0 : count_from(rounds, "rounds")});
+                rounds_from(rounds, "rounds")});
+}
+
+Itq make_itq(py::handle bits, py::handle iterations, std::string_view start) {
+    return Itq({count_from(bits, "bits"), rounds_from(iterations, "iterations"), Itq::start_from(start)});
 }
 
 Rotation make_rotation(py::handle dim, std::string_view kind) {
@@ -170,6 +178,11 @@ void bind_base(py::module_& m) {
 
 }  // namespace
 
+std::unique_ptr<Transform> copy_of(const Transform& transform) {
+    const std::lock_guard lock(replacing);
+    return transform.clone();
+}
+
 void bind_transforms(py::module_& m) {
     using py::arg;
     bind_base(m);
@@ -194,6 +207,18 @@ void bind_transforms(py::module_& m) {
                 return matrix_of(rotation.map());
             },
             "ndarray of float32, shape (dim_out, dim_in): orthonormal rows; of kind \"random\" only.");
+    const Itq::Options itq;
+    leaf<Itq>(m, "ITQ", documents::kItq)
+        .def(py::init(&make_itq), arg("bits") = itq.bits, py::kw_only(), arg("iterations") = itq.iterations,
+             arg("start") = "pca")
+        .def_property_readonly(
+            "mean_", [](const Itq& self) { return to_array(fitted_copy(self).map().mean()); },
+            "ndarray of float32, shape (dim_in,): what is subtracted first.")
+        .def_property_readonly(
+            "matrix_", [](const Itq& self) { return matrix_of(fitted_copy(self).map()); },
+            "ndarray of float32, shape (dim_out, dim_in): rows are multiplied by its transpose.");
+    leaf<Spectral>(m, "Spectral", documents::kSpectral)
+        .def(py::init([](py::handle bits) { return Spectral(count_from(bits, "bits")); }), arg("bits") = 64);
     const Opq::Options opq{1};
     leaf<Opq>(m, "OPQ", documents::kOpq)
         .def(py::init(&make_opq), arg("m"), py::kw_only(), arg("dim") = py::none(), arg("bits") = opq.bits,

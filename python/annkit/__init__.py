@@ -1,8 +1,9 @@
 """Nearest neighbour search and hashing at the speed the hardware allows."""
 
-from annkit import image, metrics
+from annkit import hash, image, metrics
 from annkit._core import (
     HNSW,
+    ITQ,
     IVF,
     OPQ,
     PCA,
@@ -25,6 +26,8 @@ from annkit._core import (
     Raw,
     Refine,
     Rotation,
+    SignBits,
+    Spectral,
     Transform,
     __version__,
     get_threads,
@@ -41,6 +44,7 @@ from annkit._tuning import OperatingPoint, TuneResult, tune
 
 __all__ = [
     "HNSW",
+    "ITQ",
     "IVF",
     "OPQ",
     "PCA",
@@ -68,12 +72,15 @@ __all__ = [
     "Refine",
     "Rotation",
     "SearchResult",
+    "SignBits",
+    "Spectral",
     "Transform",
     "TuneResult",
     "TunedLSH",
     "__version__",
     "get_threads",
     "hamming",
+    "hash",
     "image",
     "index",
     "load",

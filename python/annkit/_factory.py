@@ -9,6 +9,7 @@ from typing import Literal, NoReturn
 
 from annkit._core import (
     HNSW,
+    ITQ,
     IVF,
     OPQ,
     PCA,
@@ -25,6 +26,7 @@ from annkit._core import (
     Raw,
     Refine,
     Rotation,
+    SignBits,
     Transform,
 )
 
@@ -33,14 +35,15 @@ Metric = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
 _IDMAP = re.compile(r"IDMap2?")
 _IVF = re.compile(r"IVF([1-9]\d*)([kM]?)(?:_HNSW([1-9]\d*))?")
 _HNSW = re.compile(r"(B?)HNSW([1-9]\d*)")
+_ROTATED_LSH = re.compile(r"LSHr(t?)")
 _REFINE = re.compile(r"RFlat|Refine\((.*)\)")
 _OPQ_BITS = 4  # where no PQ follows: its own default
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20}
 
 _EXPECTED = {
-    "transform": "a transform (PCA64, PCAR64, PCAW64, OPQ32, OPQ32_64, RR, HR, L2norm, Center), IVF1024, HNSW32 or a "
-    "codec",
-    "codec": "a codec (Flat, SQ8, SQ6, SQ4, SQfp16, SQbf16, PQ32, PQ32x10, PQ32x4fs, PQ32x4fsr, RaBitQ, RaBitQ4)",
+    "transform": "a transform (PCA64, PCAR64, PCAW64, OPQ32, OPQ32_64, ITQ64, RR, HR, L2norm, Center), IVF1024, HNSW32 "
+    "or a codec",
+    "codec": "a codec (Flat, SQ8, SQ6, SQ4, SQfp16, SQbf16, PQ32, PQ32x10, PQ32x4fs, PQ32x4fsr, RaBitQ, RaBitQ4, LSH)",
     "refine": "RFlat, a refinement such as Refine(SQ8), or the end",
 }
 _SPELLINGS = {
@@ -51,6 +54,7 @@ _SPELLINGS = {
         "PCAWR64",
         "OPQ32",
         "OPQ32_64",
+        "ITQ64",
         "RR",
         "RR64",
         "HR",
@@ -79,6 +83,8 @@ _SPELLINGS = {
         "RaBitQ",
         "RaBitQ4",
         "RaBitQfs",
+        "LSH",
+        "LSHt",
     ],
     "refine": ["RFlat", "Refine(Flat)", "Refine(SQ8)", "Refine(SQfp16)", "IDMap", "IDMap2"],
 }
@@ -93,7 +99,8 @@ _ABSENT = (
     ),
     (r"IVF\d+[kM]?\(.*\)", "annkit's IVF compares all centroids: leave out the parentheses"),
     (r"IMI.*", "annkit has no multi-index: IVF with more lists takes its place"),
-    (r"LSH.*|ITQ.*", "annkit does not learn binary codes yet"),
+    (r"LSH\d+r?t?", "a transform gives the number of bits: RR64,LSH, PCA64,LSH or ITQ64,LSH"),
+    (r"ITQ", "annkit's ITQ says how many bits it makes: ITQ64"),
     (r"P?(RQ|LSQ)\d.*|RCQ.*|ZnLattice.*", "annkit has no additive or lattice codes: PQ and RaBitQ take their place"),
     (r"Pad\d+", "annkit does not pad rows"),
     (r"FlatDedup", "annkit keeps equal rows apart: Flat takes its place"),
@@ -112,6 +119,8 @@ def _transforms(word: str, bits: int = _OPQ_BITS) -> list[Transform] | None:
     if match := re.fullmatch(r"(RR|HR)(\d+)?", word):
         dim = int(match[2]) if match[2] else None
         return [Rotation(dim, kind="hadamard" if match[1] == "HR" else "random")]
+    if match := re.fullmatch(r"ITQ(\d+)", word):
+        return [ITQ(int(match[1]))]
     if re.fullmatch(r"L2[nN]orm", word):
         return [Normalize()]
     return [Center()] if word == "Center" else None
@@ -140,6 +149,8 @@ def _codec(word: str) -> tuple[Codec, bool | None] | None:
         return PQ(int(match[1]), bits=int(match[2] or 8)), None
     if match := re.fullmatch(r"RaBitQ(?:fs)?([1-9])?(?:_\d+)?", word):
         return RaBitQ(int(match[1] or 1)), None
+    if match := re.fullmatch(r"LSH(t?)", word):
+        return SignBits("median" if match[1] else "zero"), None
     return None
 
 
@@ -206,7 +217,7 @@ class _Words:
             hint = folded[near[0]]
         mean = f'; did you mean "{hint}"?' if hint and hint != word else ""
         known = bool(_transforms(word) or _codec(word) or _IVF.fullmatch(word) or _HNSW.fullmatch(word))
-        known = known or word in ("BFlat", "RFlat")
+        known = known or word in ("BFlat", "RFlat", "LSHr", "LSHrt")
         what = "does not belong there" if known else "is not known"
         raise ValueError(f"{self.here()}, {what}: {expected}{mean}")
 
@@ -231,6 +242,8 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     ``PQ32``             ``PQ(32)``; ``PQ32x10`` with 10 bits
     ``PQ32x4fs``         ``PQ(32, bits=4)``, in lists with ``residual=False``; ``PQ32x4fsr`` of residuals
     ``RaBitQ``           ``RaBitQ()``; ``RaBitQ4`` with 4 bits; ``RaBitQfs4`` is the same
+    ``ITQ64``            ``ITQ(64)``
+    ``LSH``              ``SignBits()``, for "hamming": ``ITQ64,LSH``; ``LSHt`` with medians, ``LSHr`` is ``RR,LSH``
     ``BFlat``            ``Flat(codec=Bits(), metric="hamming")``; ``BHNSW32`` the same with ``HNSW(degree=64)``
     ``RFlat``            ``Refine`` by the rows themselves; ``Refine(SQ8)`` by any other codec
     ``IDMap``            nothing: every index takes ids
@@ -247,7 +260,7 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     dim : int, optional
         The dimension of the rows. Where it is given, parts that do not fit it are refused here and not by ``fit``.
     metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
-        "BFlat" and "BHNSW32" are always for "hamming".
+        "BFlat", "BHNSW32" and "LSH" are always for "hamming".
 
     Returns
     -------
@@ -298,7 +311,7 @@ def _read_transforms(words: _Words) -> list[Transform]:
         except ValueError as error:
             raise ValueError(f"{words.here()}: {error}") from None
         if found is None:
-            break
+            return [*transforms, Rotation()] if _ROTATED_LSH.fullmatch(word) else transforms
         transforms += found
         words.take()
     return transforms
@@ -331,6 +344,8 @@ def _read_codec(words: _Words, word: str, state: str) -> tuple[Codec, bool | Non
 
 def _read_rows(words: _Words, metric: Metric, after_transforms: bool) -> Index:
     word = words.peek()
+    if match := _ROTATED_LSH.fullmatch(word or ""):  # the rotation is among the transforms already
+        word = "LSH" + match[1]
     lists, graph = _IVF.fullmatch(word or ""), _HNSW.fullmatch(word or "")
     if graph and not graph[1]:
         return _read_graph(words, metric, int(graph[2]))
@@ -352,7 +367,7 @@ def _read_rows(words: _Words, metric: Metric, after_transforms: bool) -> Index:
 
         made = words.build(of_lists)
     else:
-        made = words.build(lambda: Flat(codec=codec, metric=metric))
+        made = words.build(lambda: Flat(codec=codec, metric=_metric_over(codec, metric)))
     words.take()
     return made
 
@@ -364,7 +379,15 @@ def _read_graph(words: _Words, metric: Metric, half: int) -> Index:
     if word is not None and not _REFINE.fullmatch(word):
         codec, _ = _read_codec(words, word, "codec")
         words.take()
-    return words.build(lambda: HNSW(degree=2 * half, codec=codec, metric=metric))
+    return words.build(lambda: HNSW(degree=2 * half, codec=codec, metric=_metric_over(codec, metric)))
+
+
+def _metric_over(codec: Codec, metric: Metric) -> Metric:
+    if not isinstance(codec, SignBits):
+        return metric
+    if metric not in ("hamming", "l2"):
+        raise ValueError(f'metric "{metric}" does not go with LSH, expected "hamming"')
+    return "hamming"
 
 
 def _read_refine(words: _Words, word: str, base: Index) -> Index:

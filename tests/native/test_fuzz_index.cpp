@@ -14,6 +14,7 @@
 #include "annkit/codec/product.h"
 #include "annkit/codec/rabitq.h"
 #include "annkit/codec/scalar.h"
+#include "annkit/codec/sign_bits.h"
 #include "annkit/core/checksum.h"
 #include "annkit/core/container.h"
 #include "annkit/core/mapped_file.h"
@@ -29,11 +30,13 @@
 #include "annkit/index/refine.h"
 #include "annkit/registry.h"
 #include "annkit/transform/center.h"
+#include "annkit/transform/itq.h"
 #include "annkit/transform/normalize.h"
 #include "annkit/transform/opq.h"
 #include "annkit/transform/pca.h"
 #include "annkit/transform/projection.h"
 #include "annkit/transform/rotation.h"
+#include "annkit/transform/spectral.h"
 #include "checks.h"
 
 namespace {
@@ -121,6 +124,10 @@ std::vector<std::unique_ptr<Index>> float_indexes() {
     keep(behind(ivf(Product(4, 4), Metric::l2), transform<Center>(), transform<Opq>(Opq::Options{4, 8, 4, 2})));
     keep(behind(flat(Raw("f32"), Metric::ip), transform<Projection>(size_t(6)), transform<Rotation>(size_t(0), true)));
     keep(behind(ivf(RaBitQ(1), Metric::cosine), transform<Rotation>(size_t(8), false)));
+    keep(flat(SignBits(true), Metric::hamming));
+    keep(hnsw(SignBits(false), Metric::hamming));
+    keep(behind(flat(SignBits(false), Metric::hamming), transform<Itq>(Itq::Options{12, 3})));
+    keep(behind(flat(Raw("f32"), Metric::l2), transform<Spectral>(size_t(20))));
     return all;
 }
 
@@ -194,10 +201,11 @@ Bytes assembled(std::vector<Section> sections, const std::vector<Bytes>& content
 
 // A name of another metric, part or type.
 Bytes another_word(Random& random) {
-    constexpr std::string_view kWords[] = {
-        "l2",       "euclidean", "ip",     "cosine",     "hamming", "flat",    "ivf",    "hnsw", "refine",
-        "pipeline", "raw",       "bits",   "certified",  "scalar",  "product", "rabitq", "pca",  "opq",
-        "rotation", "normalize", "center", "projection", "f32",     "f16",     "u8",     "i8"};
+    constexpr std::string_view kWords[] = {"l2",        "euclidean", "ip",        "cosine",     "hamming",  "flat",
+                                           "ivf",       "hnsw",      "refine",    "pipeline",   "raw",      "bits",
+                                           "certified", "scalar",    "product",   "rabitq",     "pca",      "opq",
+                                           "rotation",  "normalize", "center",    "projection", "f32",      "f16",
+                                           "u8",        "i8",        "sign_bits", "itq",        "spectral", "cca"};
     const std::string_view word = kWords[random.below(std::size(kWords))];
     const auto* bytes = reinterpret_cast<const std::byte*>(word.data());
     return {bytes, bytes + word.size()};

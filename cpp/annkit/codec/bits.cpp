@@ -6,12 +6,8 @@
 #include "annkit/codec/walk_scorer.h"
 
 namespace annkit {
-namespace {
 
-// From here on transposing a tile of codes pays.
-constexpr size_t kTileFrom = 3;
-
-RowScoring scoring_of(size_t bytes) {
+RowScoring bit_scoring(size_t bytes) {
     const simd::Kernels& k = simd::kernels();
     return {.metric = Metric::hamming,
             .score = k.hamming,
@@ -23,8 +19,6 @@ RowScoring scoring_of(size_t bytes) {
             .in_place = false};
 }
 
-}  // namespace
-
 void Bits::encode(const Rows& rows, const float*, Codes& into, size_t first) const {
     for (size_t i = 0; i < rows.n; ++i) copy_bytes(rows, i, into.columns[0].at<uint8_t>(first + i));
 }
@@ -34,17 +28,17 @@ void Bits::decode(const Codes& codes, size_t row, size_t, void* out) const {
 }
 
 std::unique_ptr<Scorer> Bits::scorer(Metric, const Codes& codes, size_t dim) const {
-    return std::make_unique<RowScorer>(scoring_of(dim / 8), codes);
+    return std::make_unique<RowScorer>(bit_scoring(dim / 8), codes);
 }
 
 std::unique_ptr<WalkScorer> Bits::walk_scorer(Metric, const Codes& codes, size_t dim) const {
-    return std::make_unique<RowWalk>(scoring_of(dim / 8), codes);
+    return std::make_unique<RowWalk>(bit_scoring(dim / 8), codes);
 }
 
 std::unique_ptr<BatchScorer> Bits::batch_scorer(Metric, const Codes& codes, const Rows& queries,
                                                 const Call& call) const {
-    if (queries.n < kTileFrom) return nullptr;
-    return std::make_unique<TileBatch>(scoring_of(queries.elements()), codes, queries, call.threads);
+    if (queries.n < kBitTilesFrom) return nullptr;
+    return std::make_unique<TileBatch>(bit_scoring(queries.elements()), codes, queries, call.threads);
 }
 
 }  // namespace annkit

@@ -8,6 +8,11 @@ namespace annkit {
 
 class Reader;
 
+// Hamming distances of codes of so many bytes.
+RowScoring bit_scoring(size_t bytes);
+// From so many queries on transposing a tile of codes pays.
+inline constexpr size_t kBitTilesFrom = 3;
+
 class Bits final : public Codec {
   public:
     static std::unique_ptr<Codec> load(const Reader&) { return std::make_unique<Bits>(); }

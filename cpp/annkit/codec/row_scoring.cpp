@@ -18,6 +18,10 @@ PreparedQueries::PreparedQueries(const RowScoring& scoring, const Rows& queries)
         return;
     }
     bytes_.resize(queries.n * dim_);
+    if (scoring.encode) {
+        scoring.encode(queries, bytes_.data());
+        return;
+    }
     for (size_t i = 0; i < queries.n; ++i) {
         copy_bytes(queries, i, &bytes_[i * dim_]);
         if (scoring.ip == nullptr) continue;

@@ -2,6 +2,7 @@
 // them.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -22,6 +23,8 @@ struct RowScoring {
     size_t dim;                               // elements, as the kernels count them (bytes of bits)
     bool float_queries;
     bool in_place;  // the tile takes stored rows as they lie
+    // Makes codes of queries, dim bytes each, where rows are compared as codes; else they are bytes already.
+    std::function<void(const Rows& queries, uint8_t* codes)> encode = {};
 
     bool cosine() const { return metric == Metric::cosine; }
     static constexpr size_t kNorms = 1;  // the side column with each row's squared norm, unless bits

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "annkit/core/parallel.h"
@@ -15,6 +16,7 @@ class Writer;
 struct Fit {
     uint64_t seed = 0;
     Call call;
+    std::span<const int64_t> labels = {};  // each row's class, for parts that learn from it; empty: none were given
 };
 
 class Part {

@@ -24,7 +24,7 @@ constexpr size_t kDeadShare = 4;
 Flat::Flat(const Codec& codec, Metric metric)
     : codec_(codec.clone()), metric_(metric), unit_(metric == Metric::cosine && !codec.scores_cosine()) {
     check(codec_->supports(metric), "metric \"", name(metric), "\" does not go with codec ", codec_->repr(),
-          metric == Metric::hamming ? ", expected Bits()" : ", expected metric \"hamming\"");
+          metric == Metric::hamming ? ", expected Bits() or SignBits()" : ", expected metric \"hamming\"");
 }
 
 std::string Flat::repr() const {
@@ -37,6 +37,10 @@ std::string Flat::factory() const { return codec_->factory({}); }
 size_t Flat::size() const {
     std::shared_lock lock(mutex_);
     return members_.size();
+}
+std::unique_ptr<Codec> Flat::codec_copy() const {
+    std::shared_lock lock(mutex_);
+    return codec_->clone();
 }
 size_t Flat::dim() const {
     std::shared_lock lock(mutex_);

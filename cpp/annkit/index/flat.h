@@ -29,6 +29,7 @@ class Flat final : public Index {
     }
     // last: what has to succeed too, once all else has that may fail.
     void fit(const Rows& rows, const Fit& fit, const std::function<void()>& last);
+    std::unique_ptr<Codec> codec_copy() const override;
     Metric metric() const override { return metric_; }
     Dtype query_type(Dtype given) const override;
     Dtype decoded() const override { return codec_->decoded(); }

@@ -29,7 +29,7 @@ Hnsw::Hnsw(size_t degree, size_t ef_build, const Codec& codec, const Codec* buil
           " to ", kMostDegree);
     check(ef_build >= 1 && ef_build <= kMostEfBuild, "HNSW has ef_build ", ef_build, ", expected 1 to ", kMostEfBuild);
     check(codec_->supports(metric), "metric \"", name(metric), "\" does not go with codec ", codec_->repr(),
-          metric == Metric::hamming ? ", expected Bits()" : ", expected metric \"hamming\"");
+          metric == Metric::hamming ? ", expected Bits() or SignBits()" : ", expected metric \"hamming\"");
     check(!build_codec_ || (build_codec_->accepts(codec_->decoded()) && build_codec_->supports(metric)),
           "build_codec=", build_codec_ ? build_codec_->repr() : "", " does not go with codec ", codec_->repr());
 }
@@ -56,6 +56,10 @@ bool Hnsw::is_fitted() const { return codec_->is_fitted() && (!build_codec_ || b
 size_t Hnsw::size() const {
     std::shared_lock lock(mutex_);
     return members_.size();
+}
+std::unique_ptr<Codec> Hnsw::codec_copy() const {
+    std::shared_lock lock(mutex_);
+    return codec_->clone();
 }
 size_t Hnsw::dim() const {
     std::shared_lock lock(mutex_);

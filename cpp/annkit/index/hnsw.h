@@ -38,6 +38,7 @@ class Hnsw final : public Index {
     size_t size() const override;
     size_t dim() const override;
     std::vector<MemoryEntry> memory() const override;
+    std::unique_ptr<Codec> codec_copy() const override;
     Metric metric() const override { return metric_; }
     Dtype query_type(Dtype given) const override;
     Dtype decoded() const override { return codec_->decoded(); }

@@ -1,5 +1,6 @@
 #include "annkit/index/index.h"
 
+#include "annkit/codec/codec.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/registry.h"
@@ -8,6 +9,8 @@
 namespace annkit {
 
 std::string Index::factory() const { fail("no factory string makes ", repr()); }
+
+std::unique_ptr<Codec> Index::codec_copy() const { fail(repr(), " has several codecs"); }
 
 size_t Index::nbytes() const {
     size_t total = 0;

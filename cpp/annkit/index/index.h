@@ -14,6 +14,8 @@
 
 namespace annkit {
 
+class Codec;
+
 // Where a search writes: k entries a query. counts takes the place of distances for Hamming.
 struct Answer {
     float* distances;
@@ -58,6 +60,7 @@ class Index : public Part {
     virtual size_t dim() const = 0;                       // 0 before the first rows
     virtual std::vector<MemoryEntry> memory() const = 0;  // where the bytes are
     size_t nbytes() const;
+    virtual std::unique_ptr<Codec> codec_copy() const;  // with what it has learned; ValueError where there are several
     virtual Metric metric() const = 0;
     virtual std::string repr() const = 0;  // the Python constructor call
     virtual std::string factory() const;   // what annkit.index() makes one like it from; ValueError where nothing does

@@ -64,6 +64,10 @@ size_t Ivf::size() const {
     std::shared_lock lock(mutex_);
     return members_.size();
 }
+std::unique_ptr<Codec> Ivf::codec_copy() const {
+    std::shared_lock lock(mutex_);
+    return codec_->clone();
+}
 size_t Ivf::dim() const {
     std::shared_lock lock(mutex_);
     return dim_;

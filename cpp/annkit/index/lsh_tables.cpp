@@ -59,6 +59,10 @@ size_t LshTables::size() const {
     std::shared_lock lock(mutex_);
     return members_.size();
 }
+std::unique_ptr<Codec> LshTables::codec_copy() const {
+    std::shared_lock lock(mutex_);
+    return codec_->clone();
+}
 size_t LshTables::dim() const {
     std::shared_lock lock(mutex_);
     return hash_ ? hash_->dim() : 0;

@@ -63,6 +63,13 @@ size_t Pipeline::dim() const {
     return dim_;
 }
 
+std::vector<std::unique_ptr<Transform>> Pipeline::transforms() const {
+    std::shared_lock lock(mutex_);
+    std::vector<std::unique_ptr<Transform>> copies;
+    for (const auto& transform : transforms_) copies.push_back(transform->clone());
+    return copies;
+}
+
 Dtype Pipeline::query_type(Dtype given) const {
     check<TypeError>(given != Dtype::bits, "the array holds bits, Pipeline expects floats or integers");
     return given;
@@ -171,7 +178,8 @@ void Pipeline::each_block(const Rows& queries, const Request& request, const Bod
 void Pipeline::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
     std::shared_lock lock(mutex_);
     each_block(queries, request, [&](size_t first, const Rows& inner, const Request& part) {
-        index_->search(inner, k, part, {out.distances + first * k, nullptr, out.ids + first * k});
+        const auto from_here = [&](auto* all) { return all != nullptr ? all + first * k : nullptr; };
+        index_->search(inner, k, part, {from_here(out.distances), from_here(out.counts), out.ids + first * k});
     });
 }
 
@@ -230,7 +238,12 @@ std::unique_ptr<Index> Pipeline::load(const Reader& in) {
     const auto n = size_t(in.integer("transforms", 1, kMaxTransforms));
     std::vector<std::unique_ptr<Transform>> transforms;
     for (size_t i = 0; i < n; ++i) transforms.push_back(Registry<Transform>::load(in.child(concat("transform", i))));
-    auto pipeline = std::make_unique<Pipeline>(std::move(transforms), Registry<Index>::load(in.child("index")));
+    std::unique_ptr<Pipeline> pipeline;
+    try {
+        pipeline = std::make_unique<Pipeline>(std::move(transforms), Registry<Index>::load(in.child("index")));
+    } catch (const TypeError& error) {  // an index of bits
+        fail<FormatError>(in.file(), ": ", error.what());
+    }
     pipeline->dim_ = size_t(in.integer("dim", 0, kMaxDim));
     size_t dim = pipeline->dim_;
     const Index& index = *pipeline->index_;

@@ -1,6 +1,7 @@
 // Pipeline: transforms in front of an index.
 #pragma once
 
+#include "annkit/codec/codec.h"
 #include "annkit/index/index.h"
 #include "annkit/transform/transform.h"
 
@@ -23,6 +24,8 @@ class Pipeline final : public Index {
     size_t size() const override { return index_->size(); }
     size_t dim() const override;
     std::vector<MemoryEntry> memory() const override { return index_->memory(); }
+    std::unique_ptr<Codec> codec_copy() const override { return index_->codec_copy(); }
+    std::vector<std::unique_ptr<Transform>> transforms() const;  // copies
     Metric metric() const override { return index_->metric(); }
     Dtype query_type(Dtype given) const override;
     Dtype decoded() const override { return Dtype::f32; }

@@ -25,7 +25,13 @@ class FormatError(ValueError): ...
 
 class Codec:
     def decode(self, codes: ArrayLike, *, threads: SupportsIndex | None = None) -> NDArray[Any]: ...
-    def encode(self, x: ArrayLike, *, threads: SupportsIndex | None = None) -> NDArray[np.uint8]: ...
+    def encode(
+        self,
+        x: ArrayLike,
+        *,
+        through: Transform | Sequence[Transform] | None = None,
+        threads: SupportsIndex | None = None,
+    ) -> NDArray[np.uint8]: ...
     def fit(self, x: ArrayLike, *, seed: SupportsIndex = 0, threads: SupportsIndex | None = None) -> Self: ...
     @staticmethod
     def from_bytes(data: Buffer) -> Codec: ...
@@ -64,6 +70,13 @@ class SQ(Codec):
 
 class Bits(Codec):
     def __init__(self) -> None: ...
+
+class SignBits(Codec):
+    def __init__(self, threshold: Literal["zero", "median"] = "zero") -> None: ...
+    @property
+    def medians_(self) -> NDArray[np.float32]: ...
+    @property
+    def threshold(self) -> str: ...
 
 class RaBitQ(Codec):
     def __init__(self, bits: SupportsIndex = 1) -> None: ...
@@ -120,37 +133,107 @@ class Transform:
 
 class Center(Transform):
     def __init__(self) -> None: ...
-    def fit(self, x: ArrayLike, *, seed: SupportsIndex = 0, threads: SupportsIndex | None = None) -> Self: ...
+    def fit(
+        self,
+        x: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        seed: SupportsIndex = 0,
+        threads: SupportsIndex | None = None,
+    ) -> Self: ...
     @property
     def mean_(self) -> NDArray[np.float32]: ...
 
 class Normalize(Transform):
     def __init__(self) -> None: ...
-    def fit(self, x: ArrayLike, *, seed: SupportsIndex = 0, threads: SupportsIndex | None = None) -> Self: ...
+    def fit(
+        self,
+        x: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        seed: SupportsIndex = 0,
+        threads: SupportsIndex | None = None,
+    ) -> Self: ...
 
 class Projection(Transform):
     def __init__(self, dim: SupportsIndex) -> None: ...
-    def fit(self, x: ArrayLike, *, seed: SupportsIndex = 0, threads: SupportsIndex | None = None) -> Self: ...
+    def fit(
+        self,
+        x: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        seed: SupportsIndex = 0,
+        threads: SupportsIndex | None = None,
+    ) -> Self: ...
     @property
     def matrix_(self) -> NDArray[np.float32]: ...
 
 class Rotation(Transform):
     def __init__(self, dim: SupportsIndex | None = None, *, kind: Literal["random", "hadamard"] = "random") -> None: ...
-    def fit(self, x: ArrayLike, *, seed: SupportsIndex = 0, threads: SupportsIndex | None = None) -> Self: ...
+    def fit(
+        self,
+        x: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        seed: SupportsIndex = 0,
+        threads: SupportsIndex | None = None,
+    ) -> Self: ...
     @property
     def matrix_(self) -> NDArray[np.float32]: ...
+
+class ITQ(Transform):
+    def __init__(
+        self, bits: SupportsIndex = 64, *, iterations: SupportsIndex = 50, start: Literal["pca", "cca", "lda"] = "pca"
+    ) -> None: ...
+    def fit(
+        self,
+        x: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        seed: SupportsIndex = 0,
+        threads: SupportsIndex | None = None,
+    ) -> Self: ...
+    @property
+    def matrix_(self) -> NDArray[np.float32]: ...
+    @property
+    def mean_(self) -> NDArray[np.float32]: ...
+
+class Spectral(Transform):
+    def __init__(self, bits: SupportsIndex = 64) -> None: ...
+    def fit(
+        self,
+        x: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        seed: SupportsIndex = 0,
+        threads: SupportsIndex | None = None,
+    ) -> Self: ...
 
 class OPQ(Transform):
     def __init__(
         self, m: SupportsIndex, *, dim: SupportsIndex | None = None, bits: SupportsIndex = 4, rounds: SupportsIndex = 24
     ) -> None: ...
-    def fit(self, x: ArrayLike, *, seed: SupportsIndex = 0, threads: SupportsIndex | None = None) -> Self: ...
+    def fit(
+        self,
+        x: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        seed: SupportsIndex = 0,
+        threads: SupportsIndex | None = None,
+    ) -> Self: ...
     @property
     def matrix_(self) -> NDArray[np.float32]: ...
 
 class PCA(Transform):
     def __init__(self, dim: SupportsIndex, *, whiten: bool | float = False, balance: float | None = None) -> None: ...
-    def fit(self, x: ArrayLike, *, seed: SupportsIndex = 0, threads: SupportsIndex | None = None) -> Self: ...
+    def fit(
+        self,
+        x: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        seed: SupportsIndex = 0,
+        threads: SupportsIndex | None = None,
+    ) -> Self: ...
     @property
     def components_(self) -> NDArray[np.float32]: ...
     @property
@@ -176,6 +259,7 @@ class Index:
         self,
         x: ArrayLike,
         *,
+        labels: ArrayLike | None = None,
         seed: SupportsIndex = 0,
         progress: _Progress | None = None,
         threads: SupportsIndex | None = None,
@@ -205,6 +289,8 @@ class Index:
         **kwargs: float,
     ) -> SearchResult: ...
     def to_bytes(self) -> bytes: ...
+    @property
+    def codec(self) -> Codec: ...
     @property
     def dim(self) -> int: ...
     @property
@@ -293,6 +379,8 @@ class MultiIndexHash(Index):
 
 class Pipeline(Index):
     def __init__(self, *args: Transform | Index) -> None: ...
+    @property
+    def transforms(self) -> tuple[Transform, ...]: ...
 
 class Refine(Index):
     def __init__(self, base: Index, *, codec: Codec | None = None, k_factor: float = 4.0) -> None: ...
