@@ -30,8 +30,9 @@ def numpy_itq(x: np.ndarray, bits: int, seed: int, iterations: int = 50) -> tupl
     return mean, (components @ rotation).T
 
 
-def numpy_encoder(x: np.ndarray, bits: int, seed: int) -> Encode:
-    mean, matrix = numpy_itq(x, bits, seed)
+def numpy_encoder(x: np.ndarray, bits: int, seed: int, most: int = 100_000) -> Encode:
+    """Return the way to make codes that it learns from at most so many rows: more take minutes."""
+    mean, matrix = numpy_itq(x[:: -(-len(x) // most)], bits, seed)
     return lambda rows: np.packbits((rows - mean) @ matrix.T > 0, axis=1, bitorder="little")
 
 

@@ -223,6 +223,18 @@ def test_levels_in_planes_of_bits(rng, level, dim, count):
     assert abs(got - wanted) < 1e-6 * (1 << count) * np.abs(query).sum()
 
 
+@pytest.mark.parametrize("dim", [1, 3, 8, 15, 16, 17, 33, 64, 65, 100, 129, 784])
+def test_squares_are_inner_products_of_rows_with_themselves(rng, level, dim):
+    rows = rng.standard_normal((9, dim + 3)).astype(np.float32)
+    x = np.ascontiguousarray(rows[:, :dim])
+    for n in (0, 1, 2, 3, 4, 5, 9):
+        got = kernels.squares(level, rows[:n], dim)
+        np.testing.assert_allclose(got, np.square(x[:n], dtype=np.float64).sum(axis=1), rtol=1e-6)
+    for row, square in zip(x, got, strict=True):
+        (same,) = kernels.score_rows(level, "ip", 0, as_bytes(row), as_bytes(row[None]), dim, 1)
+        assert square == -same  # to the last bit: norms that are stored stay what they are
+
+
 @pytest.mark.parametrize("dim", [1, 7, 8, 9, 15, 16, 17, 31, 64, 100])
 def test_planes_of_what_is_above_are_those_of_numpy(rng, level, dim):
     x, threshold = rng.integers(-2, 3, (2, dim)).astype(np.float32)

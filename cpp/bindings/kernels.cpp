@@ -331,6 +331,11 @@ void bind_kernels(py::module_& m) {
               return table(level).plane_dot(q.data(), planes.data(), count > 1 ? planes.data(1, 0) : nullptr, count,
                                             q.size());
           });
+    k.def("squares", [](std::string_view level, const py::array_t<float, py::array::c_style>& rows, size_t dim) {
+        std::vector<float> out(size_t(rows.shape(0)));  // of the first dim columns
+        table(level).squares(rows.data(), size_t(rows.shape(1)), dim, out.size(), out.data());
+        return to_array(out);
+    });
     k.def("plane_above", [](std::string_view level, std::vector<float> x, std::vector<float> threshold) {
         std::vector<uint8_t> plane((x.size() + 7) / 8);
         table(level).plane_above(x.data(), threshold.data(), x.size(), plane.data());

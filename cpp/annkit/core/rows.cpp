@@ -92,11 +92,8 @@ void FloatBlock::convert(const Rows& rows) {
 // One pass gives the norms and shows every value that is not finite. The limit on the norm keeps every score finite:
 // |q - x|^2 <= 2 |q|^2 + 2 |x|^2.
 void FloatBlock::measure(const Rows& rows, std::string_view what) {
-    const auto dot = simd::kernels().ip[simd::kF32];
+    simd::kernels().squares(data_, stride_, rows.dim, rows.n, norms_.data());
     for (size_t i = 0; i < rows.n; ++i) {
-        const void* p = row(i);
-        dot(p, &p, rows.dim, 1, &norms_[i]);
-        norms_[i] = -norms_[i] + 0.0f;
         if (norms_[i] <= FLT_MAX / 4) [[likely]]
             continue;
         for (size_t j = 0; j < rows.dim; ++j)

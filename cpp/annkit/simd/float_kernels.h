@@ -92,6 +92,20 @@ void scan_float_rows(const void* query, const void* rows, size_t dim, size_t n, 
     }
 }
 
+// One stream of rows, too.
+template <class V>
+void square_rows(const float* rows, size_t stride, size_t dim, size_t n, float* out) {
+    for (size_t i = 0; i < n; i += 4) {
+        typename V::Reg sum[4];
+#pragma GCC unroll 1
+        for (size_t r = 0; r < 4; ++r) {
+            const float* x = rows + (i + r < n ? i + r : n - 1) * stride;
+            sum_rows<V, float, false, 1>(x, &x, nullptr, dim, sum + r);
+        }
+        store_scores<V, true>(sum, n - i < 4 ? n - i : 4, out + i);
+    }
+}
+
 // Tile: lanes of the registers run across queries, elements of rows are broadcast. Rows need no transposing, and
 // bounds are compared a register at a time.
 template <class V, size_t kVecs, size_t kRows>
@@ -211,6 +225,7 @@ struct FloatTile {
 
 template <class V>
 void fill_float_rows(Kernels& k) {
+    k.squares = square_rows<V>;
     k.l2[kF32] = score_float_rows<V, float, true>;
     k.l2[kF16] = score_float_rows<V, Half, true>;
     k.l2[kBf16] = score_float_rows<V, Bf16, true>;

@@ -158,6 +158,8 @@ struct Kernels {
     ScoreRows l2[kElements], ip[kElements];
     ScanRows scan_l2[kElements], scan_ip[kElements];
     TilePair tiles[kElements];
+    // |x|^2 of n rows of floats, stride floats apart: what ip gives of a row and itself, without its sign.
+    void (*squares)(const float* rows, size_t stride, size_t dim, size_t n, float* out);
 
     ScoreRows hamming;  // dim counts bytes
     ScanRows hamming_scan;
