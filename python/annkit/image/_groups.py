@@ -169,10 +169,7 @@ _Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 
 
 def _pairs(codes: NDArray[np.uint8], radius: int, threads: int | None) -> Iterator[_Pairs]:
-    """Yield pairs of different images within the radius and their distances; images of equal codes are chained.
-
-    Here all codes are scanned for each: the one place to change for an index that finds all pairs.
-    """
+    """Yield pairs of different images within the radius and their distances; images of equal codes are chained."""
     if len(codes) < 2:
         return
     _, first, group = np.unique(codes.reshape(len(codes), -1), axis=0, return_index=True, return_inverse=True)
@@ -181,6 +178,10 @@ def _pairs(codes: NDArray[np.uint8], radius: int, threads: int | None) -> Iterat
     yield same, original[same], np.zeros(len(same), np.int32)
     kept = np.sort(first)
     asked, answers = _wholes(codes[kept]), _upright(codes[kept])
+    if codes.ndim == 2:
+        i, j, apart = hamming.pairs(answers, radius, threads=threads)
+        yield kept[i], kept[j], apart
+        return
     asks, views = len(asked) // len(kept), len(answers) // len(kept)
     index = Flat(codec=Bits(), metric="hamming").add(answers, threads=threads)
     for start in range(0, len(asked), _CODES_AT_ONCE):
