@@ -45,20 +45,31 @@ class HammingPlanes {
     static void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel) {
         for (size_t lane = 0; lane < n; ++lane) {
             uint8_t* out = static_cast<uint8_t*>(panel) + lane * lane_bytes(dim);
-            uint64_t bits = load_bits(queries[lane], dim, 0);
-            uint8_t parity = bits & 1;
+            uint64_t bits = load_bits(queries[lane], dim, 0), carry = 0;
             for (size_t w = 0; w < words(dim); ++w) {
                 const uint64_t after = w + 1 < words(dim) ? load_bits(queries[lane], dim, w + 1) : 0;
-                for (size_t i = 0; i < kWord; ++i) {
-                    const uint8_t a = bits >> (2 * i + 1) & 1;
-                    const uint8_t b = (i + 1 < kWord ? bits >> (2 * i + 2) : after) & 1;
-                    *out++ = uint8_t(16 * (4 * parity + 2 * a + b));
-                    parity ^= a ^ b;
+                uint64_t parities = bits;  // bit j: of bits 0 to j and all before
+                for (int i = 1; i < 64; i *= 2) parities ^= parities << i;
+                parities ^= 0 - carry;
+                const uint64_t even = 0x5555555555555555, b = (bits >> 2 | after << 62) & even;
+                const uint64_t first = (parities & even) | (bits & ~even);
+                for (size_t i = 0; i < 64; i += 16, out += 8) {
+                    const uint64_t x = spread(first >> i & 0xffff), ones = 0x0101010101010101;
+                    const uint64_t cases = (x & ones) << 6 | (x & 2 * ones) << 4 | spread(b >> i & 0xffff) << 4;
+                    __builtin_memcpy(out, &cases, 8);
                 }
+                carry = parities >> 63;
                 bits = after;
             }
-            *out = parity;
+            *out = uint8_t(carry);
         }
+    }
+
+    // 16 bits, two to a byte.
+    static uint64_t spread(uint64_t x) {
+        x = (x | x << 24) & 0x000000ff000000ff;
+        x = (x | x << 12) & 0x000f000f000f000f;
+        return (x | x << 6) & 0x0303030303030303;
     }
 
     static void pack_rows(const void* const* rows, size_t n, size_t dim, void* out) {
