@@ -20,9 +20,6 @@ class ListFinder final : public Coarse {
     size_t nbytes() const;
 
   private:
-    void choose(const float* scores, size_t nprobe, float norm2, uint32_t* lists, float* out,
-                std::vector<float>& minima, std::vector<uint32_t>& near) const;
-
     size_t n_, dim_;
     bool ip_;
     PackedMatrix matrix_;       // -2 c, or -c

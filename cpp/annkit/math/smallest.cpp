@@ -1,0 +1,74 @@
+#include "annkit/math/smallest.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <span>
+
+#include "annkit/simd/kernels.h"
+
+namespace annkit {
+namespace {
+
+// Floats in the order of integers.
+int32_t ordered(float x) {
+    const auto bits = std::bit_cast<int32_t>(x);
+    return bits < 0 ? bits ^ INT32_MAX : bits;
+}
+float of_ordered(int32_t x) { return std::bit_cast<float>(x < 0 ? x ^ INT32_MAX : x); }
+
+// A bound that at least `least` and at most `most` of the scores are within; where there is none (scores are equal),
+// the smallest one that has enough within. By bisection: a count is a few instructions.
+float bound_with(std::span<const float> scores, size_t least, size_t most) {
+    const auto [low, high] = std::minmax_element(scores.begin(), scores.end());
+    int64_t below = int64_t(ordered(*low)) - 1, enough = ordered(*high);
+    while (enough - below > 1) {
+        const auto middle = int32_t((below + enough) >> 1);
+        const size_t within = simd::kernels().count(scores.data(), scores.size(), of_ordered(middle));
+        (within < least ? below : enough) = middle;
+        if (within >= least && within <= most) break;
+    }
+    return of_ordered(int32_t(enough));
+}
+
+// Keeps n of the numbers within the bound: of those right at it, the first.
+void drop_ties(const float* scores, float bound, size_t n, std::vector<uint32_t>& near, size_t found) {
+    size_t ties = n, kept = 0;
+    for (size_t i = 0; i < found; ++i) ties -= scores[near[i]] < bound;
+    for (size_t i = 0; i < found; ++i) {
+        const bool tie = scores[near[i]] == bound;
+        if (tie && ties == 0) continue;
+        ties -= tie;
+        near[kept++] = near[i];
+    }
+}
+
+}  // namespace
+
+// The count-th smallest of many minima of disjoint parts bounds the count-th smallest of all: few pass it.
+const uint32_t* Smallest::of(const float* scores, size_t n, size_t count) {
+    constexpr size_t kPartsAHit = 4, kStep = 16;
+    const size_t parts = (count * kPartsAHit + kStep - 1) / kStep * kStep;
+    near_.resize(n);
+    float bound = std::numeric_limits<float>::infinity();
+    if (2 * parts <= n) {
+        minima_.assign(scores, scores + parts);
+        for (size_t first = parts; first < n; first += parts)
+            for (size_t j = 0; j < std::min(parts, n - first); ++j)
+                minima_[j] = scores[first + j] < minima_[j] ? scores[first + j] : minima_[j];
+        bound = bound_with(minima_, count, count + count / 8);
+    }
+    size_t found = simd::kernels().select(scores, n, bound, near_.data());
+    if (found > count) {
+        minima_.resize(found);
+        for (size_t i = 0; i < found; ++i) minima_[i] = scores[near_[i]];
+        bound = bound_with(minima_, count, count);
+        found = simd::kernels().select(scores, n, bound, near_.data());
+    }
+    if (found > count) drop_ties(scores, bound, count, near_, found);
+    const auto nearer = [scores](uint32_t a, uint32_t b) { return scores[a] < scores[b]; };
+    std::iter_swap(near_.begin(), std::min_element(near_.begin(), near_.begin() + ptrdiff_t(count), nearer));
+    return near_.data();
+}
+
+}  // namespace annkit
