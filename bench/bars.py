@@ -221,6 +221,7 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "graph": graph_bars.search,
     "lsh": lsh_bars.search,
     "mih": binary_bars.hashes,
+    "binary-lists": binary_bars.lists,
     "binary-graph": binary_bars.graphs,
     "itq": hash_bars.itq,
 }

@@ -1,4 +1,4 @@
-"""Bars of packed codes: multi-index hashing beside scans and Faiss, pairs of codes, graphs over bits.
+"""Bars of packed codes: multi-index hashing beside scans and Faiss, pairs of codes, lists and graphs of bits.
 
 Codes are those of ITQ (Gong, Lazebnik 2011), which are skewed as learned codes are: many equal ones, values that many
 share. A bar of codes takes the data set `sift` unless others are named.
@@ -123,6 +123,59 @@ class _Nearest:
         """Return which share of the k nearest is among `ids`."""
         distances = np.unpackbits(self.codes[ids] ^ self.queries[:, None], axis=2).sum(axis=2)
         return float(((ids >= 0) & (distances <= self.kth)).mean())
+
+
+def _spread_codes(n: int, bits: int) -> np.ndarray:
+    """Return codes as learned ones are: the sides of hyperplanes on which points around 3,000 centers lie."""
+    generator = np.random.default_rng(0)
+    centers, planes = generator.standard_normal((3000, 48)), generator.standard_normal((48, bits))
+    codes = []
+    for first in range(0, n, 50_000):
+        count = min(50_000, n - first)
+        points = centers[generator.integers(0, 3000, count)] + 0.7 * generator.standard_normal((count, 48))
+        codes.append(np.packbits(points @ planes > 0, axis=1))
+    return np.concatenate(codes)
+
+
+def lists(limits: Limits) -> None:
+    """IVF over bits beside Faiss's: a thousand queries and single ones, by nprobe, and the recall of both."""
+    faiss, n, n_lists = faiss_module(), limits.bounded(500_000), 1024
+    for bits in (64, 256):
+        codes = _spread_codes(n + 1000, bits)
+        base, queries = codes[:n], codes[n:]
+        own, peer = (
+            ak.IVF(lists=n_lists, codec=ak.Bits(), metric="hamming"),
+            faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(bits), bits, n_lists),
+        )
+        seconds = [
+            once(lambda i=own, x=base: i.fit(x, threads=1)),
+            once(lambda i=own, x=base: i.add(x, threads=1)),
+            once(lambda i=peer, x=base: i.train(x)),
+            once(lambda i=peer, x=base: i.add(x)),
+        ]
+        print(f"{n:,} codes of {bits} bits, {n_lists} lists; fitted and filled in", end=" ")
+        print("{:.2f} and {:.2f} s, Faiss {:.2f} and {:.2f} s".format(*seconds))
+        truth = _Nearest(base, queries)
+        for nprobe in (1, 4, 16, 64):
+            _visit(own, peer, queries, nprobe, truth)
+
+
+def _visit(own: ak.IVF, peer: Any, queries: np.ndarray, nprobe: int, truth: _Nearest) -> None:
+    peer.nprobe = nprobe
+    recalls = truth.recall(own.search(queries, k=10, nprobe=nprobe).ids), truth.recall(peer.search(queries, 10)[1])
+    batch, their_batch = median_times(
+        lambda: own.search(queries, k=10, nprobe=nprobe, threads=1), lambda: peer.search(queries, 10), seconds=0.5
+    )
+    few = queries[:100]
+    alone, their_alone = median_times(
+        lambda: [own.search(q, k=10, nprobe=nprobe, threads=1) for q in few],
+        lambda: [peer.search(q[None], 10) for q in few],
+        seconds=0.5,
+    )
+    recall = f"recall {recalls[0]:.3f}, {recalls[1]:.3f}"
+    us, lone_us = 1e6 * batch / len(queries), 1e6 * alone / len(few)
+    show(f"  nprobe {nprobe}, {len(queries):,} queries", f"{us:.2f} us", recall, f"{their_batch / batch:.2f} x Faiss")
+    show(f"  nprobe {nprobe}, one query at a time", f"{lone_us:.1f} us", "", f"{their_alone / alone:.2f} x Faiss")
 
 
 def _own_graph() -> Graph:

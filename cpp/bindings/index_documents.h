@@ -106,19 +106,25 @@ Parameters
 lists : int
     How many centroids; some 1 to 4 times the root of the number of rows.
 codec : Codec, optional
-    How rows are kept in the lists: ``Raw("f32")`` (the default), "f16" or "bf16", ``SQ``, ``PQ``, ``RaBitQ``.
+    How rows are kept in the lists: ``Raw("f32")`` (the default), "f16" or "bf16", ``SQ``, ``PQ``, ``RaBitQ``; or
+    ``Bits`` and ``SignBits`` for "hamming".
 residual : bool, optional
     Code what is left of a row beyond its centroid. By default as the codec is best used: not for ``Raw`` and ``SQ(8)``.
 coarse : HNSW, optional
-    A graph to find a query's lists by: it has the index's metric and no rows so far, and gets the centroids. Beyond
+    A graph to find a query's lists by: it has the index's metric and no rows so far, and gets the centroids. For
+    "hamming" these are bits: ``HNSW(codec=Bits(), metric="hamming")``. Beyond
     32,768 lists it also tells where rows go. By default all centroids are compared, which is as fast for 16,384 lists
     and a batch of queries, or 2,000 lists and one query. Adds the setting ``ef`` to those of ``search``.
-metric : {"l2", "euclidean", "ip", "cosine"}, default "l2"
+metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
     With "cosine" rows are scaled to length one, and that is what ``reconstruct`` gives, whatever the codec. Within
     ``Refine(index, codec=Raw())`` rows come back as they were given.
 
 Notes
 -----
+For "hamming" the centroids are packed bits as well: the signs of the means that k-means finds among the codes as rows
+of +1 and -1, as in Faiss's ``IndexBinaryIVF``. Rows go to, and queries visit, the lists whose centroids differ in the
+fewest bits, of equal ones the first; with every list, answers are those of ``Flat``.
+
 ``fit`` learns the centroids (and what the codec learns) before the first ``add``. Settings of ``search`` and
 ``range_search``: ``nprobe``, how many lists a query visits (by default lists / 64, from 8 to 64), and ``spread``, which
 leaves out lists whose centroid is more than so many times as far as the nearest one (Chen et al., SPANN, NeurIPS 2021,
@@ -137,7 +143,12 @@ Examples
 >>> x = np.random.default_rng(0).random((2000, 16), dtype=np.float32)
 >>> index = ak.IVF(lists=20, codec=ak.SQ(8)).fit(x).add(x)
 >>> index.search(x[:3], k=1, nprobe=4).ids.ravel()
-array([0, 1, 2]))doc";
+array([0, 1, 2])
+
+>>> codes = np.random.default_rng(0).integers(0, 256, (2000, 8), dtype=np.uint8)
+>>> bits = ak.IVF(lists=20, codec=ak.Bits(), metric="hamming").fit(codes).add(codes)
+>>> bits.search(codes[:3], k=1, nprobe=4).distances.ravel()
+array([0, 0, 0], dtype=int32))doc";
 
 inline constexpr char kMultiIndexHash[] =
     R"doc(Exact Hamming search over packed codes that looks at few of them (Norouzi, Punjani, Fleet 2014).

@@ -33,7 +33,7 @@ from annkit._core import (
 Metric = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
 
 _IDMAP = re.compile(r"IDMap2?")
-_IVF = re.compile(r"IVF([1-9]\d*)([kM]?)(?:_HNSW([1-9]\d*))?")
+_IVF = re.compile(r"(B?)IVF([1-9]\d*)([kM]?)(?:_HNSW([1-9]\d*))?")
 _HNSW = re.compile(r"(B?)HNSW([1-9]\d*)")
 _ROTATED_LSH = re.compile(r"LSHr(t?)")
 _REFINE = re.compile(r"RFlat|Refine\((.*)\)")
@@ -66,6 +66,8 @@ _SPELLINGS = {
         "HNSW32",
         "BHNSW32",
         "BFlat",
+        "BIVF1024",
+        "BIVF1024_HNSW32",
         "IDMap",
     ],
     "codec": [
@@ -92,7 +94,6 @@ _SPELLINGS = {
 _ABSENT = (
     (r"HNSW\d*_.*", "a codec follows the comma: HNSW32,SQ8"),
     (r"NSG.*|NNDescent.*", "annkit has one kind of graph: HNSW32 takes its place"),
-    (r"BIVF.*", "annkit has no lists of binary codes yet: BFlat looks at all of them"),
     (
         r"IVF\d+[kM]?_NSG.*",
         "annkit has one kind of graph: IVF1024_HNSW32 takes its place",
@@ -245,6 +246,7 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     ``ITQ64``            ``ITQ(64)``
     ``LSH``              ``SignBits()``, for "hamming": ``ITQ64,LSH``; ``LSHt`` with medians, ``LSHr`` is ``RR,LSH``
     ``BFlat``            ``Flat(codec=Bits(), metric="hamming")``; ``BHNSW32`` the same with ``HNSW(degree=64)``
+    ``BIVF1024``         ``IVF(lists=1024, codec=Bits(), metric="hamming")``; ``BIVF1024_HNSW32`` with a graph
     ``RFlat``            ``Refine`` by the rows themselves; ``Refine(SQ8)`` by any other codec
     ``IDMap``            nothing: every index takes ids
     ==================== ==========================================================================================
@@ -260,7 +262,7 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     dim : int, optional
         The dimension of the rows. Where it is given, parts that do not fit it are refused here and not by ``fit``.
     metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
-        "BFlat", "BHNSW32" and "LSH" are always for "hamming".
+        "BFlat", "BHNSW32", "BIVF1024" and "LSH" are always for "hamming".
 
     Returns
     -------
@@ -319,17 +321,27 @@ def _read_transforms(words: _Words) -> list[Transform]:
 
 def _read_bits(words: _Words, metric: Metric) -> Index | None:
     word = words.peek() or ""
-    graph = _HNSW.fullmatch(word)
-    if word != "BFlat" and not (graph and graph[1]):
+    graph, lists = _HNSW.fullmatch(word), _IVF.fullmatch(word)
+    if word != "BFlat" and not (graph and graph[1]) and not (lists and lists[1]):
         return None
     words.take()
     if metric not in ("hamming", "l2"):
         raise ValueError(f'metric "{metric}" does not go with "{word}", expected "hamming"')
     if words.peek() is not None:
         raise ValueError(f"{words.here()}, does not belong there: expected nothing after {word}")
-    if graph is None:
-        return Flat(codec=Bits(), metric="hamming")
-    return words.build(lambda: HNSW(degree=2 * int(graph[2]), codec=Bits(), metric="hamming"))
+    if lists:
+        return words.build(lambda: _lists_of(lists, Bits(), None, "hamming"))
+    if graph:
+        return words.build(lambda: HNSW(degree=2 * int(graph[2]), codec=Bits(), metric="hamming"))
+    return Flat(codec=Bits(), metric="hamming")
+
+
+def _lists_of(match: re.Match[str], codec: Codec, residual: bool | None, metric: Metric) -> Index:
+    """Make the index of a word that _IVF matches."""
+    n, half = int(match[2]) * _UNITS[match[3]], int(match[4] or 0)
+    of_centroids: Codec = Bits() if metric == "hamming" else Raw("f32")
+    coarse = HNSW(degree=2 * half, codec=of_centroids, metric=metric) if half else None
+    return IVF(lists=n, codec=codec, residual=residual, coarse=coarse, metric=metric)
 
 
 def _read_codec(words: _Words, word: str, state: str) -> tuple[Codec, bool | None]:
@@ -349,6 +361,8 @@ def _read_rows(words: _Words, metric: Metric, after_transforms: bool) -> Index:
     lists, graph = _IVF.fullmatch(word or ""), _HNSW.fullmatch(word or "")
     if graph and not graph[1]:
         return _read_graph(words, metric, int(graph[2]))
+    if lists and lists[1]:
+        lists = None  # bits follow no transform
     if lists:
         words.take()
         word = words.peek()
@@ -358,14 +372,8 @@ def _read_rows(words: _Words, metric: Metric, after_transforms: bool) -> Index:
     if lists:
         if residual is None and re.match(r"PQ\d+x4", word):
             residual = True
-        n = int(lists[1]) * _UNITS[lists[2]]
-        half = int(lists[3] or 0)
-
-        def of_lists() -> Index:
-            coarse = HNSW(degree=2 * half, metric=metric) if half else None
-            return IVF(lists=n, codec=codec, residual=residual, coarse=coarse, metric=metric)
-
-        made = words.build(of_lists)
+        of_lists = lists
+        made = words.build(lambda: _lists_of(of_lists, codec, residual, _metric_over(codec, metric)))
     else:
         made = words.build(lambda: Flat(codec=codec, metric=_metric_over(codec, metric)))
     words.take()
@@ -417,5 +425,5 @@ def _check_dim(spec: str, dim: int) -> None:
         coded = width if word[1].startswith("OPQ") else here
         if groups and coded % int(groups[1]) != 0:
             raise ValueError(f"{where}, gets rows of dimension {coded}, expected a multiple of {groups[1]}")
-        if (word[1] == "BFlat" or word[1].startswith("BHNSW")) and dim % 8 != 0:
+        if (word[1] == "BFlat" or word[1].startswith(("BHNSW", "BIVF"))) and dim % 8 != 0:
             raise ValueError(f"{where}, gets rows of {dim} bits, expected a multiple of 8")

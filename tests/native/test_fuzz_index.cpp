@@ -126,6 +126,7 @@ std::vector<std::unique_ptr<Index>> float_indexes() {
     keep(behind(ivf(RaBitQ(1), Metric::cosine), transform<Rotation>(size_t(8), false)));
     keep(flat(SignBits(true), Metric::hamming));
     keep(hnsw(SignBits(false), Metric::hamming));
+    keep(ivf(SignBits(true), Metric::hamming));
     keep(behind(flat(SignBits(false), Metric::hamming), transform<Itq>(Itq::Options{12, 3})));
     keep(behind(flat(Raw("f32"), Metric::l2), transform<Spectral>(size_t(20))));
     return all;
@@ -154,8 +155,13 @@ std::vector<Bytes> seeds(Random& random) {
     for (const auto& index : float_indexes()) keep(*index, floats, files.size() % 4 == 0);
     keep(*flat(Raw("u8"), Metric::l2), {raw_bytes, kRows, kDim, Dtype::u8, kDim, 1}, true);
     keep(*flat(Bits(), Metric::hamming), {raw_bytes, kRows, 8 * kDim, Dtype::bits, kDim, 1}, true);
+    const Rows bits{raw_bytes, kRows, 8 * kDim, Dtype::bits, kDim, 1};
+    keep(*ivf(Bits(), Metric::hamming), bits, true);
+    const Hnsw graph(4, 10, Bits(), nullptr, Metric::hamming);
+    Ivf by_graph(4, Bits(), Metric::hamming, std::nullopt, &graph);
+    keep(by_graph, bits, false);
     MultiIndexHash hashed;
-    keep(hashed, {raw_bytes, kRows, 8 * kDim, Dtype::bits, kDim, 1}, true);
+    keep(hashed, bits, true);
     return files;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "annkit/codec/raw_queries.h"
 #include "annkit/codec/tile_batch.h"
 #include "annkit/codec/walk_scorer.h"
 
@@ -25,6 +26,10 @@ void Bits::encode(const Rows& rows, const float*, Codes& into, size_t first) con
 
 void Bits::decode(const Codes& codes, size_t row, size_t, void* out) const {
     std::memcpy(out, codes.code(row), codes.code_bytes());
+}
+
+std::unique_ptr<TileQueries> Bits::tile_queries(const CodeUse&, const Rows& queries, const Call&) const {
+    return std::make_unique<RawQueries>(bit_scoring(queries.elements()), queries);
 }
 
 std::unique_ptr<Scorer> Bits::scorer(Metric, const Codes& codes, size_t dim) const {

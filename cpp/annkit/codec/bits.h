@@ -26,11 +26,11 @@ class Bits final : public Codec {
     bool accepts(Dtype input) const override { return input == Dtype::bits; }
     std::string_view expects() const override { return "uint8 with eight bits to a byte"; }
     Dtype decoded() const override { return Dtype::bits; }
-    bool in_lists() const override { return false; }
     bool supports(Metric metric) const override { return metric == Metric::hamming; }
     Codes make_codes(size_t dim, const CodeUse&) const override { return Codes(dim / 8, {}); }
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
+    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,

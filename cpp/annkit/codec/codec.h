@@ -64,7 +64,7 @@ class Codec : public Part {
     virtual bool is_fitted() const { return true; }   // also true of those that learn nothing
     virtual size_t fitted_dim() const { return 0; }   // 0: any
     virtual size_t rows_wanted() const { return 0; }  // fit takes fewer, and learns little from them
-    virtual bool in_lists() const { return true; }    // false: it gives no TileQueries
+    virtual bool in_lists() const { return true; }    // false: not searched in the lists of IVF
     virtual bool takes_residuals() const { return false; }
     virtual bool prefers_residuals() const { return takes_residuals(); }
     virtual Codes make_codes(size_t dim, const CodeUse& use) const = 0;
@@ -73,7 +73,7 @@ class Codec : public Part {
     virtual void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const = 0;
     // Gives back the row, or row - centroid where the codes are for residuals.
     virtual void decode(const Codes& codes, size_t row, size_t dim, void* out) const = 0;
-    // Queries for the tiles; null from codecs that are only searched as a whole (Bits, Certified).
+    // Queries for the tiles; null from codecs that are only searched as a whole (Certified).
     virtual std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const;
     virtual std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const;
     // What leads a walk through a graph over the codes.

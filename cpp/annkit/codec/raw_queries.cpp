@@ -8,6 +8,7 @@ namespace annkit {
 RawQueries::RawQueries(const RowScoring& scoring, const Rows& queries)
     : scoring_(scoring),
       l2_(is_l2(scoring.metric)),
+      bits_(scoring.metric == Metric::hamming),
       queries_(scoring, queries),
       factors_(simd::kMostTileRows, l2_ ? -2.0f : -1.0f),
       nothing_(l2_ ? 0 : simd::kMostTileRows) {}
@@ -15,6 +16,7 @@ RawQueries::RawQueries(const RowScoring& scoring, const Rows& queries)
 // Sums of d products, in whatever order, are off by at most d * u * |q| |x|, and that is at most the mean of |q|^2 and
 // |x|^2; as in TileBatch.
 LaneTerms RawQueries::terms(size_t query, const Partition&, float) const {
+    if (bits_) return {};
     const float norm2 = queries_.norm2(query);
     const float relative = 4 * (float(scoring_.dim) + 16) * (FLT_EPSILON / 2);
     const float slack = relative * norm2 + FLT_MIN;
@@ -34,6 +36,7 @@ TileRows RawQueries::rows(const Partition& partition, size_t first, size_t n, Ti
         tile.pack_rows(pointers, n, scoring_.dim, scratch.bytes());
         data = scratch.bytes();
     }
+    if (bits_) return {data, stride, nullptr, nullptr, nullptr, nullptr};
     const float* norms = codes.columns[RowScoring::kNorms].at<float>(first);
     return {data, stride, factors_.data(), l2_ ? norms : nothing_.data(), nullptr, norms};
 }
@@ -47,6 +50,18 @@ void RawQueries::score(size_t query, const Partition& partition, float, const ui
         for (size_t i = 0; i < count; ++i) rows[i] = partition.codes->code(positions[first + i]);
         scoring_.score(queries_.row(query), rows, scoring_.dim, count, out + first);
     }
+}
+
+// Planes of bits take much more than the codes: as in TileBatch, they are to stay in the second cache.
+size_t RawQueries::tile_rows() const {
+    if (!bits_) return simd::kMostTileRows;
+    constexpr size_t kTileBytes = size_t(128) << 10, kStep = 512;
+    const size_t bytes = scoring_.tiles.wide.rows_bytes(scoring_.dim, kStep);
+    return std::clamp(kTileBytes / bytes * kStep, kStep, simd::kMostTileRows);
+}
+
+void RawQueries::score_run(size_t query, const Partition& partition, size_t first, size_t n, float* out) const {
+    scoring_.scan(queries_.row(query), partition.codes->code(first), scoring_.dim, n, out);
 }
 
 }  // namespace annkit

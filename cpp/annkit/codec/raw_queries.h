@@ -1,4 +1,4 @@
-// Queries against float rows in the lists of IVF. (Flat over raw rows has its own, TileBatch.)
+// Queries against rows that are stored as they are, floats or bits, in the lists of IVF. (Flat has its own, TileBatch.)
 #pragma once
 
 #include <vector>
@@ -19,10 +19,14 @@ class RawQueries final : public TileQueries {
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
+    bool scores_runs() const override { return bits_; }
+    void score_run(size_t query, const Partition& partition, size_t first, size_t n, float* out) const override;
+    size_t tile_rows() const override;
+    bool tiles_score() const override { return bits_; }
 
   private:
     RowScoring scoring_;
-    bool l2_;
+    bool l2_, bits_;
     PreparedQueries queries_;
     std::vector<float> factors_, nothing_;
 };

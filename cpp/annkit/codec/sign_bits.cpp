@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "annkit/codec/bits.h"
+#include "annkit/codec/raw_queries.h"
 #include "annkit/codec/tile_batch.h"
 #include "annkit/codec/walk_scorer.h"
 #include "annkit/core/errors.h"
@@ -74,6 +75,10 @@ RowScoring SignBits::scoring(size_t dim) const {
         pack(queries, "the query", [&](size_t i) { return codes + i * bytes; });
     };
     return scoring;
+}
+
+std::unique_ptr<TileQueries> SignBits::tile_queries(const CodeUse&, const Rows& queries, const Call&) const {
+    return std::make_unique<RawQueries>(scoring(queries.dim), queries);
 }
 
 std::unique_ptr<Scorer> SignBits::scorer(Metric, const Codes& codes, size_t dim) const {

@@ -28,7 +28,6 @@ class SignBits final : public Codec {
     bool accepts(Dtype input) const override { return input != Dtype::bits; }
     std::string_view expects() const override { return "float32, float64, float16, bfloat16, uint8 or int8"; }
     Dtype decoded() const override { return Dtype::f32; }
-    bool in_lists() const override { return false; }
     bool supports(Metric metric) const override { return metric == Metric::hamming; }
     bool learns() const override { return median_; }
     bool is_fitted() const override { return !median_ || !medians_.empty(); }
@@ -38,6 +37,7 @@ class SignBits final : public Codec {
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const override;
     // The threshold plus or minus 1.
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
+    std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,

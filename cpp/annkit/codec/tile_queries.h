@@ -73,6 +73,12 @@ class TileQueries {
     virtual bool scores_at_once() const { return false; }
     // Whether what a tile computes is about as close to the row's distance as its score.
     virtual bool estimates_well() const { return true; }
+    virtual size_t tile_rows() const { return simd::kMostTileRows; }  // that it takes at a time, at most so many
+    // Whether what a tile computes is the score itself.
+    virtual bool tiles_score() const { return false; }
+    // Whether score_run() is there: the scores of rows that lie in one run, all of them.
+    virtual bool scores_runs() const { return false; }
+    virtual void score_run(size_t, const Partition&, size_t, size_t, float*) const {}
     // Canonical scores of the rows at these positions: the same for a row whatever else is asked for.
     virtual void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                        float* out) const = 0;

@@ -34,11 +34,10 @@ TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits
       visits_(visits),
       allowed_(allowed),
       empty_(empty),
-      estimates_(estimates && queries.estimates_well()),
+      estimates_((estimates && queries.estimates_well()) || queries.tiles_score()),
       at_once_(queries.scores_at_once()),
       limits_(limits),
-      lists_(queries.size()),
-      hits_(4 * simd::kMinHits) {}
+      lists_(queries.size()) {}
 
 size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const {
     const simd::TilePair& tiles = queries_.tiles();
@@ -75,8 +74,9 @@ void TileSearch::scan(const TilePanel& panel, RowRange range) {
     constexpr size_t kLine = 64 / sizeof(uint32_t);
     if (const Column* rows = partition.rows; (estimates_ || at_once_) && rows != nullptr)
         for (size_t row = range.first; row < range.last; row += kLine) __builtin_prefetch(rows->at<uint32_t>(row));
+    const size_t most = queries_.tile_rows();
     for (size_t first = range.first; first < range.last;) {
-        const size_t n = std::min<size_t>({simd::kMostTileRows, range.last - first, partition.codes->run(first)});
+        const size_t n = std::min<size_t>({most, range.last - first, partition.codes->run(first)});
         if (panel.tile != nullptr)
             scan_rows(panel, partition, first, n);
         else
@@ -87,6 +87,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range) {
 }
 
 void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
+    hits_.resize(4 * simd::kMinHits);
     const TileRows rows = queries_.rows(partition, first, n, scratch_);
     const float most = rows.size != nullptr ? largest(rows.size, n) : 0.0f;
     float bounds[simd::kMaxLanes], margins[simd::kMaxLanes];
@@ -171,6 +172,7 @@ void TileSearch::score(size_t query, uint32_t* rows, const uint32_t* visits, siz
 }
 
 void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
+    if (queries_.scores_runs()) return score_runs(panel, partition, first, n);
     constexpr size_t kBlock = 256;
     uint32_t positions[kBlock];
     float scores[kBlock];
@@ -189,6 +191,34 @@ void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, 
                 if (scores[i] <= list.bound())
                     list.push_exact(scores[i], partition.rows != nullptr ? *partition.rows->at<uint32_t>(positions[i])
                                                                          : positions[i]);
+        }
+    }
+}
+
+// The filter is asked where a row is near enough, as with tiles.
+void TileSearch::score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
+    constexpr size_t kBlock = 1024;
+    float scores[kBlock];
+    uint32_t near[kBlock];
+    for (size_t lane = 0; lane < panel.n; ++lane) {
+        const Bitset* allowed = allowed_.of(panel.queries[lane]);
+        Shortlist& list = *lists_[panel.queries[lane]];
+        for (size_t at = first; at < first + n; at += kBlock) {
+            const size_t count = std::min(kBlock, first + n - at);
+            queries_.score_run(panel.queries[lane], partition, at, count, scores);
+            if (const size_t k = empty_.limit(); list.bound() == kInfinity && allowed == nullptr && k <= count) {
+                const uint32_t* best = smallest_.of(scores, count, k);
+                float limit = scores[best[0]];
+                for (size_t i = 1; i < k; ++i) limit = std::max(limit, scores[best[i]]);
+                list.tighten(limit);
+            }
+            const size_t found = simd::kernels().select(scores, count, list.bound(), near);
+            for (size_t i = 0; i < found; ++i) {
+                if (!(scores[near[i]] <= list.bound())) continue;
+                const auto position = uint32_t(at + near[i]);
+                const uint32_t row = partition.rows != nullptr ? *partition.rows->at<uint32_t>(position) : position;
+                if (allowed == nullptr || allowed->test(row)) list.push_exact(scores[near[i]], row);
+            }
         }
     }
 }

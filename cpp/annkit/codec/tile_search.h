@@ -12,6 +12,7 @@
 #include "annkit/codec/tile_queries.h"
 #include "annkit/core/bitset.h"
 #include "annkit/core/memory.h"
+#include "annkit/math/smallest.h"
 
 namespace annkit {
 
@@ -84,6 +85,7 @@ class TileSearch {
     }
     void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
+    void score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void take(const TilePanel& panel, const Partition& partition, size_t first, const simd::TileHit& hit, float margin,
               const float* err);
     void score(size_t query, uint32_t* rows, const uint32_t* visits, size_t n, float* out) const;
@@ -98,6 +100,7 @@ class TileSearch {
     std::vector<std::optional<Shortlist>> lists_;
     std::vector<simd::TileHit> hits_;
     TileScratch scratch_;
+    Smallest smallest_;
 };
 
 }  // namespace annkit

@@ -10,12 +10,17 @@ namespace annkit {
 
 void GraphLists::find(const Rows& queries, size_t nprobe, const Call& call, uint32_t* lists, float* scores) const {
     std::vector<int64_t> found(queries.n * nprobe);
-    std::vector<float> distances(found.size());
+    const bool bits = centroids_.empty();
+    std::vector<float> distances(bits ? 0 : found.size());
+    std::vector<int32_t> counts(bits ? found.size() : 0);
     const std::vector<Filter> no_filter;
     Settings settings;
     settings.ef = ef_;
-    graph_.search(queries, nprobe, {no_filter, settings, call}, {distances.data(), nullptr, found.data()});
+    graph_.search(queries, nprobe, {no_filter, settings, call},
+                  {distances.data(), bits ? counts.data() : nullptr, found.data()});
     std::transform(found.begin(), found.end(), lists, [](int64_t id) { return id < 0 ? kNoList : uint32_t(id); });
+    std::copy(counts.begin(), counts.end(), scores);
+    if (bits) return;
     constexpr size_t kQueries = 64;
     const double work = double(found.size()) * double(queries.dim);
     parallel_for((queries.n + kQueries - 1) / kQueries, threads_for(call, work), call, [&](size_t task, int) {

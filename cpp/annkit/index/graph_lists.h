@@ -11,6 +11,7 @@ namespace annkit {
 class GraphLists final : public Coarse {
   public:
     // graph: an index of the centroids, whose ids are the lists' numbers. ef: as the graph takes it.
+    // centroids: none of a graph of bits, whose distances are the scores.
     GraphLists(const Index& graph, std::span<const float> centroids, bool ip, size_t ef)
         : graph_(graph), centroids_(centroids), ip_(ip), ef_(ef) {}
     void find(const Rows& queries, size_t nprobe, const Call& call, uint32_t* lists, float* scores) const override;

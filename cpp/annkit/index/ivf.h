@@ -1,10 +1,13 @@
 // IVF: rows in lists, each around a centroid of k-means; a query looks at the lists nearest to it (Jegou, Douze, Schmid
-// 2011, section IV). Any codec, of rows or of what is left of them beyond their centroid.
+// 2011, section IV). Any codec, of rows or of what is left of them beyond their centroid. For hamming, all of it is
+// about the bits of the rows' codes: centroids are bits, and near is what differs in few bits.
 #pragma once
 
 #include <functional>
 #include <optional>
 
+#include "annkit/codec/bits.h"
+#include "annkit/index/bit_lists.h"
 #include "annkit/index/hnsw.h"
 #include "annkit/index/index.h"
 #include "annkit/index/list_finder.h"
@@ -54,8 +57,16 @@ class Ivf final : public Index {
   private:
     using Take = std::function<void(size_t, std::span<const Hit>)>;
     bool unit() const { return metric_ == Metric::cosine; }
-    std::unique_ptr<Index> graph_of(const std::vector<float>& centroids, size_t dim, const Call& call) const;
+    bool binary() const { return metric_ == Metric::hamming; }
+    const Codec& stored() const {
+        return binary() ? static_cast<const Codec&>(bits_) : *codec_;
+    }  // what makes the codes in the lists
+    void fit_bits(const Rows& rows, const Fit& fit);
+    std::unique_ptr<Index> graph_of(const Rows& centroids, const Call& call) const;
     void set_up(size_t dim, std::vector<float> centroids, std::unique_ptr<Index> graph);
+    void set_up_bits(size_t dim, NearestCodes centroids, std::unique_ptr<Index> graph);
+    void load_bits(const Reader& in, size_t dim);
+    std::unique_ptr<Index> load_graph_of_lists(const Reader& in, size_t dim) const;
     void check_ready() const;
     std::vector<float> codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const;
     void assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call);
@@ -74,7 +85,9 @@ class Ivf final : public Index {
     std::optional<Nearest> nearest_;    // where rows go: made for adding, and kept where few came
     std::optional<ListFinder> finder_;  // which lists a query visits: this tells,
     std::unique_ptr<Index> graph_;      // or this does
-    std::optional<Lists> lists_;        // once fitted
+    Bits bits_;
+    std::optional<BitLists> bit_lists_;  // for hamming, in place of centroids, nearest and finder
+    std::optional<Lists> lists_;         // once fitted
     Members members_;
     mutable FairMutex mutex_;
 };

@@ -8,6 +8,11 @@ namespace annkit {
 
 constexpr uint32_t kNoList = Coarse::kNoList;
 
+// Queries and their visits, of each list in turn.
+struct ListSearch::Groups {
+    std::vector<uint32_t> lists, starts{0}, queries, visits;
+};
+
 struct ListSearch::Batch {
     size_t n, nprobe;
     std::unique_ptr<TileQueries> queries;
@@ -46,50 +51,75 @@ void ListSearch::find_lists(const Rows& queries, const Call& call, Batch& batch)
         if (list == kNoList) continue;
         batch.visits[i] = {&lists.partitions()[list], scores[i]};
         if (spread == 0) continue;
-        // Distances are squared; those of unit rows and centroids are 2 - 2 q.c.
+        // Distances are squared, but for bits; those of unit rows and centroids are 2 - 2 q.c.
         const float first = scores[i / nprobe * nprobe];
         const bool ip = use.metric == Metric::ip;
         const double near = ip ? 2 + 2 * double(first) : first, here = ip ? 2 + 2 * double(scores[i]) : scores[i];
-        if (here > near * spread * spread) batch.list_of[i] = kNoList;
+        if (here > near * (use.metric == Metric::hamming ? spread : spread * spread)) batch.list_of[i] = kNoList;
     }
 }
 
-// All visits of these ranks, list by list.
-void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const Call& call) const {
-    std::vector<uint32_t> starts(lists.size() + 1);
+// Visits of these ranks, list by list. Those of one query, nearest list first.
+ListSearch::Groups ListSearch::grouped(const Batch& batch, size_t first_rank, size_t last_rank) const {
     const auto each = [&](auto&& body) {
         for (size_t query = 0; query < batch.n; ++query)
             for (size_t rank = first_rank; rank < last_rank; ++rank) {
                 const auto visit = uint32_t(query * nprobe + rank);
-                if (batch.list_of[visit] != kNoList) body(uint32_t(query), visit, batch.list_of[visit]);
+                const uint32_t list = batch.list_of[visit];
+                if (list != kNoList && lists.length(list) > 0) body(uint32_t(query), visit, list);
             }
     };
-    each([&](uint32_t, uint32_t, uint32_t list) { ++starts[list + 1]; });
-    std::vector<uint32_t> busy;
-    double work = 0;
-    for (uint32_t list = 0; list < lists.size(); ++list) {
-        if (starts[list + 1] > 0 && lists.length(list) > 0) busy.push_back(list);
-        work += double(starts[list + 1]) * double(lists.length(list));
-        starts[list + 1] += starts[list];
+    Groups groups;
+    if (batch.n == 1) {
+        each([&](uint32_t query, uint32_t visit, uint32_t list) {
+            groups.lists.push_back(list);
+            groups.queries.push_back(query);
+            groups.visits.push_back(visit);
+            groups.starts.push_back(uint32_t(groups.visits.size()));
+        });
+        return groups;
     }
-    std::vector<uint32_t> queries(starts.back()), visits(starts.back()), next(starts.begin(), starts.end() - 1);
+    std::vector<uint32_t> next(lists.size() + 1);
+    each([&](uint32_t, uint32_t, uint32_t list) { ++next[list + 1]; });
+    for (uint32_t list = 0; list < lists.size(); ++list) {
+        next[list + 1] += next[list];
+        if (next[list + 1] == next[list]) continue;
+        groups.lists.push_back(list);
+        groups.starts.push_back(next[list + 1]);
+    }
+    groups.queries.resize(next.back());
+    groups.visits.resize(next.back());
     each([&](uint32_t query, uint32_t visit, uint32_t list) {
-        queries[next[list]] = query;
-        visits[next[list]++] = visit;
+        groups.queries[next[list]] = query;
+        groups.visits[next[list]++] = visit;
     });
+    return groups;
+}
+
+void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const Call& call) const {
+    constexpr size_t kFewLists = 128;
+    const Groups groups = grouped(batch, first_rank, last_rank);
+    const std::vector<uint32_t>& starts = groups.starts;
+    double work = 0;
+    for (size_t i = 0; i < groups.lists.size(); ++i) {
+        work += double(starts[i + 1] - starts[i]) * double(lists.length(groups.lists[i]));
+        // The way to a list's codes is a chain of misses: for a few lists, side by side.
+        if (groups.lists.size() <= kFewLists)
+            __builtin_prefetch(lists.partitions()[groups.lists[i]].codes->block_of(0));
+    }
     const double bytes = double(lists.partitions()[0].codes->code_bytes());
     const int threads = threads_for({int(batch.workers.size()), nullptr}, work * (bytes + 16) / 16);
-    parallel_for(busy.size(), threads, call, [&](size_t task, int thread) {
+    parallel_for(groups.lists.size(), threads, call, [&](size_t task, int thread) {
         auto& worker = batch.workers[size_t(thread)];
         if (!worker)
             worker = std::make_unique<TileSearch>(*batch.queries, batch.visits, Allowed{batch.allowed}, empty,
                                                   batch.limits, estimates);
-        const uint32_t list = busy[task];
-        const RowRange all{0, uint32_t(lists.length(list))};
+        const RowRange all{0, uint32_t(lists.length(groups.lists[task]))};
         TilePanel panel;
-        for (size_t at = starts[list]; at < starts[list + 1]; at += panel.n) {
-            const size_t count = starts[list + 1] - at;
-            worker->pack(std::span(queries).subspan(at, count), std::span(visits).subspan(at, count), panel);
+        for (size_t at = starts[task]; at < starts[task + 1]; at += panel.n) {
+            const size_t count = starts[task + 1] - at;
+            worker->pack(std::span(groups.queries).subspan(at, count), std::span(groups.visits).subspan(at, count),
+                         panel);
             worker->scan(panel, all);
         }
     });
@@ -103,7 +133,8 @@ void ListSearch::run_block(const Rows& block, size_t first_query, const Call& ca
     if (allowed.sets.size() == 1) batch.allowed.push_back(allowed.sets[0]);
     batch.workers.resize(size_t(threads_for(call, 1e18)));
     // Tiles without lanes for few queries would take as long for the nearest lists alone as for all.
-    const size_t first = batch.queries->tiles().single.lanes > 0 ? 1 : nprobe;
+    const bool first_alone = batch.queries->tiles().single.lanes > 0 || use.metric == Metric::hamming;
+    const size_t first = first_alone && block.n > 1 ? 1 : nprobe;
     visit(batch, 0, first, call);
     if (first < nprobe) visit(batch, first, nprobe, call);
     const int threads = block.n >= 16 ? int(batch.workers.size()) : 1;

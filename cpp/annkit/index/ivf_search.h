@@ -28,6 +28,8 @@ struct ListSearch {
 
   private:
     struct Batch;
+    struct Groups;
+    Groups grouped(const Batch& batch, size_t first_rank, size_t last_rank) const;
     void run_block(const Rows& queries, size_t first_query, const Call& call, const Take& take) const;
     void find_lists(const Rows& queries, const Call& call, Batch& batch) const;
     void visit(Batch& batch, size_t first_rank, size_t last_rank, const Call& call) const;

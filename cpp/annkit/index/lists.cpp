@@ -12,9 +12,8 @@
 
 namespace annkit {
 
-Lists::Lists(const Codec& codec, size_t dim, const CodeUse& use, std::span<const float> centroids)
+Lists::Lists(const Codec& codec, size_t n, size_t dim, const CodeUse& use, std::span<const float> centroids)
     : codec_(codec), dim_(dim) {
-    const size_t n = centroids.size() / dim;
     lists_.reserve(n);
     for (size_t i = 0; i < n; ++i) {
         Codes codes = codec.make_codes(dim, use);
@@ -22,11 +21,13 @@ Lists::Lists(const Codec& codec, size_t dim, const CodeUse& use, std::span<const
         lists_.push_back({std::move(codes), Column(sizeof(uint32_t), slab_rows)});
     }
     for (size_t i = 0; i < n; ++i) {
+        partitions_.push_back({&lists_[i].codes, nullptr, 0, &lists_[i].rows});
+        if (!use.residual) continue;
         const float* c = &centroids[i * dim];
         double norm2 = 0;
         for (size_t j = 0; j < dim; ++j) norm2 += double(c[j]) * c[j];
-        partitions_.push_back({&lists_[i].codes, use.residual ? c : nullptr,
-                               use.residual ? float(std::sqrt(norm2)) * 1.000001f : 0.0f, &lists_[i].rows});
+        partitions_.back().centroid = c;
+        partitions_.back().centroid_norm = float(std::sqrt(norm2)) * 1.000001f;
     }
 }
 
@@ -51,7 +52,7 @@ void Lists::encode(const Rows& rows, std::span<const uint32_t> list_of, uint32_t
         if (starts[i + 1] - starts[tasks.back()] >= kRowsATask || i + 1 == lists_.size()) tasks.push_back(i + 1);
     const double work = double(rows.n) * double(dim_) * 4;
     parallel_for(tasks.size() - 1, threads_for(call, work), call, [&](size_t task, int) {
-        std::vector<float> scratch;
+        std::vector<std::byte> scratch;
         for (size_t i = tasks[task]; i < tasks[task + 1]; ++i)
             encode_list(rows, std::span(order).subspan(starts[i], starts[i + 1] - starts[i]), i, first_row, unit,
                         scratch);
@@ -59,25 +60,39 @@ void Lists::encode(const Rows& rows, std::span<const uint32_t> list_of, uint32_t
 }
 
 void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_t number, uint32_t first_row, bool unit,
-                        std::vector<float>& scratch) {
+                        std::vector<std::byte>& scratch) {
     constexpr size_t kBlock = 256;
+    const bool bits = rows.dtype == Dtype::bits;
+    const size_t bytes = bits ? rows.elements() : dim_ * sizeof(float);
+    const auto gathered = [&](size_t i, size_t n, size_t number) {
+        return Rows{&scratch[i * bytes],
+                    n,
+                    dim_,
+                    bits ? Dtype::bits : Dtype::f32,
+                    ptrdiff_t(bytes),
+                    bits ? 1 : ptrdiff_t(sizeof(float)),
+                    rows.first + number};
+    };
     List& list = lists_[number];
     for (size_t at = 0; at < order.size(); at += kBlock) {
         const size_t n = std::min(kBlock, order.size() - at), first = list.codes.n + at;
-        scratch.resize(n * dim_);
+        scratch.resize(n * bytes);
         for (size_t i = 0; i < n; ++i) {
+            *list.rows.at<uint32_t>(first + i) = first_row + order[at + i];
+            if (bits) {
+                copy_bytes(rows, order[at + i], reinterpret_cast<uint8_t*>(&scratch[i * bytes]));
+                continue;
+            }
             const InnerRows inner(rows.slice(order[at + i], 1), unit, "the array");
             const FloatBlock one(inner.rows(), "the array");
-            std::memcpy(&scratch[i * dim_], one.row(0), dim_ * sizeof(float));
-            *list.rows.at<uint32_t>(first + i) = first_row + order[at + i];
+            std::memcpy(&scratch[i * bytes], one.row(0), bytes);
         }
         const float* centroid = partitions_[number].centroid;
         try {
-            codec_.encode(Rows::of(scratch.data(), n, dim_, rows.first + order[at]), centroid, list.codes, first);
+            codec_.encode(gathered(0, n, order[at]), centroid, list.codes, first);
         } catch (const ValueError&) {  // once more, row by row: the message then names the caller's row
             for (size_t i = 0; i < n; ++i)
-                codec_.encode(Rows::of(&scratch[i * dim_], 1, dim_, rows.first + order[at + i]), centroid, list.codes,
-                              first + i);
+                codec_.encode(gathered(i, 1, order[at + i]), centroid, list.codes, first + i);
             throw;
         }
     }

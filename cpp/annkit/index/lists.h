@@ -11,9 +11,9 @@ namespace annkit {
 
 class Lists {
   public:
-    // centroids: n * dim; they and the codec must outlive the lists. Codes are relative to them where use.residual is
-    // set.
-    Lists(const Codec& codec, size_t dim, const CodeUse& use, std::span<const float> centroids);
+    // centroids: n * dim, or none where codes are not relative to them (use.residual); they and the codec must outlive
+    // the lists.
+    Lists(const Codec& codec, size_t n, size_t dim, const CodeUse& use, std::span<const float> centroids);
 
     size_t size() const { return lists_.size(); }
     size_t length(size_t list) const { return lists_[list].codes.n; }
@@ -45,7 +45,7 @@ class Lists {
         size_t coming = 0;
     };
     void encode_list(const Rows& rows, std::span<const uint32_t> order, size_t list, uint32_t first_row, bool unit,
-                     std::vector<float>& scratch);
+                     std::vector<std::byte>& scratch);
 
     const Codec& codec_;
     size_t dim_;
