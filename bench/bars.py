@@ -218,6 +218,7 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "ivf": list_bars.search,
     "ivf-build": list_bars.build,
     "ivf-memory": list_bars.memory,
+    "coarse": list_bars.coarse,
     "graph": graph_bars.search,
     "lsh": lsh_bars.search,
     "mih": binary_bars.hashes,

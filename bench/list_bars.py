@@ -16,7 +16,7 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
-from figures import Limits, Rows, Truth, faiss_module, mixture, once, show
+from figures import Limits, Rows, Truth, faiss_module, median_times, mixture, once, show
 
 import annkit as ak
 from annkit.bench import machine, runner
@@ -296,3 +296,38 @@ def memory(limits: Limits) -> None:
             f"{100 * (index.nbytes / least - 1):+.1f} % (+5)",
         )
         print("    " + ", ".join(f"{name} {size / n:.1f}" for name, size in parts.items()))
+
+
+def coarse(limits: Limits) -> None:
+    """Lists that a graph of the centroids finds, beside comparing all of them; where rows go, both ways."""
+    for rows in limits.sets():
+        base, some = rows.base, rows.base[:50_000]
+        for lists in (4096, 16_384, 32_768):
+            if len(base) < 2 * lists:
+                continue
+            sample = base[: 4 * lists]
+            compared, graph = (
+                ak.IVF(lists=lists, codec=ak.SQ(8), coarse=coarse).fit(sample, threads=BUILD_THREADS)
+                for coarse in (None, ak.HNSW(degree=64))
+            )
+            add = once(lambda index=compared, x=some: index.add(x, threads=1))
+            graph.add(some, threads=1)
+            centroids = ak.HNSW(degree=64).add(sample[:lists], threads=BUILD_THREADS)
+            walk = once(lambda index=centroids, x=some: index.search(x, k=1, threads=1))
+            for count in (1000, 1):
+                queries = rows.queries[:count]
+                all_of, by_graph = median_times(
+                    *(lambda i=index, q=queries: i.search(q, nprobe=32, threads=1) for index in (compared, graph))
+                )
+                show(
+                    f"{rows.name}, {lists:,} lists, {count} queries, nprobe=32",
+                    f"{1e6 * by_graph / count:.1f} us a query",
+                    f"{1e6 * all_of / count:.1f} us compared",
+                    f"{all_of / by_graph:.2f} x",
+                )
+            show(
+                f"{rows.name}, {lists:,} lists, {len(some):,} rows to their lists",
+                f"{walk:.2f} s by a graph",
+                f"{add:.2f} s compared and coded",
+                f"{walk / add:.2f} x",
+            )

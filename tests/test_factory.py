@@ -157,7 +157,7 @@ def test_parts_without_a_word_have_no_factory(index):
         ("LSH,RFlat", ["hamming"]),
         ("HNSW32,LSHr", ['"LSHr", word 2', "does not belong there"]),
         ("IMI2x8,Flat", ["IMI2x8"]),
-        ("IVF64(IVF8,Flat),SQ8", ["IVF64(IVF8,Flat)", "parentheses"]),
+        ("IVF64(IVF8,Flat),SQ8", ["IVF64(IVF8,Flat)", "IVF1024_HNSW32"]),
         ("SQ8,Refine(SQ8", ["Refine(SQ8"]),
         ("PQ32x20", ["PQ32x20", "20"]),
         ("PCA0,Flat", ["PCA0"]),

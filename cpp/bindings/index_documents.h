@@ -112,9 +112,8 @@ residual : bool, optional
     Code what is left of a row beyond its centroid. By default as the codec is best used: not for ``Raw`` and ``SQ(8)``.
 coarse : HNSW, optional
     A graph to find a query's lists by: it has the index's metric and no rows so far, and gets the centroids. For
-    "hamming" these are bits: ``HNSW(codec=Bits(), metric="hamming")``. Beyond
-    32,768 lists it also tells where rows go. By default all centroids are compared, which is as fast for 16,384 lists
-    and a batch of queries, or 2,000 lists and one query. Adds the setting ``ef`` to those of ``search``.
+    "hamming" these are bits: ``HNSW(codec=Bits(), metric="hamming")``. Beyond 32,768 lists it also tells where rows
+    go. By default all centroids are compared. Adds the setting ``ef`` to those of ``search``.
 metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
     With "cosine" rows are scaled to length one, and that is what ``reconstruct`` gives, whatever the codec. Within
     ``Refine(index, codec=Raw())`` rows come back as they were given.

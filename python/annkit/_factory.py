@@ -98,7 +98,7 @@ _ABSENT = (
         r"IVF\d+[kM]?_NSG.*",
         "annkit has one kind of graph: IVF1024_HNSW32 takes its place",
     ),
-    (r"IVF\d+[kM]?\(.*\)", "annkit's IVF compares all centroids: leave out the parentheses"),
+    (r"IVF\d+[kM]?\(.*\)", "a graph finds the lists of annkit's IVF, if anything does: IVF1024_HNSW32"),
     (r"IMI.*", "annkit has no multi-index: IVF with more lists takes its place"),
     (r"LSH\d+r?t?", "a transform gives the number of bits: RR64,LSH, PCA64,LSH or ITQ64,LSH"),
     (r"ITQ", "annkit's ITQ says how many bits it makes: ITQ64"),

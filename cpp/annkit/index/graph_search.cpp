@@ -15,19 +15,6 @@ constexpr double kAround = 0.22;
 
 }  // namespace
 
-std::unique_ptr<GraphWalk::Scratch> GraphScratches::take() {
-    std::lock_guard lock(mutex_);
-    if (idle_.empty()) return std::make_unique<GraphWalk::Scratch>();
-    auto scratch = std::move(idle_.back());
-    idle_.pop_back();
-    return scratch;
-}
-
-void GraphScratches::give_back(std::unique_ptr<GraphWalk::Scratch> scratch) {
-    std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(scratch));
-}
-
 GraphSearch::GraphSearch(const Graph& graph, const Codec& codec, Metric metric, const Codes& codes, size_t dim,
                          GraphWalk::Scratch& scratch, bool estimates)
     : graph_(graph), walk_(graph, codec.walk_scorer(metric, codes, dim), scratch) {

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "annkit/core/pool.h"
 #include "annkit/core/top_k.h"
 #include "annkit/index/graph_walk.h"
 
@@ -40,15 +40,6 @@ class GraphSearch {
     std::vector<float> scores_;
 };
 
-// Scratch memory of searches, which any thread may borrow.
-class GraphScratches {
-  public:
-    std::unique_ptr<GraphWalk::Scratch> take();
-    void give_back(std::unique_ptr<GraphWalk::Scratch> scratch);
-
-  private:
-    std::mutex mutex_;
-    std::vector<std::unique_ptr<GraphWalk::Scratch>> idle_;
-};
+using GraphScratches = Pool<GraphWalk::Scratch>;
 
 }  // namespace annkit

@@ -4,13 +4,23 @@
 #include <limits>
 
 namespace annkit {
+namespace {
 
-void VisitedNodes::start(size_t nodes) {
-    if (marks_.size() < nodes) marks_.resize(nodes, round_);
-    if (++round_ != 0) return;
-    std::fill(marks_.begin(), marks_.end(), uint8_t(0));
-    round_ = 1;
+// Puts the nodes that have not been met one behind the other at `to`, and returns how many they are.
+size_t keep_new(Marks& visited, const uint32_t* links, size_t n, uint32_t* to) {
+    uint8_t* marks = visited.data();
+    const uint8_t round = visited.round();
+    size_t kept = 0;
+    for (size_t i = 0; i < n && links[i] != GraphLayer::kNone; ++i) {
+        const uint32_t node = links[i] & GraphLayer::kNode;
+        to[kept] = node;
+        kept += marks[node] != round;
+        marks[node] = round;
+    }
+    return kept;
 }
+
+}  // namespace
 
 void NearPool::start(size_t most, size_t most_equal) {
     most_ = most;
@@ -89,13 +99,13 @@ void GraphWalk::score(const GraphLayer& layer, size_t n) {
 size_t GraphWalk::begin(const GraphLayer& layer, uint32_t start) {
     scratch_.visited.start(layer.size());
     const uint32_t starts[] = {start, 0};
-    const size_t n = scratch_.visited.keep_new(starts, 2, scratch_.nodes.data());
+    const size_t n = keep_new(scratch_.visited, starts, 2, scratch_.nodes.data());
     score(layer, n);
     return n;
 }
 
 size_t GraphWalk::collect(const GraphLayer& layer, uint32_t node) {
-    return scratch_.visited.keep_new(layer.links(node), layer.degree(), scratch_.nodes.data());
+    return keep_new(scratch_.visited, layer.links(node), layer.degree(), scratch_.nodes.data());
 }
 
 size_t GraphWalk::expand(const GraphLayer& layer, uint32_t node) {
@@ -106,7 +116,7 @@ size_t GraphWalk::expand(const GraphLayer& layer, uint32_t node) {
 
 size_t GraphWalk::expand_allowed(uint32_t node, const GraphFilter& filter) {
     const GraphLayer& layer = graph_.layer(0);
-    VisitedNodes& visited = scratch_.visited;
+    Marks& visited = scratch_.visited;
     std::vector<uint32_t>&nodes = scratch_.nodes, &hidden = scratch_.hidden;
     const size_t degree = layer.degree();
     if (nodes.size() < degree * (degree + 1)) {

@@ -7,39 +7,10 @@
 #include <vector>
 
 #include "annkit/codec/walk_scorer.h"
+#include "annkit/core/marks.h"
 #include "annkit/index/graph.h"
 
 namespace annkit {
-
-// Which nodes a walk has met. Starting anew costs nothing but every 255th time.
-class VisitedNodes {
-  public:
-    void start(size_t nodes);
-    // True the first time.
-    bool mark(uint32_t node) {
-        const bool fresh = marks_[node] != round_;
-        marks_[node] = round_;
-        return fresh;
-    }
-    bool met(uint32_t node) const { return marks_[node] == round_; }
-    // Appends the nodes that have not been met to those behind `to`, and returns how many they are.
-    size_t keep_new(const uint32_t* links, size_t n, uint32_t* to) {
-        uint8_t* marks = marks_.data();
-        const uint8_t round = round_;
-        size_t kept = 0;
-        for (size_t i = 0; i < n && links[i] != GraphLayer::kNone; ++i) {
-            const uint32_t node = links[i] & GraphLayer::kNode;
-            to[kept] = node;
-            kept += marks[node] != round;
-            marks[node] = round;
-        }
-        return kept;
-    }
-
-  private:
-    std::vector<uint8_t> marks_;
-    uint8_t round_ = 0;
-};
 
 struct Near {
     float score;
@@ -84,7 +55,7 @@ class GraphWalk {
   public:
     // What a walk needs besides the query, to be used again by another.
     struct Scratch {
-        VisitedNodes visited;
+        Marks visited;
         NearPool pool;
         std::vector<uint32_t> nodes, rows, hidden;
         std::vector<float> scores;

@@ -51,7 +51,7 @@ bool HashSearch::find(const Rows& query, const Bitset* allowed, TopK& top) {
     // What failed attempts cost is paid by what others saved, but for a little.
     budget_ = std::clamp(credit_, scan_cost_ * kLeastShare, scan_cost_);
     spent_ = 0;
-    keys_ = looked_at_ = 0;
+    keys_ = 0;
     const size_t tables = tables_.parts().tables();
     bool all = true;
     // After each step all rows within the radius are known.
@@ -124,7 +124,6 @@ void HashSearch::look_up(size_t table, const uint32_t* keys, size_t n, size_t le
 // Rows whose sketch is near enough, and which have not been met.
 void HashSearch::sift(size_t table, size_t level, const Bitset* allowed, TopK& top) {
     const float bound = std::min(top.kth(), float(bits_)) - float(level);
-    looked_at_ += in_runs_;
     spent_ += double(in_runs_) * HashCosts::kSketch;
     near_.resize(kSketches + simd::kMoreWords);
     size_t n = 0;

@@ -50,7 +50,7 @@ class HashSearch {
     size_t in_runs_ = 0;
     std::vector<uint32_t> near_, fresh_;
     std::vector<float> scores_;
-    size_t keys_ = 0, looked_at_ = 0;  // of this query
+    size_t keys_ = 0;  // of this query
 };
 
 }  // namespace annkit

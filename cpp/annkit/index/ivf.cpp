@@ -197,7 +197,7 @@ std::vector<float> Ivf::codec_sample(const Rows& rows, const std::vector<float>&
 void Ivf::assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call) {
     constexpr size_t kBlock = 65536;
     list_of.resize(rows.n);
-    // So many centroids are compared with a block of rows as fast as a graph finds one (SIFT). By metric "ip" the graph
+    // Comparing rows with so many centroids is no slower than a graph (`bars.py coarse`). By metric "ip" the graph
     // would not find the nearest at all.
     constexpr size_t kCompared = 32768;
     const bool by_graph = graph_ && metric_ != Metric::ip && n_lists_ > kCompared;

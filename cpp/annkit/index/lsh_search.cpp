@@ -14,27 +14,7 @@ constexpr size_t kAhead = 4;
 
 }  // namespace
 
-void LshMarks::next(size_t rows) {
-    if (marks_.size() < rows) marks_.resize(rows);
-    if (++now_ != 0) return;
-    std::fill(marks_.begin(), marks_.end(), uint16_t(0));
-    now_ = 1;
-}
-
-std::unique_ptr<LshMarks> LshMarksPool::take() {
-    std::lock_guard lock(mutex_);
-    if (idle_.empty()) return std::make_unique<LshMarks>();
-    auto marks = std::move(idle_.back());
-    idle_.pop_back();
-    return marks;
-}
-
-void LshMarksPool::give_back(std::unique_ptr<LshMarks> marks) {
-    std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(marks));
-}
-
-LshSearch::LshSearch(const LshHash& hash, const LshStore& store, LshMarksPool& pool, const LshSettings& settings)
+LshSearch::LshSearch(const LshHash& hash, const LshStore& store, Pool<Marks>& pool, const LshSettings& settings)
     : hash_(hash),
       store_(store),
       pool_(pool),
@@ -78,7 +58,7 @@ void LshSearch::collect(const float* values, bool by_sketch) {
     waiting_ = within_ = 0;
     std::fill(at_.begin(), at_.end(), size_t(0));
     bound_ = at_.size() - 1;
-    if (marks_) marks_->next(store_.rows());
+    if (marks_) marks_->start(store_.rows());
     if (by_sketch) hash_.sketch(values, sketch_.data());
     for (size_t t = 0; t < store_.tables(); ++t) {
         if (settings_.probes >= store_.slots()) {
@@ -128,7 +108,7 @@ void LshSearch::flush(bool by_sketch) {
         for (size_t i = 0; i < n; ++i) meet(rows_[near_[i]], uint32_t(distances_[near_[i]]));
     } else {
         for (size_t i = 0; i < waiting_; ++i)
-            if ((allowed_ == nullptr || allowed_->test(rows_[i])) && (!marks_ || marks_->first(rows_[i])))
+            if ((allowed_ == nullptr || allowed_->test(rows_[i])) && (!marks_ || marks_->mark(rows_[i])))
                 found_.push_back(rows_[i]);
     }
     waiting_ = 0;
@@ -136,7 +116,7 @@ void LshSearch::flush(bool by_sketch) {
 
 // All rows at the largest distance that is needed are candidates: which ones does not depend on the order they come in.
 void LshSearch::meet(uint32_t row, uint32_t distance) {
-    if (distance > bound_ || (allowed_ != nullptr && !allowed_->test(row)) || (marks_ && !marks_->first(row))) return;
+    if (distance > bound_ || (allowed_ != nullptr && !allowed_->test(row)) || (marks_ && !marks_->mark(row))) return;
     met_.emplace_back(row, distance);
     ++at_[distance];
     ++within_;

@@ -3,42 +3,17 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "annkit/codec/codec.h"
 #include "annkit/core/bitset.h"
+#include "annkit/core/marks.h"
+#include "annkit/core/pool.h"
 #include "annkit/index/lsh_hash.h"
 #include "annkit/index/lsh_probes.h"
 #include "annkit/index/lsh_store.h"
 
 namespace annkit {
-
-// Which rows a query has met: a mark is good for one query, so that none has to be cleared.
-class LshMarks {
-  public:
-    void next(size_t rows);  // for a query over so many rows
-    bool first(uint32_t row) {
-        const bool fresh = marks_[row] != now_;
-        marks_[row] = now_;
-        return fresh;
-    }
-
-  private:
-    std::vector<uint16_t> marks_;
-    uint16_t now_ = 0;
-};
-
-// Marks of searches past, which later ones take over: to zero them takes longer than a query.
-class LshMarksPool {
-  public:
-    std::unique_ptr<LshMarks> take();
-    void give_back(std::unique_ptr<LshMarks> marks);
-
-  private:
-    std::mutex mutex_;
-    std::vector<std::unique_ptr<LshMarks>> idle_;
-};
 
 struct LshSettings {
     size_t probes, candidates;
@@ -47,7 +22,7 @@ struct LshSettings {
 // One a thread.
 class LshSearch {
   public:
-    LshSearch(const LshHash& hash, const LshStore& store, LshMarksPool& pool, const LshSettings& settings);
+    LshSearch(const LshHash& hash, const LshStore& store, Pool<Marks>& pool, const LshSettings& settings);
     ~LshSearch();
     LshSearch(const LshSearch&) = delete;
     LshSearch& operator=(const LshSearch&) = delete;
@@ -63,10 +38,10 @@ class LshSearch {
 
     const LshHash& hash_;
     const LshStore& store_;
-    LshMarksPool& pool_;
+    Pool<Marks>& pool_;
     LshSettings settings_;
     LshProbes probes_;
-    std::unique_ptr<LshMarks> marks_;  // null where no row can be met twice
+    std::unique_ptr<Marks> marks_;  // null where no row can be met twice
     const Bitset* allowed_ = nullptr;
 
     std::vector<uint8_t> sketch_;  // of the query

@@ -65,7 +65,7 @@ class LshTables final : public Index {
     std::optional<LshStore> store_;
     std::optional<Codes> codes_;
     Members members_;
-    mutable LshMarksPool marks_;
+    mutable Pool<Marks> marks_;  // those of searches past: to zero new ones takes longer than a query
     mutable FairMutex mutex_;
 };
 

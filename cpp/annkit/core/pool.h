@@ -1,0 +1,30 @@
+// What takes long to make, lent to one thread at a time and used again.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace annkit {
+
+template <class T>
+class Pool {
+  public:
+    std::unique_ptr<T> take() {
+        std::lock_guard lock(mutex_);
+        if (idle_.empty()) return std::make_unique<T>();
+        auto one = std::move(idle_.back());
+        idle_.pop_back();
+        return one;
+    }
+    void give_back(std::unique_ptr<T> one) {
+        std::lock_guard lock(mutex_);
+        idle_.push_back(std::move(one));
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<T>> idle_;
+};
+
+}  // namespace annkit
