@@ -69,6 +69,7 @@ def test_any_number_of_tables_finds_the_same(rng, tables):
     index = ak.MultiIndexHash(tables=tables).add(codes)
     assert index.tables == tables
     assert repr(index) == f"MultiIndexHash(tables={tables})"
+    assert repr(index.codec) == "Bits()"
     assert_same(index.search(q, k=10), flat().add(codes).search(q, k=10))
     assert_same(index.range_search(q, 4), flat().add(codes).range_search(q, 4))
 

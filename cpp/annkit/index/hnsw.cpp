@@ -1,29 +1,22 @@
 #include "annkit/index/hnsw.h"
 
-#include <algorithm>
-#include <mutex>
-
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
-#include "annkit/index/answers.h"
 #include "annkit/index/unit_rows.h"
 
 namespace annkit {
 namespace {
 
-constexpr size_t kMaxDim = size_t(1) << 24;
 constexpr size_t kLeastDegree = 4, kMostDegree = 1024, kMostEfBuild = 100'000;
 
 }  // namespace
 
 Hnsw::Hnsw(size_t degree, size_t ef_build, const Codec& codec, const Codec* build_codec, Metric metric)
-    : ef_build_(ef_build),
-      codec_(codec.clone()),
+    : RowIndex(codec, metric, metric == Metric::cosine && codec.in_lists()),
+      ef_build_(ef_build),
       build_codec_(build_codec != nullptr ? build_codec->clone() : nullptr),
-      metric_(metric),
-      unit_(metric == Metric::cosine && codec.in_lists()),
       graph_(degree) {
     check(degree >= kLeastDegree && degree <= kMostDegree, "HNSW has degree ", degree, ", expected ", kLeastDegree,
           " to ", kMostDegree);
@@ -53,53 +46,18 @@ std::string Hnsw::factory() const {
 
 bool Hnsw::is_fitted() const { return codec_->is_fitted() && (!build_codec_ || build_codec_->is_fitted()); }
 
-size_t Hnsw::size() const {
-    std::shared_lock lock(mutex_);
-    return members_.size();
-}
-std::unique_ptr<Codec> Hnsw::codec_copy() const {
-    std::shared_lock lock(mutex_);
-    return codec_->clone();
-}
-size_t Hnsw::dim() const {
-    std::shared_lock lock(mutex_);
-    return dim_;
-}
-
-std::vector<MemoryEntry> Hnsw::memory() const {
-    std::shared_lock lock(mutex_);
-    std::vector<MemoryEntry> entries;
+void Hnsw::measure(std::vector<MemoryEntry>& entries) const {
     if (codes_) {
         entries.push_back({"codes", codes_->code_memory()});
         entries.push_back({"factors", codes_->side_memory()});
     }
     entries.push_back({"links", graph_.nbytes()});
-    entries.push_back({"ids", members_.nbytes()});
-    return entries;
-}
-
-Dtype Hnsw::query_type(Dtype given) const {
-    const Dtype type = given == Dtype::u8 && codec_->accepts(Dtype::bits) ? Dtype::bits : given;
-    if (!codec_->accepts(type))
-        fail<TypeError>("the array has dtype ", annkit::name(given), ", ", repr(), " expects ", codec_->expects());
-    return type;
-}
-
-void Hnsw::check_ready() const {
-    if (!is_fitted()) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
-}
-
-void Hnsw::check_writable() const {
-    check((!codes_ || !codes_->is_view()) && !graph_.is_view(),
-          "the index is mapped read-only; load it with mmap=False to change it");
 }
 
 void Hnsw::fit(const Rows& rows, const Fit& fit) {
-    std::unique_lock change(changing_);
-    std::unique_lock lock(mutex_);
-    const bool learns = codec_->learns() || (build_codec_ && build_codec_->learns());
-    check(members_.rows() == 0 || !learns, "the index holds ", members_.size(), " rows, fit wants an empty one");
-    if (!learns) return;
+    const Lock change(changing_), lock(mutex_);
+    if (!codec_->learns() && !(build_codec_ && build_codec_->learns())) return;
+    check_empty();
     const InnerRows inner(rows, unit_, "the array");
     auto codec = codec_->clone(), build_codec = build_codec_ ? build_codec_->clone() : nullptr;
     codec->fit(inner.rows(), fit);
@@ -108,28 +66,6 @@ void Hnsw::fit(const Rows& rows, const Fit& fit) {
     dim_ = rows.dim;
     codec_ = std::move(codec);
     build_codec_ = std::move(build_codec);
-}
-
-void Hnsw::reconstruct(std::span<const int64_t> ids, void* out) const {
-    std::shared_lock lock(mutex_);
-    const std::vector<uint32_t> rows = members_.rows_of(ids);
-    auto* to = static_cast<std::byte*>(out);
-    const size_t bytes = codec_->decoded() == Dtype::bits ? dim_ / 8 : dim_ * element_size(codec_->decoded());
-    for (size_t i = 0; i < rows.size(); ++i) codec_->decode(*codes_, rows[i], dim_, to + i * bytes);
-}
-
-std::vector<int64_t> Hnsw::ids() const {
-    std::shared_lock lock(mutex_);
-    std::vector<int64_t> all;
-    for (uint32_t row : members_.live_rows()) all.push_back(members_.id(row));
-    return all;
-}
-
-Index::Held Hnsw::hold() const {
-    Held held;
-    held.emplace_back(changing_);
-    held.emplace_back(mutex_);
-    return held;
 }
 
 void Hnsw::save(Writer& out) const {
@@ -153,13 +89,8 @@ std::unique_ptr<Index> Hnsw::load(const Reader& in) {
     const auto ef_build = size_t(in.integer("ef_build", 1, kMostEfBuild));
     auto index =
         std::make_unique<Hnsw>(degree, ef_build, *codec, build_codec.get(), metric_from(in.text("metric", 16)));
-    index->dim_ = size_t(in.integer("dim", 0, kMaxDim));
-    Members::load(in, index->members_);
-    const size_t n = index->members_.rows();
-    check<FormatError>(index->dim_ > 0 || n == 0, in.file(), ": ", n, " rows of dimension 0");
+    const size_t n = index->load_members(in);
     if (index->dim_ == 0) return index;
-    check<FormatError>(codec->decoded() != Dtype::bits || index->dim_ % 8 == 0, in.file(), ": ", index->dim_,
-                       " bits a row, expected a multiple of 8");
     if (!index->is_fitted()) {
         check<FormatError>(n == 0, in.file(), ": ", n, " rows of a codec that has not been fitted");
         return index;

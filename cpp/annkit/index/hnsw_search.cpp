@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "annkit/core/errors.h"
-#include "annkit/index/answers.h"
 #include "annkit/index/exhaustive.h"
 #include "annkit/index/hnsw.h"
 #include "annkit/index/unit_rows.h"
@@ -71,24 +70,6 @@ void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, c
             take(i, top.sorted());
         }
     });
-}
-
-void Hnsw::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
-    std::shared_lock lock(mutex_);
-    check_ready();
-    check_queries(queries, dim_, request.filters);
-    const Answering answering{members_, metric_, unit_, tie_order()};
-    answering.nearest(queries.n, k, out,
-                      [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, request, take); });
-}
-
-RangeAnswer Hnsw::range_search(const Rows& queries, float radius, const Request& request) const {
-    std::shared_lock lock(mutex_);
-    check_ready();
-    check_queries(queries, dim_, request.filters);
-    const Answering answering{members_, metric_, unit_, tie_order()};
-    return answering.within(
-        queries.n, radius, [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, request, take); });
 }
 
 GraphStats Hnsw::stats() const {

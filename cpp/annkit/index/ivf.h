@@ -9,15 +9,14 @@
 #include "annkit/codec/bits.h"
 #include "annkit/index/bit_lists.h"
 #include "annkit/index/hnsw.h"
-#include "annkit/index/index.h"
 #include "annkit/index/list_finder.h"
 #include "annkit/index/lists.h"
-#include "annkit/math/kmeans.h"
+#include "annkit/index/row_index.h"
 #include "annkit/math/nearest.h"
 
 namespace annkit {
 
-class Ivf final : public Index {
+class Ivf final : public RowIndex {
   public:
     // residual: none for the codec's own way. coarse: a graph to hold the centroids, empty so far; null: all of them
     // are compared.
@@ -36,51 +35,33 @@ class Ivf final : public Index {
         return setting == "nprobe" || setting == "spread" || (coarse_ && setting == "ef");
     }
     void fit(const Rows& rows, const Fit& fit) override;
-    size_t size() const override;
-    size_t dim() const override;
-    std::vector<MemoryEntry> memory() const override;
-    std::unique_ptr<Codec> codec_copy() const override;
-    Metric metric() const override { return metric_; }
-    Dtype query_type(Dtype given) const override;
-    Dtype decoded() const override { return codec_->decoded(); }
 
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
     Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
-    RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
-    void remove(std::span<const int64_t> ids) override;
-    void compact() override;
-    void reconstruct(std::span<const int64_t> ids, void* out) const override;
-    std::vector<int64_t> ids() const override;
-    Held hold() const override;
 
   private:
-    using Take = std::function<void(size_t, std::span<const Hit>)>;
-    bool unit() const { return metric_ == Metric::cosine; }
+    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
+    void decode(std::span<const uint32_t> rows, std::byte* out) const override;
+    void measure(std::vector<MemoryEntry>& entries) const override;
+    bool is_view() const override { return lists_ && lists_->is_view(); }
+    void keep(const std::vector<uint32_t>& live, Lock& lock) override;
+
     bool binary() const { return metric_ == Metric::hamming; }
-    const Codec& stored() const {
-        return binary() ? static_cast<const Codec&>(bits_) : *codec_;
-    }  // what makes the codes in the lists
+    // What makes the codes in the lists.
+    const Codec& stored() const { return binary() ? static_cast<const Codec&>(bits_) : *codec_; }
     void fit_bits(const Rows& rows, const Fit& fit);
     std::unique_ptr<Index> graph_of(const Rows& centroids, const Call& call) const;
     void set_up(size_t dim, std::vector<float> centroids, std::unique_ptr<Index> graph);
     void set_up_bits(size_t dim, NearestCodes centroids, std::unique_ptr<Index> graph);
     void load_bits(const Reader& in, size_t dim);
     std::unique_ptr<Index> load_graph_of_lists(const Reader& in, size_t dim) const;
-    void check_ready() const;
     std::vector<float> codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const;
     void assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call);
-    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const;
-    void check_writable() const;
-    void compact_rows();
-    TieOrder tie_order() const { return {members_.ids().order().ids, false}; }
 
     size_t n_lists_;
-    std::unique_ptr<Codec> codec_;
     std::unique_ptr<Index> coarse_;  // what a graph of the centroids begins as, or null
-    Metric metric_;
     CodeUse use_;
-    size_t dim_ = 0;
     std::vector<float> centroids_;
     std::optional<Nearest> nearest_;    // where rows go: made for adding, and kept where few came
     std::optional<ListFinder> finder_;  // which lists a query visits: this tells,
@@ -88,8 +69,6 @@ class Ivf final : public Index {
     Bits bits_;
     std::optional<BitLists> bit_lists_;  // for hamming, in place of centroids, nearest and finder
     std::optional<Lists> lists_;         // once fitted
-    Members members_;
-    mutable FairMutex mutex_;
 };
 
 }  // namespace annkit

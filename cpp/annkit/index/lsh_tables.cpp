@@ -3,21 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <mutex>
 
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
-#include "annkit/index/answers.h"
 #include "annkit/index/unit_rows.h"
 
 namespace annkit {
 namespace {
 
-constexpr size_t kMaxDim = size_t(1) << 24, kMostTables = 1024, kMostSketch = 4096;
-// Compaction when more than a quarter of the rows is dead: a removal then costs a few moved rows on average.
-constexpr size_t kDeadShare = 4;
+constexpr size_t kMostTables = 1024, kMostSketch = 4096;
 constexpr size_t kBlock = 128, kQueriesATask = 32;
 
 void check_options(const LshOptions& options) {
@@ -37,7 +33,7 @@ void check_options(const LshOptions& options) {
 }  // namespace
 
 LshTables::LshTables(const LshOptions& options, const Codec& codec, Metric metric)
-    : options_(options), codec_(codec.clone()), metric_(metric), unit_(metric == Metric::cosine && codec.in_lists()) {
+    : RowIndex(codec, metric, metric == Metric::cosine && codec.in_lists()), options_(options) {
     check_options(options);
     check(metric != Metric::hamming && codec_->supports(metric), "metric \"", name(metric),
           "\" does not go with LSHTables over ", codec_->repr());
@@ -55,56 +51,24 @@ std::string LshTables::repr() const {
     return text + concat(", codec=", codec_->repr(), ", metric=\"", name(metric_), "\")");
 }
 
-size_t LshTables::size() const {
-    std::shared_lock lock(mutex_);
-    return members_.size();
-}
-std::unique_ptr<Codec> LshTables::codec_copy() const {
-    std::shared_lock lock(mutex_);
-    return codec_->clone();
-}
-size_t LshTables::dim() const {
-    std::shared_lock lock(mutex_);
-    return hash_ ? hash_->dim() : 0;
-}
-
-std::vector<MemoryEntry> LshTables::memory() const {
-    std::shared_lock lock(mutex_);
-    std::vector<MemoryEntry> entries;
-    if (hash_) {
-        entries.push_back({"codes", codes_->code_memory()});
-        entries.push_back({"factors", codes_->side_memory()});
-        entries.push_back({"tables", store_->nbytes()});
-        entries.push_back({"functions", hash_->nbytes()});
-    }
-    entries.push_back({"ids", members_.nbytes()});
-    return entries;
-}
-
-Dtype LshTables::query_type(Dtype given) const {
-    if (!codec_->accepts(given))
-        fail<TypeError>("the array has dtype ", annkit::name(given), ", ", repr(), " expects ", codec_->expects());
-    return given;
-}
-
-void LshTables::check_ready() const {
-    if (!hash_) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
-}
-
-void LshTables::check_writable() const {
-    check(!store_ || !store_->is_view(), "the index is mapped read-only; load it with mmap=False to change it");
+void LshTables::measure(std::vector<MemoryEntry>& entries) const {
+    if (!hash_) return;
+    entries.push_back({"codes", codes_->code_memory()});
+    entries.push_back({"factors", codes_->side_memory()});
+    entries.push_back({"tables", store_->nbytes()});
+    entries.push_back({"functions", hash_->nbytes()});
 }
 
 void LshTables::set_up(LshHash&& hash) {
-    const size_t dim = hash.dim();
+    dim_ = hash.dim();
     store_.emplace(options_.tables, options_.bits, hash.sketch_bytes());
-    codes_.emplace(codec_->make_codes(dim, {inner_metric()}));
+    codes_.emplace(codec_->make_codes(dim_, {inner_metric()}));
     hash_.emplace(std::move(hash));
 }
 
 void LshTables::fit(const Rows& rows, const Fit& fit) {
-    std::unique_lock lock(mutex_);
-    check(members_.rows() == 0, "the index holds ", members_.size(), " rows, fit wants an empty one");
+    const Lock change(changing_), lock(mutex_);
+    check_empty();
     check(rows.dim > 0 && rows.dim <= kMaxDim, "the array has ", rows.dim, " columns, expected 1 to ", kMaxDim);
     check(rows.n > 0, "LSHTables learns from at least one row, got none");
     Phase first(fit.call.monitor, 0, 0.5), rest(fit.call.monitor, 0.5, 1);
@@ -118,7 +82,7 @@ void LshTables::fit(const Rows& rows, const Fit& fit) {
     set_up(std::move(hash));
 }
 
-void LshTables::encode(const Rows& rows, const Call& call) {
+void LshTables::hash_and_encode(const Rows& rows, const Call& call) {
     const size_t before = codes_->n % kBlock;  // tasks end where blocks of codes do, as two threads may not share one
     const double work = double(rows.n) * double(rows.dim) * double(hash_->values());
     parallel_for((before + rows.n + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
@@ -138,17 +102,18 @@ void LshTables::encode(const Rows& rows, const Call& call) {
 }
 
 void LshTables::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
-    std::unique_lock lock(mutex_);
+    const Lock change(changing_);
+    Lock lock(mutex_);
     check_ready();
     check_writable();
-    check(rows.dim == hash_->dim(), "the array has dimension ", rows.dim, ", the index has ", hash_->dim());
+    check_dim(rows);
     const std::vector<uint32_t> replaced = members_.check_new(ids, rows.n, replace);
     if (rows.n == 0) return;
     const IdTable::Mark before = members_.mark();
     try {
         codes_->reserve(codes_->n + rows.n);
         store_->reserve(rows.n);
-        encode(rows, call);
+        hash_and_encode(rows, call);
         store_->prepare();
         members_.append(ids, rows.n);
     } catch (...) {
@@ -159,14 +124,13 @@ void LshTables::add(const Rows& rows, const Ids& ids, bool replace, const Call& 
     }
     store_->commit();
     codes_->n += rows.n;
-    members_.remove(replaced);
-    if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
+    remove_rows(replaced, lock);
 }
 
 Index::Undo LshTables::undo() {
     std::shared_lock lock(mutex_);
     return [this, before = members_.mark()] {
-        std::unique_lock again(mutex_);
+        const Lock change(changing_), again(mutex_);
         members_.take_back(before);
         if (!hash_) return;
         store_->truncate(before.rows);
@@ -178,7 +142,7 @@ Index::Undo LshTables::undo() {
 std::vector<uint32_t> LshTables::buckets(const Rows& rows, const Call& call) const {
     std::shared_lock lock(mutex_);
     check_ready();
-    check(rows.dim == hash_->dim(), "the array has dimension ", rows.dim, ", the index has ", hash_->dim());
+    check_dim(rows);
     std::vector<uint32_t> slots(rows.n * options_.tables);
     const double work = double(rows.n) * double(rows.dim) * double(hash_->values());
     parallel_blocks(rows.n, kBlock, threads_for(call, work), call, [&](size_t first, size_t n) {
@@ -194,14 +158,14 @@ std::vector<uint32_t> LshTables::buckets(const Rows& rows, const Call& call) con
 // By default a table's thirty-second part, and more candidates where sketches tell less: see bench/lsh_bars.py.
 LshSettings LshTables::settings_for(const Settings& given, size_t k) const {
     const size_t probes = std::clamp<size_t>(store_->slots() / 32 / options_.tables, 8, 512);
-    const size_t candidates = options_.sketch > 0 ? 5120 / options_.sketch * k : SIZE_MAX;
+    const size_t candidates = options_.sketch > 0 && k != SIZE_MAX ? 5120 / options_.sketch * k : SIZE_MAX;
     return {given.probes > 0 ? given.probes : probes, given.candidates > 0 ? given.candidates : candidates};
 }
 
-void LshTables::run(const Rows& queries, const TopK& empty, size_t k, const Request& request, const Take& take) const {
+void LshTables::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
     const FilterSets filters(request.filters, members_);
     const auto& sets = filters.sets();
-    const LshSettings settings = settings_for(request.settings, k);
+    const LshSettings settings = settings_for(request.settings, empty.limit());
     const double met = double(std::min(settings.probes, store_->slots())) / double(store_->slots()) *
                        double(members_.rows()) * double(options_.tables);
     const double each = double(queries.dim) * double(hash_->values()) + 8 * met +
@@ -234,66 +198,10 @@ void LshTables::run(const Rows& queries, const TopK& empty, size_t k, const Requ
     });
 }
 
-void LshTables::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
-    std::shared_lock lock(mutex_);
-    check_ready();
-    check_queries(queries, hash_->dim(), request.filters);
-    const Answering answering{members_, metric_, unit_, tie_order()};
-    answering.nearest(queries.n, k, out,
-                      [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, k, request, take); });
-}
-
-RangeAnswer LshTables::range_search(const Rows& queries, float radius, const Request& request) const {
-    std::shared_lock lock(mutex_);
-    check_ready();
-    check_queries(queries, hash_->dim(), request.filters);
-    const Answering answering{members_, metric_, unit_, tie_order()};
-    return answering.within(queries.n, radius, [&](const TopK& empty, const Answering::Take& take) {
-        run(queries, empty, 0, request, take);
-    });
-}
-
-void LshTables::remove(std::span<const int64_t> ids) {
-    std::unique_lock lock(mutex_);
-    check_writable();
-    members_.remove(members_.rows_of(ids));
-    if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
-}
-
-void LshTables::compact() {
-    std::unique_lock lock(mutex_);
-    check_writable();
-    if (members_.removed() > 0) compact_rows();
-}
-
-void LshTables::compact_rows() {
-    const std::vector<uint32_t> live = members_.live_rows();
+void LshTables::keep(const std::vector<uint32_t>& live, Lock&) {
     store_->keep(live);
     members_.keep(live);
     codes_->keep(live);
-}
-
-void LshTables::reconstruct(std::span<const int64_t> ids, void* out) const {
-    std::shared_lock lock(mutex_);
-    const std::vector<uint32_t> rows = members_.rows_of(ids);
-    auto* to = static_cast<std::byte*>(out);
-    for (const uint32_t row : rows) {
-        codec_->decode(*codes_, row, hash_->dim(), to);
-        to += hash_->dim() * element_size(codec_->decoded());
-    }
-}
-
-std::vector<int64_t> LshTables::ids() const {
-    std::shared_lock lock(mutex_);
-    std::vector<int64_t> all;
-    for (uint32_t row : members_.live_rows()) all.push_back(members_.id(row));
-    return all;
-}
-
-Index::Held LshTables::hold() const {
-    Held held;
-    held.emplace_back(mutex_);
-    return held;
 }
 
 void LshTables::save(Writer& out) const {
@@ -304,7 +212,7 @@ void LshTables::save(Writer& out) const {
     out.value("sketch", options_.sketch);
     out.value("principal", options_.principal);
     out.value("width", options_.width);
-    out.value("dim", hash_ ? hash_->dim() : 0);
+    out.value("dim", dim_);
     out.part("codec", *codec_);
     members_.save(out);
     if (!hash_) return;
@@ -324,10 +232,7 @@ std::unique_ptr<Index> LshTables::load(const Reader& in) {
     options.principal = in.integer("principal", 0, 1) != 0;
     options.width = in.real("width");
     auto index = std::make_unique<LshTables>(options, *codec, metric_from(in.text("metric", 16)));
-    const auto dim = size_t(in.integer("dim", 0, kMaxDim));
-    Members::load(in, index->members_);
-    const size_t n = index->members_.rows();
-    check<FormatError>(dim > 0 || n == 0, in.file(), ": ", n, " rows of dimension 0");
+    const size_t n = index->load_members(in), dim = index->dim_;
     if (dim == 0) return index;
     check<FormatError>(codec->is_fitted() && (codec->fitted_dim() == 0 || codec->fitted_dim() == dim), in.file(),
                        ": the codec does not fit rows of dimension ", dim);

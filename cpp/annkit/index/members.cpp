@@ -143,4 +143,13 @@ void Members::load(const Reader& in, Members& into) {
                            ": an id is held by two rows");
 }
 
+FilterSets::FilterSets(const std::vector<Filter>& filters, const Members& members) {
+    made_.reserve(filters.size());
+    for (const Filter& filter : filters) {
+        made_.push_back(members.allowed(filter));
+        allowed_.push_back(&made_.back());
+    }
+    if (filters.empty() && members.alive() != nullptr) allowed_.push_back(members.alive());
+}
+
 }  // namespace annkit

@@ -58,4 +58,15 @@ class Members {
     size_t removed_ = 0;
 };
 
+// How many rows a query's filter lets through, as sets that live as long as this.
+class FilterSets {
+  public:
+    FilterSets(const std::vector<Filter>& filters, const Members& members);
+    const std::vector<const Bitset*>& sets() const { return allowed_; }  // none, one, or one a query
+
+  private:
+    std::vector<Bitset> made_;
+    std::vector<const Bitset*> allowed_;
+};
+
 }  // namespace annkit

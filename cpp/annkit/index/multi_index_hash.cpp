@@ -1,28 +1,25 @@
 #include "annkit/index/multi_index_hash.h"
 
 #include <algorithm>
-#include <mutex>
 
+#include "annkit/codec/bits.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
-#include "annkit/index/answers.h"
 #include "annkit/index/exhaustive.h"
 #include "annkit/index/hash_search.h"
 
 namespace annkit {
 namespace {
 
-// Compaction when more than a quarter of the rows is dead: a removal then costs a few moved rows on average.
-constexpr size_t kDeadShare = 4;
 // Rows that came since the tables were made are scanned, up to one in so many: a row added alone then costs as much as
 // 32 in a batch, some microseconds.
 constexpr size_t kTailShare = 32, kLeastTail = 32;
 
 }  // namespace
 
-MultiIndexHash::MultiIndexHash(size_t tables) : wanted_tables_(tables) {
+MultiIndexHash::MultiIndexHash(size_t tables) : RowIndex(Bits(), Metric::hamming, false), wanted_tables_(tables) {
     check(tables <= Substrings::kMostBits, "tables is ", tables, ", expected 1 to ", Substrings::kMostBits);
 }
 
@@ -34,41 +31,20 @@ size_t MultiIndexHash::tables() const {
     std::shared_lock lock(mutex_);
     return tables_ ? tables_->parts().tables() : 0;
 }
-size_t MultiIndexHash::size() const {
-    std::shared_lock lock(mutex_);
-    return members_.size();
-}
-size_t MultiIndexHash::dim() const {
-    std::shared_lock lock(mutex_);
-    return dim_;
+void MultiIndexHash::measure(std::vector<MemoryEntry>& entries) const {
+    entries.push_back({"codes", codes_ ? codes_->code_memory() : 0});
+    entries.push_back({"tables", tables_ ? tables_->nbytes() : 0});
 }
 
-std::vector<MemoryEntry> MultiIndexHash::memory() const {
-    std::shared_lock lock(mutex_);
-    return {{"codes", codes_ ? codes_->code_memory() : 0},
-            {"tables", tables_ ? tables_->nbytes() : 0},
-            {"ids", members_.nbytes()}};
-}
-
-Dtype MultiIndexHash::query_type(Dtype given) const {
-    if (given != Dtype::u8)
-        fail<TypeError>("the array has dtype ", annkit::name(given), ", ", repr(), " expects ", codec_.expects());
-    return Dtype::bits;
-}
-
-void MultiIndexHash::check_dim(const Rows& rows) const {
+void MultiIndexHash::check_codes(const Rows& rows) const {
     check(rows.dim > 0 && rows.dim <= Substrings::kMostBits, "the array has codes of ", rows.dim,
           " bits, expected 8 to ", Substrings::kMostBits);
-    check(dim_ == 0 || rows.dim == dim_, "the array has dimension ", rows.dim, ", the index has ", dim_);
+    check_dim(rows);
     if (wanted_tables_ == 0) return;
     const size_t width = (rows.dim + wanted_tables_ - 1) / wanted_tables_;
     check(wanted_tables_ <= rows.dim && width <= Substrings::kMostWidth, wanted_tables_, " tables of codes of ",
           rows.dim, " bits, expected ", (rows.dim + Substrings::kMostWidth - 1) / Substrings::kMostWidth, " to ",
           rows.dim);
-}
-
-void MultiIndexHash::check_writable() const {
-    check(!codes_ || !codes_->is_view(), "the index is mapped read-only; load it with mmap=False to change it");
 }
 
 bool MultiIndexHash::wants_tables(size_t rows) const {
@@ -84,20 +60,22 @@ std::optional<SubstringTables> MultiIndexHash::make_tables(const Codes& codes, s
 }
 
 void MultiIndexHash::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
-    std::unique_lock lock(mutex_);
-    check_dim(rows);
+    const Lock change(changing_);
+    Lock lock(mutex_);
+    check_codes(rows);
     const std::vector<uint32_t> replaced = members_.check_new(ids, rows.n, replace);
     std::optional<Codes> fresh;
-    if (!codes_) fresh.emplace(codec_.make_codes(rows.dim, {Metric::hamming}));
+    if (!codes_) fresh.emplace(codec_->make_codes(rows.dim, {Metric::hamming}));
     Codes& codes = codes_ ? *codes_ : *fresh;
     const size_t n = codes.n + rows.n;
     std::optional<SubstringTables> tables;
     Phase first(call.monitor, 0, 0.2), rest(call.monitor, 0.2, 1);
     try {
         codes.reserve(n);
-        parallel_blocks(
-            rows.n, 4096, threads_for(call, double(rows.n) * double(rows.dim) / 8), {call.threads, first.monitor()},
-            [&](size_t from, size_t count) { codec_.encode(rows.slice(from, count), nullptr, codes, codes.n + from); });
+        parallel_blocks(rows.n, 4096, threads_for(call, double(rows.n) * double(rows.dim) / 8),
+                        {call.threads, first.monitor()}, [&](size_t from, size_t count) {
+                            codec_->encode(rows.slice(from, count), nullptr, codes, codes.n + from);
+                        });
         if (wants_tables(n)) tables = make_tables(codes, n, rows.dim, {call.threads, rest.monitor()});
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
         members_.append(ids, rows.n);
@@ -109,17 +87,15 @@ void MultiIndexHash::add(const Rows& rows, const Ids& ids, bool replace, const C
     dim_ = rows.dim;
     if (fresh) codes_ = std::move(fresh);
     if (tables) tables_ = std::move(tables);
-    members_.remove(replaced);
-    if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
+    remove_rows(replaced, lock);
 }
 
 void MultiIndexHash::scan(const Rows& queries, const std::vector<uint32_t>& left, const TopK& empty,
                           const std::vector<const Bitset*>& allowed, const Call& call, const Take& take) const {
     // Rows come in their order here, which spares the equal ones.
-    const TieOrder order{members_.ids().order().ids, true};
-    const TopK rising = empty.limit() == SIZE_MAX ? TopK::within(empty.kth(), order) : TopK(empty.limit(), order);
+    const TopK rising = empty.reordered({members_.ids().order().ids, true});
     if (left.size() == queries.n)
-        return ExhaustiveSearch{codec_, Metric::hamming, *codes_, dim_, rising, allowed}.run(queries, call, take);
+        return ExhaustiveSearch{*codec_, Metric::hamming, *codes_, dim_, rising, allowed}.run(queries, call, take);
     const size_t bytes = dim_ / 8;
     std::vector<uint8_t> copy(left.size() * bytes);
     std::vector<const Bitset*> own(allowed.size() > 1 ? left.size() : allowed.size());
@@ -133,7 +109,7 @@ void MultiIndexHash::scan(const Rows& queries, const std::vector<uint32_t>& left
     some.n = left.size();
     some.row_stride = ptrdiff_t(bytes);
     some.element_stride = 1;
-    ExhaustiveSearch{codec_, Metric::hamming, *codes_, dim_, rising, own}.run(
+    ExhaustiveSearch{*codec_, Metric::hamming, *codes_, dim_, rising, own}.run(
         some, call, [&](size_t query, std::span<const Hit> hits) { take(left[query], hits); });
 }
 
@@ -149,7 +125,7 @@ void MultiIndexHash::run(const Rows& queries, const TopK& empty, const Request& 
         parallel_for(
             (queries.n + kQueriesATask - 1) / kQueriesATask, threads, request.call, [&](size_t task, int thread) {
                 auto& mine = workers[size_t(thread)];
-                if (!mine) mine = std::make_unique<HashSearch>(*tables_, codec_, *codes_, scan_cost);
+                if (!mine) mine = std::make_unique<HashSearch>(*tables_, *codec_, *codes_, scan_cost);
                 for (size_t i = task * kQueriesATask; i < std::min(queries.n, (task + 1) * kQueriesATask); ++i) {
                     TopK top(empty);
                     const Bitset* own = allowed.empty() ? nullptr : allowed[allowed.size() > 1 ? i : 0];
@@ -164,61 +140,11 @@ void MultiIndexHash::run(const Rows& queries, const TopK& empty, const Request& 
     if (!numbers.empty()) scan(queries, numbers, empty, allowed, request.call, take);
 }
 
-void MultiIndexHash::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
-    std::shared_lock lock(mutex_);
-    check_queries(queries, dim_, request.filters);
-    const Answering answering{members_, Metric::hamming, false, {members_.ids().order().ids, false}};
-    answering.nearest(queries.n, k, out,
-                      [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, request, take); });
-}
-
-RangeAnswer MultiIndexHash::range_search(const Rows& queries, float radius, const Request& request) const {
-    std::shared_lock lock(mutex_);
-    check_queries(queries, dim_, request.filters);
-    const Answering answering{members_, Metric::hamming, false, {members_.ids().order().ids, false}};
-    return answering.within(
-        queries.n, radius, [&](const TopK& empty, const Answering::Take& take) { run(queries, empty, request, take); });
-}
-
-void MultiIndexHash::remove(std::span<const int64_t> ids) {
-    std::unique_lock lock(mutex_);
-    check_writable();
-    members_.remove(members_.rows_of(ids));
-    if (members_.removed() * kDeadShare > members_.rows()) compact_rows();
-}
-
-void MultiIndexHash::compact() {
-    std::unique_lock lock(mutex_);
-    check_writable();
-    if (members_.removed() > 0) compact_rows();
-}
-
-void MultiIndexHash::compact_rows() {
-    const std::vector<uint32_t> live = members_.live_rows();
+void MultiIndexHash::keep(const std::vector<uint32_t>& live, Lock&) {
     tables_.reset();
     members_.keep(live);
     codes_->keep(live);
     if (wants_tables(live.size())) tables_ = make_tables(*codes_, live.size(), dim_, {});
-}
-
-void MultiIndexHash::reconstruct(std::span<const int64_t> ids, void* out) const {
-    std::shared_lock lock(mutex_);
-    const std::vector<uint32_t> rows = members_.rows_of(ids);
-    auto* to = static_cast<std::byte*>(out);
-    for (size_t i = 0; i < rows.size(); ++i) codec_.decode(*codes_, rows[i], dim_, to + i * (dim_ / 8));
-}
-
-std::vector<int64_t> MultiIndexHash::ids() const {
-    std::shared_lock lock(mutex_);
-    std::vector<int64_t> all;
-    for (uint32_t row : members_.live_rows()) all.push_back(members_.id(row));
-    return all;
-}
-
-Index::Held MultiIndexHash::hold() const {
-    Held held;
-    held.emplace_back(mutex_);
-    return held;
 }
 
 void MultiIndexHash::save(Writer& out) const {
@@ -234,13 +160,11 @@ void MultiIndexHash::save(Writer& out) const {
 
 std::unique_ptr<Index> MultiIndexHash::load(const Reader& in) {
     auto index = std::make_unique<MultiIndexHash>(size_t(in.integer("tables", 0, int64_t(Substrings::kMostBits))));
-    index->dim_ = size_t(in.integer("dim", 0, int64_t(Substrings::kMostBits)));
-    Members::load(in, index->members_);
-    const size_t n = index->members_.rows();
-    check<FormatError>(index->dim_ % 8 == 0 && (index->dim_ > 0 || n == 0), in.file(), ": ", n, " rows of ",
-                       index->dim_, " bits, expected a multiple of 8");
+    const size_t n = index->load_members(in);
+    check<FormatError>(index->dim_ <= Substrings::kMostBits, in.file(), ": codes of ", index->dim_,
+                       " bits, expected at most ", Substrings::kMostBits);
     if (index->dim_ == 0) return index;
-    index->codes_.emplace(index->codec_.make_codes(index->dim_, {Metric::hamming}));
+    index->codes_.emplace(index->codec_->make_codes(index->dim_, {Metric::hamming}));
     index->codes_->load(in, n);
     if (in.has("substrings")) index->tables_.emplace(SubstringTables::load(in.child("substrings"), index->dim_, n));
     return index;

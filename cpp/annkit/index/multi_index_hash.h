@@ -4,15 +4,13 @@
 
 #include <functional>
 #include <optional>
-#include <shared_mutex>
 
-#include "annkit/codec/bits.h"
-#include "annkit/index/index.h"
+#include "annkit/index/row_index.h"
 #include "annkit/index/substring_tables.h"
 
 namespace annkit {
 
-class MultiIndexHash final : public Index {
+class MultiIndexHash final : public RowIndex {
   public:
     explicit MultiIndexHash(size_t tables = 0);  // 0: as many as suit the rows
     static std::unique_ptr<Index> load(const Reader& in);
@@ -24,39 +22,25 @@ class MultiIndexHash final : public Index {
 
     bool is_fitted() const override { return true; }
     void fit(const Rows&, const Fit&) override {}  // tables are learned from the rows that are added
-    size_t size() const override;
-    size_t dim() const override;
-    std::vector<MemoryEntry> memory() const override;
-    Metric metric() const override { return Metric::hamming; }
-    Dtype query_type(Dtype given) const override;
-    Dtype decoded() const override { return Dtype::bits; }
 
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
-    void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
-    RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
-    void remove(std::span<const int64_t> ids) override;
-    void compact() override;
-    void reconstruct(std::span<const int64_t> ids, void* out) const override;
-    std::vector<int64_t> ids() const override;
-    Held hold() const override;
 
   private:
-    using Take = std::function<void(size_t, std::span<const Hit>)>;
-    void check_dim(const Rows& rows) const;
-    void check_writable() const;
+    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
+    void decode(std::span<const uint32_t> rows, std::byte* out) const override { decode_from(*codes_, rows, out); }
+    void measure(std::vector<MemoryEntry>& entries) const override;
+    bool is_view() const override { return codes_ && codes_->is_view(); }
+    void keep(const std::vector<uint32_t>& live, Lock& lock) override;
+
+    void check_codes(const Rows& rows) const;
     bool wants_tables(size_t rows) const;
     std::optional<SubstringTables> make_tables(const Codes& codes, size_t rows, size_t dim, const Call& call) const;
-    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const;
     void scan(const Rows& queries, const std::vector<uint32_t>& left, const TopK& empty,
               const std::vector<const Bitset*>& allowed, const Call& call, const Take& take) const;
-    void compact_rows();
 
-    Bits codec_;
-    size_t wanted_tables_, dim_ = 0;
+    size_t wanted_tables_;
     std::optional<Codes> codes_;  // from the first rows on, when the dimension is known
     std::optional<SubstringTables> tables_;
-    Members members_;
-    mutable FairMutex mutex_;
 };
 
 }  // namespace annkit
