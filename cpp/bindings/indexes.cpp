@@ -7,26 +7,34 @@
 #include "annkit/index/flat.h"
 #include "annkit/index/hnsw.h"
 #include "annkit/index/ivf.h"
-#include "annkit/index/lsh_tables.h"
-#include "annkit/index/multi_index_hash.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "arrays.h"
 #include "index_call_documents.h"
 #include "index_documents.h"
-#include "lsh_documents.h"
+#include "indexes.h"
 #include "module.h"
 #include "results.h"
 #include "transforms.h"
 
 namespace annkit::bindings {
-namespace {
 
 Input input_for(const Index& index, py::handle given, std::string_view what) {
     Input input = rows_from(given, what);
     if (index.query_type(input.rows.dtype) == Dtype::bits) input.rows = as_bits(input.rows);
     return input;
 }
+
+const Codec& codec_from(const py::object& codec) {
+    static const Raw plain("f32");
+    if (codec.is_none()) return plain;
+    if (!py::isinstance<Codec>(codec))
+        fail<TypeError>("codec is ", py::cast<std::string>(py::repr(codec)),
+                        ", expected a codec such as annkit.Raw(\"f32\") or annkit.SQ(8)");
+    return codec.cast<const Codec&>();
+}
+
+namespace {
 
 py::object add(py::object self, py::handle x, py::handle ids, bool replace, py::handle progress, py::handle threads) {
     auto& index = self.cast<Index&>();
@@ -196,15 +204,6 @@ std::unique_ptr<Index> load(py::object source, bool mmap) {
     return run([&] { return Registry<Index>::open(path, mmap, &monitor); });
 }
 
-const Codec& codec_from(const py::object& codec) {
-    static const Raw plain("f32");
-    if (codec.is_none()) return plain;
-    if (!py::isinstance<Codec>(codec))
-        fail<TypeError>("codec is ", py::cast<std::string>(py::repr(codec)),
-                        ", expected a codec such as annkit.Raw(\"f32\") or annkit.SQ(8)");
-    return codec.cast<const Codec&>();
-}
-
 std::unique_ptr<Ivf> make_ivf(py::handle lists, const py::object& codec, py::object residual, const Hnsw* coarse,
                               std::string_view metric_name) {
     std::optional<bool> of_residuals;
@@ -218,40 +217,6 @@ std::unique_ptr<Hnsw> make_hnsw(py::handle degree, py::handle ef_build, const py
     const Codec* build = build_codec.is_none() ? nullptr : &codec_from(build_codec);
     return std::make_unique<Hnsw>(count_from(degree, "degree"), count_from(ef_build, "ef_build"), codec_from(codec),
                                   build, metric_from(metric_name));
-}
-
-std::unique_ptr<LshTables> make_lsh_tables(std::string_view family, py::handle tables, py::handle bits,
-                                           py::handle sketch, std::string_view directions, py::handle width,
-                                           const py::object& codec, std::string_view metric_name) {
-    LshOptions options;
-    options.kind = lsh_kind_from(family);
-    options.tables = count_from(tables, "tables");
-    options.bits = count_from(bits, "bits");
-    options.sketch = sketch.equal(py::int_(0)) ? 0 : count_from(sketch, "sketch");
-    check(directions == "principal" || directions == "random", "directions is \"", directions,
-          "\", expected \"principal\" or \"random\"");
-    options.principal = directions == "principal";
-    if (!width.is_none()) {
-        options.width = width.cast<double>();
-        check(options.width > 0, "width is ", options.width, ", expected a length above 0");
-    }
-    return std::make_unique<LshTables>(options, codec_from(codec), metric_from(metric_name));
-}
-
-py::array buckets(const LshTables& index, py::handle x, py::handle threads) {
-    const Input input = input_for(index, x, "the array");
-    PythonMonitor monitor;
-    const Call call{threads_from(threads), &monitor};
-    const auto slots = run([&] { return index.buckets(input.rows, call); });
-    auto out = new_array<int64_t>(input.rows.n, index.options().tables);
-    std::copy(slots.begin(), slots.end(), out.mutable_data());
-    return out;
-}
-
-py::object tuned(const py::object& x, double recall, py::handle k, const py::object& metric, const py::object& codec,
-                 const py::object& families, double within, py::handle seed, const py::object& threads) {
-    return py::module_::import("annkit._lsh")
-        .attr("tuned")(x, recall, k, metric, codec, families, within, seed, threads);
 }
 
 py::dict stats(const Hnsw& index) {
@@ -386,28 +351,6 @@ void bind_indexes(py::module_& m) {
         .def(py::init(&make_ivf), py::kw_only(), arg("lists"), arg("codec") = none, arg("residual") = none,
              arg("coarse") = none, arg("metric") = "l2")
         .def_property_readonly("lists", &Ivf::lists, "int: how many lists there are.");
-
-    py::class_<LshTables, Index>(m, "LSHTables", documents::kLshTables)
-        .def(py::init(&make_lsh_tables), py::kw_only(), arg("family") = "hyperplane", arg("tables") = 1,
-             arg("bits") = 12, arg("sketch") = 256, arg("directions") = "principal", arg("width") = none,
-             arg("codec") = none, arg("metric") = "l2")
-        .def("buckets", buckets, arg("x"), py::kw_only(), arg("threads") = none, documents::kLshBuckets)
-        .def_static("tuned", tuned, arg("x"), arg("recall") = 0.9, py::kw_only(), arg("k") = 10, arg("metric") = "l2",
-                    arg("codec") = none, arg("families") = none, arg("within") = 20.0, arg("seed") = 0,
-                    arg("threads") = none, documents::kLshTuned)
-        .def_property_readonly(
-            "tables", [](const LshTables& self) { return self.options().tables; }, "int: how many tables there are.")
-        .def_property_readonly(
-            "bits", [](const LshTables& self) { return self.options().bits; }, "int: a table has 2^bits buckets.");
-
-    py::class_<MultiIndexHash, Index>(m, "MultiIndexHash", documents::kMultiIndexHash)
-        .def(py::init([](py::handle tables) {
-                 return std::make_unique<MultiIndexHash>(tables.is_none() ? 0 : count_from(tables, "tables"));
-             }),
-             py::kw_only(), arg("tables") = none)
-        .def_property_readonly(
-            "tables", [](const MultiIndexHash& self) { return run([&] { return self.tables(); }); },
-            "int: how many tables there are; 0 before there are enough rows.");
 
     py::class_<Pipeline, Index>(m, "Pipeline", documents::kPipeline)
         .def(py::init(&make_pipeline))

@@ -57,6 +57,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     bind_transforms(m);
     bind_codes(m);
     bind_indexes(m);
+    bind_hash_indexes(m);
     bind_hamming(m);
     bind_simd(m);
     bind_kernels(m);

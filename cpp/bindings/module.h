@@ -10,6 +10,7 @@ void bind_codecs(py::module_& m);
 void bind_clustering(py::module_& m);
 void bind_codes(py::module_& m);
 void bind_indexes(py::module_& m);
+void bind_hash_indexes(py::module_& m);  // after bind_indexes
 void bind_transforms(py::module_& m);
 void bind_hamming(py::module_& m);
 void bind_simd(py::module_& m);
