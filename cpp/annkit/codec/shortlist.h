@@ -25,6 +25,10 @@ class Shortlist {
         limit_ = limit < limit_ ? limit : limit_;
         bound_ = limit < bound_ ? limit : bound_;
     }
+    // Of a row whose score is from lower to lower + width: rounded up, since the sum is rounded, too.
+    static float upper_of(float lower, float width) {
+        return width == 0 ? lower : lower + width + (std::abs(lower) + width) * kUp;
+    }
     // lower <= the row's score <= lower + width. place: whatever score needs to find the row.
     template <class Score>
     void push(float lower, float width, uint32_t row, uint32_t place, Score&& score) {
@@ -54,8 +58,7 @@ class Shortlist {
     bool narrow();  // drops what is out; true if too many are left undecided
     void find_limits();
     void keep_upper(float lower, float width) {
-        // rounded up: the sum is rounded, too
-        const float upper = width == 0 ? lower : lower + width + (std::abs(lower) + width) * kUp;
+        const float upper = upper_of(lower, width);
         if (uppers_.size() == k_ && !(upper < uppers_.back())) return;
         insert_upper(upper);
     }

@@ -110,6 +110,7 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
                         rows.err,
                         panel.n + 3};
     const size_t block = partition.codes->block;
+    args.first = scan_first(panel, partition, first, args, margins);
     bool moved = true;
     while (args.first < n) {
         bool bounded = true;
@@ -126,6 +127,45 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
         moved = done.hits > 0;
         args.first = done.next;
     }
+}
+
+// Without a bound every row is a hit. Where a query has none yet, the scores of all of the first rows tell its k best.
+// Returns how many rows that took care of.
+size_t TileSearch::scan_first(const TilePanel& panel, const Partition& partition, size_t first, simd::TileArgs args,
+                              const float* margins) {
+    constexpr size_t kMost = 1024;
+    const size_t k = empty_.limit();
+    const auto unbounded = [this](uint32_t query) { return lists_[query]->bound() == kInfinity; };
+    if (panel.tile != &queries_.tiles().single || !allowed_.sets.empty() ||
+        std::none_of(panel.queries, panel.queries + panel.n, unbounded))
+        return 0;
+    args.n = std::min(args.n, kMost);
+    if (args.n < std::max(2 * k, kFirstRows)) return 0;
+    scores_.resize(panel.tile->lanes * args.n);
+    near_.resize(args.n);
+    args.scores = scores_.data();
+    args.pause = SIZE_MAX;
+    panel.tile->run(args);
+    for (size_t lane = 0; lane < panel.n; ++lane) {
+        const LaneTerms& terms = panel.terms[lane];
+        const float* scores = &scores_[lane * args.n];
+        Shortlist& list = *lists_[panel.queries[lane]];
+        if (list.bound() == kInfinity) {
+            const uint32_t* best = smallest_.of(scores, args.n, k);
+            float limit = -kInfinity;
+            for (size_t i = 0; i < k; ++i) {
+                const float lower = terms.base + scores[best[i]] - margins[lane];
+                const float err = args.err != nullptr ? 2 * terms.error * args.err[best[i]] : 0.0f;
+                limit = std::max(limit, Shortlist::upper_of(lower, terms.width - err + 2 * margins[lane]));
+            }
+            list.tighten(limit);
+        }
+        const float bound = list.bound() - terms.base + margins[lane];
+        const size_t found = simd::kernels().select(scores, args.n, bound, near_.data());
+        for (size_t i = 0; i < found; ++i)
+            take(panel, partition, first, {scores[near_[i]], near_[i], uint32_t(lane)}, margins[lane], args.err);
+    }
+    return args.n;
 }
 
 void TileSearch::take(const TilePanel& panel, const Partition& partition, size_t first, const simd::TileHit& hit,

@@ -86,6 +86,8 @@ class TileSearch {
     void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
+    size_t scan_first(const TilePanel& panel, const Partition& partition, size_t first, simd::TileArgs args,
+                      const float* margins);
     void take(const TilePanel& panel, const Partition& partition, size_t first, const simd::TileHit& hit, float margin,
               const float* err);
     void score(size_t query, uint32_t* rows, const uint32_t* visits, size_t n, float* out) const;
@@ -100,6 +102,8 @@ class TileSearch {
     std::vector<std::optional<Shortlist>> lists_;
     std::vector<simd::TileHit> hits_;
     TileScratch scratch_;
+    std::vector<float> scores_;
+    std::vector<uint32_t> near_;
     Smallest smallest_;
 };
 

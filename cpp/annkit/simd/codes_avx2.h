@@ -190,6 +190,19 @@ __m256 spread_rows(const float* x) {
     if constexpr (kQueries == 4) return _mm256_setr_ps(x[0], x[1], x[0], x[1], x[0], x[1], x[0], x[1]);
 }
 
+// Writes the scores of all lanes, as few_dots has them, of up to 8 / kQueries rows.
+template <size_t kQueries>
+void store_lanes(const TileArgs& a, size_t row, const float (&all)[8]) {
+    constexpr size_t kRows = 8 / kQueries;
+    for (size_t lane = 0; lane < kQueries; ++lane) {
+        float* to = a.scores + lane * a.n + row;
+        if (row + kRows <= a.n)
+            __builtin_memcpy(to, all + lane * kRows, kRows * sizeof(float));
+        else
+            __builtin_memcpy(to, all + lane * kRows, (a.n - row) * sizeof(float));
+    }
+}
+
 template <size_t kQueries>
 TileResult run_few(const TileArgs& a, size_t lanes) {
     constexpr size_t kRows = 8 / kQueries;
@@ -206,9 +219,10 @@ TileResult run_few(const TileArgs& a, size_t lanes) {
             score = _mm256_fmadd_ps(_mm256_loadu_ps(errors), spread_rows<kQueries>(sides.err), score);
         const __m256 within = _mm256_cmp_ps(score, _mm256_loadu_ps(bounds), _CMP_LE_OQ);
         auto mask = uint32_t(_mm256_movemask_ps(within));
-        if (mask == 0) return;
+        if (mask == 0 && a.scores == nullptr) return;
         alignas(32) float all[8];
         _mm256_store_ps(all, score);
+        if (a.scores != nullptr) return store_lanes<kQueries>(a, row, all);
         for (; mask != 0; mask &= mask - 1) {
             const uint32_t i = _tzcnt_u32(mask);
             a.hits[hits++] = {all[i], uint32_t(row + i % kRows), uint32_t(i / kRows)};

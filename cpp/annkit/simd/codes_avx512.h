@@ -225,6 +225,19 @@ __m512 spread_rows(const float* x) {
     if constexpr (kQueries == 4) return _mm512_broadcast_f32x4(_mm_loadu_ps(x));
 }
 
+// Writes the scores of all lanes, as few_dots has them, of up to 16 / kQueries rows.
+template <size_t kQueries>
+void store_lanes(const TileArgs& a, size_t row, const float (&all)[16]) {
+    constexpr size_t kRows = 16 / kQueries;
+    for (size_t lane = 0; lane < kQueries; ++lane) {
+        float* to = a.scores + lane * a.n + row;
+        if (row + kRows <= a.n)
+            __builtin_memcpy(to, all + lane * kRows, kRows * sizeof(float));
+        else
+            __builtin_memcpy(to, all + lane * kRows, (a.n - row) * sizeof(float));
+    }
+}
+
 template <size_t kQueries>
 TileResult run_few(const TileArgs& a, size_t lanes) {
     constexpr size_t kRows = 16 / kQueries;
@@ -240,9 +253,10 @@ TileResult run_few(const TileArgs& a, size_t lanes) {
         if (sides.err != nullptr)
             score = _mm512_fmadd_ps(_mm512_loadu_ps(errors), spread_rows<kQueries>(sides.err), score);
         const __mmask16 within = _mm512_cmp_ps_mask(score, _mm512_loadu_ps(bounds), _CMP_LE_OQ);
-        if (within == 0) return;
+        if (within == 0 && a.scores == nullptr) return;
         alignas(64) float all[16];
         _mm512_store_ps(all, score);
+        if (a.scores != nullptr) return store_lanes<kQueries>(a, row, all);
         for (uint32_t mask = within; mask != 0; mask &= mask - 1) {
             const uint32_t i = _tzcnt_u32(mask);
             a.hits[hits++] = {all[i], uint32_t(row + i % kRows), uint32_t(i / kRows)};

@@ -48,6 +48,8 @@ struct TileArgs {
     const float* errors = nullptr;
     const float* err = nullptr;
     size_t pause = SIZE_MAX;  // return after so many hits, if any, so that bounds can be tightened
+    // Single tiles only: all scores go here instead, lane by lane, n apart, with room for all lanes; there are no hits.
+    float* scores = nullptr;
 };
 struct TileResult {
     size_t next;  // first row not yet done; n when finished. The caller drains the hits, tightens bounds and goes on.

@@ -119,6 +119,10 @@ struct Lone : Vectors<V> {
             least = V::min(x, least);
             scores[i] = x;
         }
+        if (a.scores != nullptr) {
+            __builtin_memcpy(a.scores + row, scores, (a.n - row < kRows ? a.n - row : kRows) * sizeof(float));
+            return 0;
+        }
         if (V::within(least, lanes.bound) == 0) return 0;
         size_t found = 0;
         Base::each_within(scores, lanes.bound, [&](size_t i, size_t t) {
@@ -151,7 +155,7 @@ struct Lone : Vectors<V> {
             Words sums[1][2][2];
             add_up(tables, blocks, a.dim, sums);
             if constexpr (!kSided)
-                if (!Base::any_within(sums, limit)) continue;
+                if (a.scores == nullptr && !Base::any_within(sums, limit)) continue;
             hits += score<kSided, kErr>(a, row, sums, lanes, a.hits + hits);
         }
         return {a.n, hits};
