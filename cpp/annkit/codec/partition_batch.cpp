@@ -13,7 +13,7 @@ class PartitionScan final : public BatchScan {
     // Rows that are let through are few on their own: the filter is asked where a row is near enough.
     void scan(RowRange range, const Bitset* allowed) override {
         search_.allow(allowed);
-        for (const TilePanel& panel : batch_.panels_) search_.scan(panel, range);
+        for (const TilePanel& panel : batch_.panels_) search_.scan(panel, range, &panel == &batch_.panels_.front());
     }
     TopK& result(size_t query) override { return search_.result(query); }
 

@@ -67,7 +67,7 @@ size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint3
     return panel.n;
 }
 
-void TileSearch::scan(const TilePanel& panel, RowRange range) {
+void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
     const Partition& partition = *visits_[panel.visits[0]].partition;
     const std::span queries(panel.queries, panel.n);
     for (const uint32_t query : queries) list(query).tighten(limits_.of(query));
@@ -78,7 +78,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range) {
     for (size_t first = range.first; first < range.last;) {
         const size_t n = std::min<size_t>({most, range.last - first, partition.codes->run(first)});
         if (panel.tile != nullptr)
-            scan_rows(panel, partition, first, n);
+            scan_rows(panel, partition, first, n, far);
         else
             score_rows(panel, partition, first, n);
         first += n;
@@ -86,7 +86,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range) {
     for (const uint32_t query : queries) limits_.lower(query, lists_[query]->limit());
 }
 
-void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
+void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far) {
     hits_.resize(4 * simd::kMinHits);
     const TileRows rows = queries_.rows(partition, first, n, scratch_);
     const float most = rows.size != nullptr ? largest(rows.size, n) : 0.0f;
@@ -108,7 +108,8 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
                         panel.offsets,
                         panel.errors,
                         rows.err,
-                        panel.n + 3};
+                        panel.n + 3,
+                        far};
     const size_t block = partition.codes->block;
     args.first = scan_first(panel, partition, first, args, margins);
     bool moved = true;

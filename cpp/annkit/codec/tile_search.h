@@ -66,8 +66,8 @@ class TileSearch {
     // Packs up to as many of the (query, visit) pairs as a panel takes; they visit the same partition. Returns how
     // many.
     size_t pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const;
-    // range.first is a multiple of the codes' block.
-    void scan(const TilePanel& panel, RowRange range);
+    // range.first is a multiple of the codes' block. far: nobody has met these rows just before.
+    void scan(const TilePanel& panel, RowRange range, bool far);
 
     // For all queries from now on; null: all rows.
     void allow(const Bitset* set) {
@@ -83,7 +83,7 @@ class TileSearch {
         if (!lists_[query]) lists_[query].emplace(empty_);
         return *lists_[query];
     }
-    void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
+    void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far);
     void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     size_t scan_first(const TilePanel& panel, const Partition& partition, size_t first, simd::TileArgs args,

@@ -120,7 +120,7 @@ void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const 
             const size_t count = starts[task + 1] - at;
             worker->pack(std::span(groups.queries).subspan(at, count), std::span(groups.visits).subspan(at, count),
                          panel);
-            worker->scan(panel, all);
+            worker->scan(panel, all, at == starts[task]);
         }
     });
 }

@@ -58,6 +58,13 @@ void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel)
     }
 }
 
+// Asks for n rows that are kFetchAhead bytes behind this one, as far as there are any.
+void fetch_ahead(const TileArgs& a, size_t row, size_t n) {
+    const auto* rows = static_cast<const uint8_t*>(a.rows);
+    const uint8_t *next = rows + row * a.stride + kFetchAhead, *end = rows + a.n * a.stride;
+    for (size_t i = 0; i < n * a.stride && next + i < end; i += 64) _mm_prefetch(next + i, _MM_HINT_T0);
+}
+
 // kRows rows from row on against all lanes, or of them those that exist (kWhole: all do); returns the number of hits.
 template <size_t kVectors, size_t kRows, bool kErr, bool kWhole>
 size_t block(const TileArgs& a, size_t row, Sides sides, TileHit* hits) {
@@ -107,6 +114,7 @@ TileResult run_rows(const TileArgs& a) {
     size_t hits = 0, row = a.first;
     for (; row + kRows <= a.n; row += kRows) {
         if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
+        if (a.far) fetch_ahead(a, row, kRows);
         const Sides sides{a.mul + row, a.add + row, kErr ? a.err + row : nullptr};
         hits += block<kVectors, kRows, kErr, true>(a, row, sides, a.hits + hits);
     }
@@ -126,7 +134,6 @@ TileResult run(const TileArgs& a) {
 // Single: up to four queries, each in a register along its elements, so that no lane goes to waste.
 // Panel: how many queries, then these, one after the other, zeros up to a multiple of 32.
 inline constexpr size_t kFewLanes = 4;
-inline constexpr size_t kAhead = 4096;  // bytes fetched before their turn, see codes_avx512.h
 inline constexpr size_t kHeader = 64;
 size_t padded(size_t dim) { return (dim + 31) / 32 * 32; }
 size_t few_panel_bytes(size_t dim) { return kHeader + kFewLanes * padded(dim); }
@@ -153,7 +160,7 @@ __m256i few_dots(const TileArgs& a, size_t row) {
     const auto step = [&](auto load) __attribute__((always_inline)) {
 #pragma GCC unroll 8
         for (size_t r = 0; r < kRows; ++r) {
-            _mm_prefetch(x + offset[r] + kAhead, _MM_HINT_T0);
+            _mm_prefetch(x + offset[r] + kFetchAhead, _MM_HINT_T0);
             const __m256i codes = load(x + offset[r]);
 #pragma GCC unroll 4
             for (size_t i = 0; i < kQueries; ++i) {

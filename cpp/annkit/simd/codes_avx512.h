@@ -54,6 +54,13 @@ struct Cursor {
     }
 };
 
+// Asks for n rows that are kFetchAhead bytes behind this one, as far as there are any.
+void fetch_ahead(const TileArgs& a, size_t row, size_t n) {
+    const auto* rows = static_cast<const uint8_t*>(a.rows);
+    const uint8_t *next = rows + row * a.stride + kFetchAhead, *end = rows + a.n * a.stride;
+    for (size_t i = 0; i < n * a.stride && next + i < end; i += 64) _mm_prefetch(next + i, _MM_HINT_T0);
+}
+
 // Wide and narrow: four bytes of a row are broadcast against those of 16 queries, kVectors times.
 // Panel: groups of four elements of all lanes, zeros as padding.
 template <size_t kVectors>
@@ -127,6 +134,7 @@ TileResult run_rows(const TileArgs& a) {
     size_t hits = 0, row = a.first;
     for (; row + kRows <= a.n; row += kRows) {
         if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
+        if (a.far) fetch_ahead(a, row, kRows);
         const Sides sides{a.mul + row, a.add + row, kErr ? a.err + row : nullptr};
         hits += block<kVectors, kRows, kErr, true>(a, row, sides, a.hits + hits);
     }
@@ -146,8 +154,6 @@ TileResult run(const TileArgs& a) {
 // Single: up to four queries, each in a register along its elements, so that no lane goes to waste.
 // Panel: how many queries, then these, one after the other, zeros up to a multiple of 64.
 inline constexpr size_t kFewLanes = 4;
-// Bytes fetched before their turn: from memory, four queries run twice as fast, one 1.4 times.
-inline constexpr size_t kAhead = 4096;
 inline constexpr size_t kHeader = 64;
 size_t padded(size_t dim) { return (dim + 63) / 64 * 64; }
 size_t few_panel_bytes(size_t dim) { return kHeader + kFewLanes * padded(dim); }
@@ -196,7 +202,7 @@ __m512i few_dots(const TileArgs& a, size_t row) {
         for (size_t i = 0; i < kQueries; ++i) query[i] = _mm512_loadu_si512(q + i * width);
 #pragma GCC unroll 16
         for (size_t r = 0; r < kRows; ++r) {
-            _mm_prefetch(x.at(r) + kAhead, _MM_HINT_T0);
+            _mm_prefetch(x.at(r) + kFetchAhead, _MM_HINT_T0);
             const __m512i codes = _mm512_maskz_loadu_epi32(mask, x.at(r));
 #pragma GCC unroll 4
             for (size_t i = 0; i < kQueries; ++i)

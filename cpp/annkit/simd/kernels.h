@@ -48,6 +48,7 @@ struct TileArgs {
     const float* errors = nullptr;
     const float* err = nullptr;
     size_t pause = SIZE_MAX;  // return after so many hits, if any, so that bounds can be tightened
+    bool far = false;         // rows come from memory: fetch them kFetchAhead bytes before their turn
     // Single tiles only: all scores go here instead, lane by lane, n apart, with room for all lanes; there are no hits.
     float* scores = nullptr;
 };
@@ -58,10 +59,11 @@ struct TileResult {
 inline constexpr size_t kMinHits = 2048;
 inline constexpr size_t kMaxLanes = 64;
 inline constexpr size_t kMostTileRows = 4096;  // of codes, in one call
-inline constexpr size_t kBlockRows = 32;       // codes interleaved in a block
-inline constexpr size_t kMostGroups = 256;     // of byte_tables
-inline constexpr size_t kMoreWords = 16;       // see near_words
-inline constexpr size_t kGroupPoints = 64;     // points interleaved in a panel of nearest_in_group
+inline constexpr size_t kFetchAhead = 4096;
+inline constexpr size_t kBlockRows = 32;    // codes interleaved in a block
+inline constexpr size_t kMostGroups = 256;  // of byte_tables
+inline constexpr size_t kMoreWords = 16;    // see near_words
+inline constexpr size_t kGroupPoints = 64;  // points interleaved in a panel of nearest_in_group
 
 struct Tile {
     size_t lanes;

@@ -9,8 +9,6 @@ namespace annkit::simd {
 namespace {
 namespace nibbles {
 
-inline constexpr size_t kAhead = 4096;  // bytes of codes that are fetched before their turn
-
 template <class V>
 struct Lone : Vectors<V> {
     using Base = Vectors<V>;
@@ -52,7 +50,7 @@ struct Lone : Vectors<V> {
             const Bytes table = load(tables + i);
 #pragma GCC unroll 4
             for (size_t b = 0; b < kQueries; ++b) {
-                __builtin_prefetch(blocks[b] + i + kAhead);
+                __builtin_prefetch(blocks[b] + i + kFetchAhead);
                 const Bytes codes = load_codes(blocks[b] + i);
                 const Bytes found[] = {V::look_up(table, low(codes)), V::look_up(table, high(codes))};
 #pragma GCC unroll 2

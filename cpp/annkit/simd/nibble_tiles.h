@@ -72,6 +72,7 @@ struct Tiles : Vectors<V> {
     };
     static void split(const uint8_t* codes, size_t positions, uint8_t (&out)[2][kChunk * 16]) {
         for (size_t p = 0; p < padded(positions); p += kQueries) {
+            __builtin_prefetch(codes + p * 16 + kFetchAhead);
             Bytes x{};
             if (p + kQueries <= positions)
                 x = load(codes + p * 16);
