@@ -122,10 +122,8 @@ def check_code_tile(
     bounds[rng.random(nq) < 0.2] = np.nan
     bounds[:1], bounds[1:2] = np.inf, -np.inf
     sides = [mul if sided else None, add if sided else None, row_err if err else None]
-    scores, pairs, calls = kernels.code_tile(
-        level, kind, shape, as_bytes(queries), place(stored), dim, n, np.stack([bounds, scales, offsets, errors]),
-        sides, capacity, 1
-    )  # fmt: skip
+    given = as_bytes(queries), place(stored), dim, n, np.stack([bounds, scales, offsets, errors]), sides
+    scores, pairs, calls = kernels.code_tile(level, kind, shape, *given, capacity, 1, far=n % 2 == 1)
     row, lane = pairs.reshape(-1, 2).T
     assert len(set(zip(row.tolist(), lane.tolist(), strict=True))) == len(row)
     assert (np.abs(scores - wanted[row, lane]) <= slack[row, lane]).all()
@@ -133,6 +131,10 @@ def check_code_tile(
     missed = wanted <= bounds - slack
     missed[row, lane] = False
     assert not missed.any()
+    if shape == "single":
+        everything = kernels.code_scores(level, kind, *given).reshape(nq, n).T
+        assert (np.abs(everything - wanted) <= slack).all()
+        assert (everything[row, lane] == scores).all()
     return calls
 
 

@@ -104,43 +104,55 @@ using Floats = py::array_t<float, py::array::c_style>;
 using Sides = std::optional<Floats>;
 const float* data(const Sides& x) { return x ? x->data() : nullptr; }
 
-// lanes holds rows of bounds, scales, offsets and errors; sides are mul, add and err.
+// A tile of codes and what it takes: lanes holds rows of bounds, scales, offsets and errors; sides are mul, add and
+// err.
+struct CodeTile {
+    const Tile& tile;
+    size_t lanes;
+    Buffer panel;
+    std::vector<float> settings[4];
+    TileArgs args{};
+
+    CodeTile(const Tile& chosen, const Bytes& queries, const Bytes& codes, size_t dim, size_t n, const Floats& of_lanes,
+             const std::array<Sides, 3>& sides)
+        : tile(chosen), lanes(size_t(queries.shape(0))), panel(allocate(chosen.panel_bytes(dim))) {
+        check(lanes <= tile.lanes, "too many queries");
+        for (size_t i = 0; i < 4; ++i) {
+            settings[i].assign(of_lanes.data(py::ssize_t(i), 0), of_lanes.data(py::ssize_t(i), 0) + lanes);
+            settings[i].resize(tile.lanes, i == 0 ? std::numeric_limits<float>::quiet_NaN() : 0);
+        }
+        tile.pack_queries(pointers(queries).data(), lanes, dim, panel.get());
+        args.panel = panel.get();
+        args.rows = codes.data();
+        args.stride = size_t(codes.shape(1));
+        args.dim = dim;
+        args.n = n;
+        args.mul = data(sides[0]);
+        args.add = data(sides[1]);
+        args.bounds = settings[0].data();
+        args.scales = settings[1].data();
+        args.offsets = settings[2].data();
+        args.errors = settings[3].data();
+        args.err = data(sides[2]);
+    }
+};
+
 py::tuple code_tile(std::string_view level, std::string_view kind, std::string_view shape, const Bytes& queries,
                     const Bytes& codes, size_t dim, size_t n, const Floats& lanes, const std::array<Sides, 3>& sides,
-                    size_t capacity, size_t repeats) {
-    const Tile& t = chosen(code_tiles(table(level), kind), shape);
-    const auto q = pointers(queries);
-    check(q.size() <= t.lanes, "too many queries");
-    std::vector<float> settings[4];
-    for (size_t i = 0; i < 4; ++i) {
-        settings[i].assign(lanes.data(py::ssize_t(i), 0), lanes.data(py::ssize_t(i), 0) + q.size());
-        settings[i].resize(t.lanes, i == 0 ? std::numeric_limits<float>::quiet_NaN() : 0);
-    }
-    const Buffer panel = allocate(t.panel_bytes(dim));
-    t.pack_queries(q.data(), q.size(), dim, panel.get());
+                    size_t capacity, size_t repeats, bool far) {
+    CodeTile of(chosen(code_tiles(table(level), kind), shape), queries, codes, dim, n, lanes, sides);
     std::vector<TileHit> hits(capacity), all;
-    TileArgs args{};
-    args.panel = panel.get();
-    args.rows = codes.data();
-    args.stride = size_t(codes.shape(1));
-    args.dim = dim;
-    args.n = n;
-    args.mul = data(sides[0]);
-    args.add = data(sides[1]);
-    args.bounds = settings[0].data();
+    TileArgs& args = of.args;
     args.hits = hits.data();
     args.capacity = capacity;
-    args.scales = settings[1].data();
-    args.offsets = settings[2].data();
-    args.errors = settings[3].data();
-    args.err = data(sides[2]);
+    args.far = far;
     size_t calls = 0;
     {
         py::gil_scoped_release unlocked;
         for (size_t i = 0; i < repeats; ++i) {
             all.clear();
             for (args.first = 0; args.first < args.n; ++calls) {
-                const TileResult done = t.run(args);
+                const TileResult done = of.tile.run(args);
                 check(done.next > args.first, "no progress at row ", args.first);
                 all.insert(all.end(), hits.begin(), hits.begin() + ptrdiff_t(done.hits));
                 args.first = done.next;
@@ -154,6 +166,21 @@ py::tuple code_tile(std::string_view level, std::string_view kind, std::string_v
         pairs.insert(pairs.end(), {hit.row, hit.lane});
     }
     return py::make_tuple(to_array(scores), to_array(pairs), calls);
+}
+
+// All scores of a single tile, lane by lane.
+py::array code_scores(std::string_view level, std::string_view kind, const Bytes& queries, const Bytes& codes,
+                      size_t dim, size_t n, const Floats& lanes, const std::array<Sides, 3>& sides) {
+    CodeTile of(chosen(code_tiles(table(level), kind), "single"), queries, codes, dim, n, lanes, sides);
+    std::vector<TileHit> hits(kMinHits);
+    std::vector<float> scores(of.tile.lanes * n, std::numeric_limits<float>::quiet_NaN());
+    of.args.hits = hits.data();
+    of.args.capacity = hits.size();
+    of.args.scores = scores.data();
+    const TileResult done = of.tile.run(of.args);
+    check(done.next == n && done.hits == 0, "the tile did not take all rows");
+    scores.resize(of.lanes * n);
+    return to_array(scores);
 }
 
 // The nearest row of each lane and its score, from two calls with the rows parted at split.
@@ -297,7 +324,10 @@ void bind_kernels(py::module_& m) {
     k.def("score_rows", score_rows);
     k.def("scan_rows", scan_rows);
     k.def("tile", tile);
-    k.def("code_tile", code_tile);
+    k.def("code_tile", code_tile, py::arg("level"), py::arg("kind"), py::arg("shape"), py::arg("queries"),
+          py::arg("codes"), py::arg("dim"), py::arg("n"), py::arg("lanes"), py::arg("sides"), py::arg("capacity"),
+          py::arg("repeats"), py::arg("far") = false);
+    k.def("code_scores", code_scores);
     k.def("code_lanes", [](std::string_view level, std::string_view kind, std::string_view shape) {
         return chosen(code_tiles(table(level), kind), shape).lanes;
     });

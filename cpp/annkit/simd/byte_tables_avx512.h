@@ -112,6 +112,10 @@ size_t score(const TileArgs& a, size_t row, size_t lane, const Sums& sums, TileH
                                 _mm512_maskz_loadu_ps(exist, a.add + first));
         if (a.err != nullptr)
             x = _mm512_fmadd_ps(_mm512_set1_ps(a.errors[lane]), _mm512_maskz_loadu_ps(exist, a.err + first), x);
+        if (a.scores != nullptr) {
+            _mm512_mask_storeu_ps(a.scores + lane * a.n + first, exist, x);
+            continue;
+        }
         uint32_t within = _mm512_mask_cmp_ps_mask(exist, x, bound, _CMP_LE_OQ);
         if (within == 0) continue;
         float scores[16];
@@ -145,7 +149,8 @@ TileResult run(const TileArgs& a) {
             (blocks == 1 ? accumulate<1> : accumulate<kBlocks>)(tables, codes, a.dim, sums);
             for (size_t b = 0; b < blocks; ++b) {
                 const Words least = V512::min16(sums[b].even, sums[b].odd);
-                if (a.mul == nullptr && V512::at_most(least, Words{} + thresholds[lane]) == 0) continue;
+                const bool filtered = a.mul == nullptr && a.scores == nullptr;
+                if (filtered && V512::at_most(least, Words{} + thresholds[lane]) == 0) continue;
                 hits += score(a, row + b * kBlock, lane, sums[b], a.hits + hits);
             }
         }

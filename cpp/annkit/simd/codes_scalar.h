@@ -9,13 +9,14 @@ namespace annkit::simd {
 namespace {
 namespace codes {
 
-// Reports a row's pair with a lane; the score as kernels.h has it.
+// Reports a row's pair with a lane, or writes its score, which is as kernels.h has it.
 struct Score {
     const TileArgs& a;
     bool report(float dot, size_t row, size_t lane, TileHit& hit) const {
         float score = a.scales[lane] * dot + a.offsets[lane];
         if (a.mul != nullptr) score = a.mul[row] * score + a.add[row];
         if (a.err != nullptr) score += a.errors[lane] * a.err[row];
+        if (a.scores != nullptr) return a.scores[lane * a.n + row] = score, false;
         hit = {score, uint32_t(row), uint32_t(lane)};
         return score <= a.bounds[lane];
     }
