@@ -86,32 +86,38 @@ void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
     for (const uint32_t query : queries) limits_.lower(query, lists_[query]->limit());
 }
 
+simd::TileArgs TileSearch::args_of(const Meeting& meeting, size_t n, const float* bounds) {
+    const TilePanel& panel = meeting.panel;
+    const TileRows& rows = meeting.rows;
+    return {panel.data.get(),
+            rows.data,
+            rows.stride,
+            queries_.tile_dim(),
+            n,
+            0,
+            rows.mul,
+            rows.add,
+            bounds,
+            hits_.data(),
+            hits_.size(),
+            panel.scales,
+            panel.offsets,
+            panel.errors,
+            rows.err};
+}
+
 void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far) {
     hits_.resize(4 * simd::kMinHits);
     const TileRows rows = queries_.rows(partition, first, n, scratch_);
-    const float most = rows.size != nullptr ? largest(rows.size, n) : 0.0f;
+    const Meeting meeting{panel, partition, first, rows, rows.size != nullptr ? largest(rows.size, n) : 0.0f};
     float bounds[simd::kMaxLanes], margins[simd::kMaxLanes];
     std::fill(bounds, bounds + panel.tile->lanes, std::numeric_limits<float>::quiet_NaN());
-    for (size_t i = 0; i < panel.n; ++i) margins[i] = panel.terms[i].rounding * most;
-    simd::TileArgs args{panel.data.get(),
-                        rows.data,
-                        rows.stride,
-                        queries_.tile_dim(),
-                        n,
-                        0,
-                        rows.mul,
-                        rows.add,
-                        bounds,
-                        hits_.data(),
-                        hits_.size(),
-                        panel.scales,
-                        panel.offsets,
-                        panel.errors,
-                        rows.err,
-                        panel.n + 3,
-                        far};
+    for (size_t i = 0; i < panel.n; ++i) margins[i] = meeting.margin(i);
+    simd::TileArgs args = args_of(meeting, n, bounds);
+    args.pause = panel.n + 3;
+    args.far = far;
+    args.first = scan_first(meeting, n);
     const size_t block = partition.codes->block;
-    args.first = scan_first(panel, partition, first, args, margins);
     bool moved = true;
     while (args.first < n) {
         bool bounded = true;
@@ -132,41 +138,63 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
 
 // Without a bound every row is a hit. Where a query has none yet, the scores of all of the first rows tell its k best.
 // Returns how many rows that took care of.
-size_t TileSearch::scan_first(const TilePanel& panel, const Partition& partition, size_t first, simd::TileArgs args,
-                              const float* margins) {
-    constexpr size_t kMost = 1024;
-    const size_t k = empty_.limit();
+size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
+    constexpr size_t kMost = 1024, kTwice = 256;  // where rows are met once, and once more
+    const TilePanel& panel = meeting.panel;
+    const simd::Tile& single = queries_.tiles().single;
+    const size_t k = empty_.limit(), enough = std::max(4 * k, kTwice);
     const auto unbounded = [this](uint32_t query) { return lists_[query]->bound() == kInfinity; };
-    if (panel.tile != &queries_.tiles().single || !allowed_.sets.empty() ||
+    if (single.lanes == 0 || !allowed_.sets.empty() || k > kMost / 4 || n < std::max(2 * k, kFirstRows) ||
         std::none_of(panel.queries, panel.queries + panel.n, unbounded))
         return 0;
-    args.n = std::min(args.n, kMost);
-    if (args.n < std::max(2 * k, kFirstRows)) return 0;
-    scores_.resize(panel.tile->lanes * args.n);
-    near_.resize(args.n);
+    if (panel.tile != &single) {
+        n = std::min(n, enough);
+        for (size_t i = 0; i < panel.n; i += single.lanes) {
+            const size_t few = std::min(single.lanes, panel.n - i);
+            pack(std::span(panel.queries).subspan(i, few), std::span(panel.visits).subspan(i, few), first_panel_);
+            score_all({first_panel_, meeting.partition, meeting.first, meeting.rows, meeting.most}, n);
+        }
+        return 0;
+    }
+    n = std::min(n, kMost);
+    score_all(meeting, n);
+    for (size_t lane = 0; lane < panel.n; ++lane) {
+        const float margin = meeting.margin(lane);
+        const float bound = lists_[panel.queries[lane]]->bound() - panel.terms[lane].base + margin;
+        const float* scores = &scores_[lane * n];
+        const size_t found = simd::kernels().select(scores, n, bound, near_.data());
+        for (size_t i = 0; i < found; ++i)
+            take(panel, meeting.partition, meeting.first, {scores[near_[i]], near_[i], uint32_t(lane)}, margin,
+                 meeting.rows.err);
+    }
+    return n;
+}
+
+// The scores of n rows for all lanes of a single tile, which bound those of its queries that have no bound.
+void TileSearch::score_all(const Meeting& meeting, size_t n) {
+    const TilePanel& panel = meeting.panel;
+    const size_t k = empty_.limit();
+    scores_.resize(panel.tile->lanes * n);
+    near_.resize(n);
+    float bounds[simd::kMaxLanes];
+    std::fill(bounds, bounds + panel.tile->lanes, kInfinity);
+    simd::TileArgs args = args_of(meeting, n, bounds);
     args.scores = scores_.data();
-    args.pause = SIZE_MAX;
     panel.tile->run(args);
     for (size_t lane = 0; lane < panel.n; ++lane) {
         const LaneTerms& terms = panel.terms[lane];
-        const float* scores = &scores_[lane * args.n];
         Shortlist& list = *lists_[panel.queries[lane]];
-        if (list.bound() == kInfinity) {
-            const uint32_t* best = smallest_.of(scores, args.n, k);
-            float limit = -kInfinity;
-            for (size_t i = 0; i < k; ++i) {
-                const float lower = terms.base + scores[best[i]] - margins[lane];
-                const float err = args.err != nullptr ? 2 * terms.error * args.err[best[i]] : 0.0f;
-                limit = std::max(limit, Shortlist::upper_of(lower, terms.width - err + 2 * margins[lane]));
-            }
-            list.tighten(limit);
+        if (list.bound() < kInfinity) continue;
+        const float* scores = &scores_[lane * n];
+        const uint32_t* best = smallest_.of(scores, n, k);
+        float limit = -kInfinity;
+        for (size_t i = 0; i < k; ++i) {
+            const float lower = terms.base + scores[best[i]] - meeting.margin(lane);
+            const float err = args.err != nullptr ? 2 * terms.error * args.err[best[i]] : 0.0f;
+            limit = std::max(limit, Shortlist::upper_of(lower, terms.width - err + 2 * meeting.margin(lane)));
         }
-        const float bound = list.bound() - terms.base + margins[lane];
-        const size_t found = simd::kernels().select(scores, args.n, bound, near_.data());
-        for (size_t i = 0; i < found; ++i)
-            take(panel, partition, first, {scores[near_[i]], near_[i], uint32_t(lane)}, margins[lane], args.err);
+        list.tighten(limit);
     }
-    return args.n;
 }
 
 void TileSearch::take(const TilePanel& panel, const Partition& partition, size_t first, const simd::TileHit& hit,

@@ -86,8 +86,18 @@ class TileSearch {
     void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far);
     void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
-    size_t scan_first(const TilePanel& panel, const Partition& partition, size_t first, simd::TileArgs args,
-                      const float* margins);
+    // Of rows of a partition and the panel that meets them.
+    struct Meeting {
+        const TilePanel& panel;
+        const Partition& partition;
+        size_t first;  // the first row's position
+        const TileRows& rows;
+        float most;  // the largest |size| of the rows
+        float margin(size_t lane) const { return panel.terms[lane].rounding * most; }
+    };
+    simd::TileArgs args_of(const Meeting& meeting, size_t n, const float* bounds);
+    size_t scan_first(const Meeting& meeting, size_t n);
+    void score_all(const Meeting& meeting, size_t n);
     void take(const TilePanel& panel, const Partition& partition, size_t first, const simd::TileHit& hit, float margin,
               const float* err);
     void score(size_t query, uint32_t* rows, const uint32_t* visits, size_t n, float* out) const;
@@ -102,6 +112,7 @@ class TileSearch {
     std::vector<std::optional<Shortlist>> lists_;
     std::vector<simd::TileHit> hits_;
     TileScratch scratch_;
+    TilePanel first_panel_;
     std::vector<float> scores_;
     std::vector<uint32_t> near_;
     Smallest smallest_;
