@@ -27,55 +27,56 @@ Cells::Cells(const TrainingRows& rows, std::span<const uint32_t> assigned, size_
             pieces_.push_back({c, first, std::min(first + kPiece, starts_[c + 1])});
 }
 
-void Cells::sum(const Piece& piece, double* out) const {
-    constexpr uint32_t kAhead = 4;  // rows lie anywhere, and each is but a few cache lines
-    const size_t dim = rows_.dim();
-    for (uint32_t i = piece.first; i < piece.last; ++i) {
-        const float* x = rows_.row(order_[i]);
-        const float* later = rows_.row(order_[std::min(i + kAhead, piece.last - 1)]);
-        for (size_t j = 0; j < dim; j += 16) __builtin_prefetch(later + j);
-        for (size_t j = 0; j < dim; ++j) out[j] += x[j];
-    }
-}
-
-double Cells::distances(const Piece& piece, const float* centroid) const {
+// Adds the rows' differences from a point; returns the sum of their squares.
+double Cells::sum(const Piece& piece, const float* point, double* out) const {
     constexpr uint32_t kStep = 64;
-    const void* pointers[kStep];
-    float scores[kStep];
-    double total = 0;
+    const float* pointers[kStep];
+    double squares = 0;
     for (uint32_t i = piece.first; i < piece.last; i += kStep) {
         const uint32_t n = std::min(kStep, piece.last - i);
         for (uint32_t r = 0; r < n; ++r) pointers[r] = rows_.row(order_[i + r]);
-        simd::kernels().l2[simd::kF32](centroid, pointers, rows_.dim(), n, scores);
-        for (uint32_t r = 0; r < n; ++r) total += scores[r];
+        squares += simd::kernels().sum_differences(point, pointers, rows_.dim(), n, out);
     }
-    return total;
+    return squares;
 }
 
+// Where centroids become means, they are the points that differences are taken from: with x - new = (x - old) - (new -
+// old), one pass over the rows gives the means and what they cost.
 void Cells::update(std::span<float> centroids, bool normalise, const Call& call) {
     const size_t dim = rows_.dim();
     const int threads = threads_for(call, double(order_.size()) * double(dim));
     std::vector<double> sums(pieces_.size() * dim), costs(pieces_.size());
-    parallel_for(pieces_.size(), threads, call, [&](size_t p, int) { sum(pieces_[p], &sums[p * dim]); });
+    const std::vector<float> origin(dim);
+    parallel_for(pieces_.size(), threads, call, [&](size_t p, int) {
+        const float* old = &centroids[pieces_[p].cell * dim];
+        costs[p] = sum(pieces_[p], normalise ? origin.data() : old, &sums[p * dim]);
+    });
     product_ = 0;
+    std::fill(costs_.begin(), costs_.end(), 0.0);
     for (size_t p = 0; p < pieces_.size();) {
         const uint32_t cell = pieces_[p].cell;
+        const auto n = double(count(cell));
         double* total = &sums[p * dim];
-        for (++p; p < pieces_.size() && pieces_[p].cell == cell; ++p)
+        costs_[cell] = costs[p];
+        for (++p; p < pieces_.size() && pieces_[p].cell == cell; ++p) {
+            costs_[cell] += costs[p];
             for (size_t j = 0; j < dim; ++j) total[j] += sums[p * dim + j];
+        }
+        float* centroid = &centroids[cell * dim];
         double norm2 = 0;
         for (size_t j = 0; j < dim; ++j) norm2 += total[j] * total[j];
-        const double length = normalise ? std::sqrt(norm2) : double(count(cell));
-        float* centroid = &centroids[cell * dim];
         for (size_t j = 0; j < dim; ++j) {
-            if (length > 0) centroid[j] = float(total[j] / length);
-            product_ += total[j] * double(centroid[j]);
+            const double old = normalise ? 0.0 : double(centroid[j]), sum = total[j] + n * old;
+            if (!normalise)
+                centroid[j] = float(old + total[j] / n);
+            else if (norm2 > 0)
+                centroid[j] = float(total[j] / std::sqrt(norm2));
+            const double moved = double(centroid[j]) - old;
+            costs_[cell] += moved * (n * moved - 2 * total[j]);
+            product_ += sum * double(centroid[j]);
         }
+        costs_[cell] = std::max(costs_[cell], 0.0);
     }
-    parallel_for(pieces_.size(), threads, call,
-                 [&](size_t p, int) { costs[p] = distances(pieces_[p], &centroids[pieces_[p].cell * dim]); });
-    std::fill(costs_.begin(), costs_.end(), 0.0);
-    for (size_t p = 0; p < pieces_.size(); ++p) costs_[pieces_[p].cell] += costs[p];
 }
 
 double Cells::cost() const {

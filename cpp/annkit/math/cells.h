@@ -1,5 +1,5 @@
 // The rows of a training set by the centroid they are assigned to: means, costs, and repair of empty cells. Sums run
-// over the rows in order, in float64, in pieces of fixed size: the same for any number of threads.
+// over the rows in order, in pieces of fixed size: the same for any number of threads.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,7 @@ class Cells {
     struct Piece {
         uint32_t cell, first, last;
     };
-    void sum(const Piece& piece, double* out) const;
-    double distances(const Piece& piece, const float* centroid) const;
+    double sum(const Piece& piece, const float* point, double* out) const;
 
     const TrainingRows& rows_;
     std::vector<uint32_t> starts_, order_;

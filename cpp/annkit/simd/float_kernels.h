@@ -106,6 +106,42 @@ void square_rows(const float* rows, size_t stride, size_t dim, size_t n, float* 
     }
 }
 
+// Bottleneck: the rows' way from memory.
+template <class V>
+double sum_differences(const float* point, const float* const* rows, size_t dim, size_t n, double* sums) {
+    constexpr size_t kRows = 8;
+    double squares = 0;
+    for (size_t i = 0; i < n; i += kRows) {
+        const float *x[kRows], *later[kRows];  // instead of rows that do not exist the point
+        for (size_t r = 0; r < kRows; ++r) {
+            x[r] = i + r < n ? rows[i + r] : point;
+            later[r] = i + r + kRows < n ? rows[i + r + kRows] : point;
+        }
+        auto square = V::zero();
+        const auto chunk = [&](size_t j, size_t count, auto load) __attribute__((always_inline)) {
+            const auto p = load(point + j);
+            auto sum = V::zero();
+#pragma GCC unroll 8
+            for (size_t r = 0; r < kRows; ++r) {
+                __builtin_prefetch(later[r] + j);
+                const auto difference = V::sub(load(x[r] + j), p);
+                sum = V::add(sum, difference);
+                square = V::fma(difference, difference, square);
+            }
+            float all[V::kLanes];
+            V::store(all, sum);
+            for (size_t t = 0; t < count; ++t) sums[j + t] += double(all[t]);
+        };
+        size_t j = 0;
+        for (; j + V::kLanes <= dim; j += V::kLanes) chunk(j, V::kLanes, [](const float* at) { return V::load(at); });
+        if (j < dim) chunk(j, dim - j, [=](const float* at) { return V::load_part(at, dim - j); });
+        float all[V::kLanes];
+        V::store(all, square);
+        for (const float one : all) squares += double(one);
+    }
+    return squares;
+}
+
 // Tile: lanes of the registers run across queries, elements of rows are broadcast. Rows need no transposing, and
 // bounds are compared a register at a time.
 template <class V, size_t kVecs, size_t kRows>
@@ -226,6 +262,7 @@ struct FloatTile {
 template <class V>
 void fill_float_rows(Kernels& k) {
     k.squares = square_rows<V>;
+    k.sum_differences = sum_differences<V>;
     k.l2[kF32] = score_float_rows<V, float, true>;
     k.l2[kF16] = score_float_rows<V, Half, true>;
     k.l2[kBf16] = score_float_rows<V, Bf16, true>;

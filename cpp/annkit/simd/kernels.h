@@ -161,6 +161,9 @@ struct Kernels {
     Level level;
     ScoreRows l2[kElements], ip[kElements];
     ScanRows scan_l2[kElements], scan_ip[kElements];
+    // Adds the differences of scattered rows from a point to dim sums, of eight rows in float32 first; returns the sum
+    // of their squares.
+    double (*sum_differences)(const float* point, const float* const* rows, size_t dim, size_t n, double* sums);
     TilePair tiles[kElements];
     // |x|^2 of n rows of floats, stride floats apart: what ip gives of a row and itself, without its sign.
     void (*squares)(const float* rows, size_t stride, size_t dim, size_t n, float* out);
