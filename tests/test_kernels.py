@@ -235,6 +235,17 @@ def test_squares_are_inner_products_of_rows_with_themselves(rng, level, dim):
         assert square == -same  # to the last bit: norms that are stored stay what they are
 
 
+@pytest.mark.parametrize("dim", [1, 3, 8, 15, 16, 17, 33, 64, 100, 129])
+def test_differences_are_summed_and_squared(rng, level, dim):
+    point = rng.standard_normal(dim).astype(np.float32)
+    for n in (0, 1, 7, 8, 9, 17, 64):
+        rows = rng.standard_normal((n, dim)).astype(np.float32) + 3
+        sums, squares = kernels.sum_differences(level, point, rows)
+        apart = rows.astype(np.float64) - point
+        np.testing.assert_allclose(sums, 1 + apart.sum(axis=0), rtol=1e-5, atol=1e-5)
+        assert squares == pytest.approx(np.square(apart).sum(), rel=1e-5)
+
+
 @pytest.mark.parametrize("dim", [1, 7, 8, 9, 15, 16, 17, 31, 64, 100])
 def test_planes_of_what_is_above_are_those_of_numpy(rng, level, dim):
     x, threshold = rng.integers(-2, 3, (2, dim)).astype(np.float32)

@@ -366,6 +366,14 @@ void bind_kernels(py::module_& m) {
         table(level).squares(rows.data(), size_t(rows.shape(1)), dim, out.size(), out.data());
         return to_array(out);
     });
+    k.def("sum_differences", [](std::string_view level, const Floats& point, const Floats& rows) {
+        const auto n = size_t(rows.shape(0)), dim = size_t(rows.shape(1));
+        std::vector<const float*> pointers(n);
+        for (size_t i = 0; i < n; ++i) pointers[i] = rows.data(py::ssize_t(i), 0);
+        std::vector<double> sums(dim, 1.0);  // adds to what is there
+        const double squares = table(level).sum_differences(point.data(), pointers.data(), dim, n, sums.data());
+        return py::make_tuple(to_array(sums), squares);
+    });
     k.def("plane_above", [](std::string_view level, std::vector<float> x, std::vector<float> threshold) {
         std::vector<uint8_t> plane((x.size() + 7) / 8);
         table(level).plane_above(x.data(), threshold.data(), x.size(), plane.data());
