@@ -220,6 +220,7 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "ivf-memory": list_bars.memory,
     "coarse": list_bars.coarse,
     "graph": graph_bars.search,
+    "gamma": graph_bars.gamma,
     "lsh": lsh_bars.search,
     "mih": binary_bars.hashes,
     "binary-lists": binary_bars.lists,

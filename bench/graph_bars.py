@@ -22,6 +22,7 @@ from annkit.bench.records import qps_at
 
 RECALLS = (0.9, 0.95, 0.99)
 EFS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 240)
+GAMMAS = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3)
 THREADS = min(2, len(machine.cores()))
 _ENOUGH = 0.995
 
@@ -35,7 +36,7 @@ class Point(NamedTuple):
 
 @dataclass
 class Graph:
-    """An index to build and to search with a setting: ef alone, or with it what Refine looks at."""
+    """An index to build and to search with a setting: ef or gamma alone, or with it what Refine looks at."""
 
     name: str
     build: Callable[[np.ndarray], Any]
@@ -67,18 +68,19 @@ class Graph:
         return qps_at(curve, recall)
 
 
-def own(name: str, make: Callable[[int], Any], k_factors: tuple[float, ...] = ()) -> Graph:
+def own(name: str, make: Callable[[int], Any], k_factors: tuple[float, ...] = (), by: str = "ef") -> Graph:
     """Return one of annkit's: `make` gets the dimension. What it re-scores it settles with `k_factors`."""
 
     def build(base: np.ndarray) -> Any:
         return make(base.shape[1]).fit(base, threads=THREADS).add(base, threads=THREADS)
 
     def search(index: Any, queries: np.ndarray, setting: Any) -> np.ndarray:
-        ef, factor = setting
+        value, factor = setting
         known = {"k_factor": factor} if factor else {}
-        return index.search(queries, k=10, ef=ef, threads=1, **known).ids
+        return index.search(queries, k=10, threads=1, **{by: value}, **known).ids
 
-    settings = [(ef, f) for f, ef in product(k_factors or (None,), EFS) if not f or ef >= 10 * f]
+    values: tuple[float, ...] = EFS if by == "ef" else GAMMAS
+    settings = [(v, f) for f, v in product(k_factors or (None,), values) if by != "ef" or not f or v >= 10 * f]
     return Graph(name, build, search, settings)
 
 
@@ -160,6 +162,29 @@ def search(limits: Limits) -> None:
         f32 = next(graph.index for graph in compared if graph.name == "HNSW f32")
         _filtered(f32, rows)
         _alone(f32, rows)
+
+
+def gamma(limits: Limits) -> None:
+    """Walks that end by gamma beside those that end by ef, through the same graphs, one thread."""
+    kinds = (
+        ("HNSW f32", lambda _: ak.HNSW(), ()),
+        ("HNSW SQ8, RFlat", lambda _: ak.Refine(ak.HNSW(codec=ak.SQ(8))), (1.0, 1.4, 2.0)),
+    )
+    for rows in limits.sets():
+        truth = Truth(rows.base, rows.queries)
+        print(f"{rows.name}, {len(rows.base):,} rows, queries a second at a recall of {RECALLS}")
+        for name, make, factors in kinds:
+            by_ef, by_gamma = (own(name, make, factors, by) for by in ("ef", "gamma"))
+            by_ef.open(rows, truth)
+            by_gamma.build = lambda _, index=by_ef.index: index
+            by_gamma.open(rows, truth)
+            for _ in range(7):
+                by_ef.ask(rows.queries)
+                by_gamma.ask(rows.queries)
+            rates = [[graph.qps(recall, len(rows.queries)) for recall in RECALLS] for graph in (by_ef, by_gamma)]
+            shown = [" / ".join(f"{rate:,.0f}" if rate else "-" for rate in some) for some in rates]
+            times = " / ".join(f"{b / a:.2f}" if a and b else "-" for a, b in zip(*rates, strict=True))
+            show(f"  {name}, by gamma", shown[1], f"by ef {shown[0]}", f"{times} x")
 
 
 def _filtered(index: ak.Index, rows: Rows) -> None:

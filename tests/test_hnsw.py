@@ -89,6 +89,58 @@ def test_a_larger_ef_finds_more(rows):
     assert found[-1] > 0.99 > found[0]
 
 
+def test_a_larger_gamma_finds_more(rows):
+    x, q = rows
+    index, wanted = ak.HNSW(degree=8, ef_build=30).add(x), truth(x, q)
+    found = [recall(index.search(q, k=10, gamma=gamma).ids, wanted) for gamma in (0, 0.05, 0.2, 10)]
+    assert found == sorted(found)
+    assert found[-1] > 0.99 > found[0]
+    assert recall(index.search(q, k=10, gamma=10, ef=6000).ids, wanted) == 1
+
+
+@pytest.mark.parametrize("codec", ["f32", "sq8"])
+def test_gamma_ends_walks_that_ef_bounds(rows, codec):
+    x, q = rows
+    index = ak.HNSW(degree=12, codec=CODECS[codec][0]()).fit(x).add(x)
+    allowed = np.flatnonzero(np.arange(len(x)) % 3 != 1)
+    for ef, some in ((20, None), (60, None), (20, allowed)):
+        without = index.search(q, k=10, ef=ef, filter=some)
+        assert_same(index.search(q, k=10, ef=ef, gamma=1e6, filter=some), without)
+        assert (index.search(q, k=10, ef=ef, gamma=0, filter=some).distances >= without.distances).all()
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+def test_gamma_is_of_distances_whatever_the_metric_and_the_scale(rows, scale):
+    x, q = (part[:2000] / np.linalg.norm(part[:2000], axis=1, keepdims=True) for part in rows)
+    plain = ak.HNSW(degree=12).add(x).search(q, k=10, gamma=0.05).ids
+    for metric in ("l2", "euclidean", "cosine"):
+        index = ak.HNSW(degree=12, metric=metric).add(x * np.float32(scale))
+        assert (index.search(q * np.float32(scale), k=10, gamma=0.05).ids == plain).mean() > 0.99
+        assert (index.search(q * np.float32(scale), k=10, gamma=0.5).ids == plain).mean() < 0.99
+
+
+@pytest.mark.parametrize("share", [0.6, 0.15])
+def test_gamma_finds_allowed_rows(rows, share):
+    x, q = rows
+    allowed = np.random.default_rng(0).random(len(x)) < share
+    found = ak.HNSW(degree=16).add(x).search(q, k=10, gamma=0.2, filter=allowed).ids
+    assert allowed[found].all()
+    assert recall(found, truth(x, q, allowed=allowed)) > 0.95
+
+
+def test_gamma_needs_distances_and_a_kth_neighbour(rows):
+    x, q = rows
+    for index in (ak.HNSW(metric="ip"), ak.HNSW(metric="ip").add(x[:300])):
+        with pytest.raises(ValueError, match=r'gamma.*"ip"'):
+            index.search(q, gamma=0.1)
+    for index in (ak.HNSW(), ak.HNSW().add(x[:300])):
+        with pytest.raises(ValueError, match=r"gamma.*range_search"):
+            index.range_search(q, 1.0, gamma=0.1)
+    for bad in (-0.1, np.nan, np.inf):
+        with pytest.raises(ValueError, match="gamma"):
+            ak.HNSW().add(x[:300]).search(q, gamma=bad)
+
+
 def test_rows_of_very_different_norms_are_found_by_inner_product(rng):
     x = rng.standard_normal((5000, 20)).astype(np.float32)
     x *= rng.lognormal(0, 1, (5000, 1)).astype(np.float32)

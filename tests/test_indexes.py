@@ -181,13 +181,16 @@ def test_settings_are_those_that_the_index_knows(name):
             assert_same(near, index.search(Q, k=N, nprobe=1))
     if "hnsw" in name or "ivf graph" in name:
         known.add("ef")
+    if "hnsw" in name:
+        known.add("gamma")
     if "lsh" in name:
         known |= {"probes"} if name == "lsh p-stable" else {"probes", "candidates"}
     if "refine" in name:
         known.add("k_factor")
-    for setting in ("nprobe", "spread", "k_factor", "ef", "probes", "candidates", "threads_", ""):
+    for setting in ("nprobe", "spread", "k_factor", "ef", "gamma", "probes", "candidates", "threads_", ""):
         if setting in known:
-            for value, error in ((0, ValueError), (-1, ValueError), (np.nan, ValueError), ("3", TypeError)):
+            too_small = -0.1 if setting == "gamma" else 0
+            for value, error in ((too_small, ValueError), (-1, ValueError), (np.nan, ValueError), ("3", TypeError)):
                 with pytest.raises((error, TypeError)):
                     index.search(Q, **{setting: value})
             continue

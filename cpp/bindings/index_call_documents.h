@@ -113,8 +113,8 @@ filter : array_like or list of them, optional
     Only these rows are found: an array of ids, or a boolean mask read as ``mask[id]``; a list gives one a query.
 threads : int, optional
 **settings
-    What the parts of the index know: ``nprobe`` and ``spread`` of ``IVF``, ``ef`` of ``HNSW``, ``k_factor`` of
-    ``Refine``, ``probes`` and ``candidates`` of ``LSHTables``.
+    What the parts of the index know: ``nprobe`` and ``spread`` of ``IVF``, ``ef`` and ``gamma`` of ``HNSW``,
+    ``k_factor`` of ``Refine``, ``probes`` and ``candidates`` of ``LSHTables``.
 
 Returns
 -------

@@ -63,12 +63,24 @@ metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
 
 Notes
 -----
-The setting of ``search`` and ``range_search`` is ``ef`` (by default 64, and k if that is more). The graph depends on the
-rows and their order, not on the number of threads.
+Settings: ``ef`` of ``search`` and ``range_search`` (by default 64, and k if that is more), and ``gamma`` of ``search``, a
+number from 0 on that ends a walk where the nearest row that it has not looked at is farther than 1 + gamma times the k-th
+nearest it has met (Al-Jazzazi et al. 2025). Easy queries then end early and hard ones go on, which reaches recalls of 0.95
+and 0.99 sooner; values from 0.02 to 0.1 are worth trying first. Distances are Euclidean here, for "l2" too, with "cosine"
+those of rows of length one, and with "hamming" counts of bits; "ip" has none. With ``gamma``, ``ef`` only bounds how many
+rows a walk keeps (by default 1,000, and 10 k if that is more).
+
+The graph depends on the rows and their order, not on the number of threads.
 
 Searches may run beside each other and beside ``add``, ``remove`` and ``compact``, from any thread; they see the rows of an
 ``add`` once it is done. Changes wait for each other, and so does ``save`` for a change. A row that was removed is walked
 through until a quarter of the rows is, or ``compact`` is called; then links lead past it.
+
+References
+----------
+Malkov, Yashunin: Efficient and robust approximate nearest neighbor search using hierarchical navigable small world
+graphs. TPAMI 42 (2018). Al-Jazzazi, Diwan, Gou, Musco, Musco, Suel: Distance adaptive beam search for provably accurate
+graph-based nearest neighbor search. arXiv 2505.15636 (2025).
 
 Examples
 --------
@@ -76,6 +88,9 @@ Examples
 >>> x = np.random.default_rng(0).standard_normal((1000, 16)).astype(np.float32)
 >>> index = ak.HNSW(degree=16).add(x)
 >>> index.search(x[:2], k=1, ef=40).ids
+array([[0],
+       [1]])
+>>> index.search(x[:2], k=1, gamma=0.1).ids
 array([[0],
        [1]]))doc";
 

@@ -71,8 +71,10 @@ Settings settings_from(const Index& index, const py::kwargs& given) {
         }
         const double number = PyFloat_AsDouble(value.ptr());
         if (PyErr_Occurred() != nullptr) throw py::error_already_set();
-        check(std::isfinite(number) && number >= 1, name, " is ", number, ", expected a number from 1 on");
-        (name == "spread" ? settings.spread : settings.k_factor) = number;
+        const int least = name == "gamma" ? 0 : 1;
+        check(std::isfinite(number) && number >= least, name, " is ", number, ", expected a number from ", least,
+              " on");
+        (name == "spread" ? settings.spread : name == "gamma" ? settings.gamma : settings.k_factor) = number;
     }
     return settings;
 }

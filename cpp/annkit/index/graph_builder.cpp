@@ -124,7 +124,7 @@ void GraphBuilder::look(const std::vector<Wave>& waves, uint32_t row, Worker& wo
     uint32_t start = worker.walk->descend(l - 1);
     for (; l > 0; --l) {
         const GraphLayer& layer = graph_.layer(l - 1);
-        const NearPool& pool = worker.walk->near(l - 1, start, ef_build_, most_equal);
+        const NearPool& pool = worker.walk->near(l - 1, start, {ef_build_, most_equal});
         worker.candidates.clear();
         for (size_t i = 0; i < pool.size(); ++i) worker.candidates.push_back(pool[i]);
         if (l > 1) start = layer.below(pool.size() > 0 ? pool[0].node : start);

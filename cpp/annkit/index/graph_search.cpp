@@ -26,20 +26,22 @@ void GraphSearch::query(const Rows& one) {
     if (scorer_) scorer_->query(one);
 }
 
-void GraphSearch::walk(size_t ef) {
-    const NearPool& pool = walk_.near(0, walk_.descend(0), ef);
+void GraphSearch::take(const NearPool& pool) {
     found_.clear();
-    for (size_t i = 0; i < pool.size(); ++i) found_.push_back(pool[i]);
+    const size_t n = pool.within();
+    for (size_t i = 0; i < n; ++i) found_.push_back(pool[i]);
 }
 
-// Until the next node is farther than ef allowed ones.
-bool GraphSearch::walk_allowed(size_t ef, const GraphFilter& filter, Way way) {
+void GraphSearch::walk(const WalkLimits& limits) { take(walk_.near(0, walk_.descend(0), limits.pool)); }
+
+// Until the next node is farther than what the pool keeps of allowed ones.
+bool GraphSearch::walk_allowed(const WalkLimits& limits, const GraphFilter& filter, Way way) {
     const auto farther = [](const Near& a, const Near& b) { return a.score > b.score; };
     const GraphLayer& layer = graph_.layer(0);
     frontier_.clear();
-    nearest_.start(ef, SIZE_MAX);
+    nearest_.start(limits.pool);
     size_t scored = 0;
-    const auto take = [&](size_t n) {
+    const auto meet = [&](size_t n) {
         scored += n;
         for (size_t i = 0; i < n; ++i) {
             const Near near{walk_.scores()[i], walk_.nodes()[i]};
@@ -49,16 +51,15 @@ bool GraphSearch::walk_allowed(size_t ef, const GraphFilter& filter, Way way) {
             if (filter.test(near.node)) nearest_.push(near.score, near.node);
         }
     };
-    take(walk_.begin(layer, walk_.descend(0)));
+    meet(walk_.begin(layer, walk_.descend(0)));
     while (!frontier_.empty() && frontier_.front().score <= nearest_.bound()) {
         if (scored > filter.count) return false;
         std::pop_heap(frontier_.begin(), frontier_.end(), farther);
         const uint32_t node = frontier_.back().node;
         frontier_.pop_back();
-        take(way == Way::around ? walk_.expand_allowed(node, filter) : walk_.expand(layer, node));
+        meet(way == Way::around ? walk_.expand_allowed(node, filter) : walk_.expand(layer, node));
     }
-    found_.clear();
-    for (size_t i = 0; i < nearest_.size(); ++i) found_.push_back(nearest_[i]);
+    take(nearest_);
     return true;
 }
 
@@ -74,31 +75,31 @@ void GraphSearch::push_found(TopK& top) {
         if (near.score <= top.kth()) top.push(near.score, near.node);
 }
 
-void GraphSearch::find(size_t ef, const GraphFilter& filter, TopK& top) {
+void GraphSearch::find(const WalkLimits& limits, const GraphFilter& filter, TopK& top) {
     const bool all = filter.set == nullptr && graph_.size() <= filter.rows;
-    return all ? find_anywhere(ef, top) : find_allowed(ef, filter, top);
+    return all ? find_anywhere(limits, top) : find_allowed(limits, filter, top);
 }
 
 // What lies within a bound is found when the walk has seen beyond: until then ef grows.
-bool GraphSearch::seen_beyond(size_t ef, const TopK& top) const {
-    return top.limit() != SIZE_MAX || found_.size() < ef || found_.back().score > top.kth();
+bool GraphSearch::seen_beyond(const WalkLimits& limits, const TopK& top) const {
+    return top.limit() != SIZE_MAX || found_.size() < limits.enough() || found_.back().score > top.kth();
 }
 
-void GraphSearch::find_anywhere(size_t ef, TopK& top) {
-    for (walk(ef); !seen_beyond(ef, top); walk(ef)) ef *= 2;
+void GraphSearch::find_anywhere(WalkLimits limits, TopK& top) {
+    for (walk(limits); !seen_beyond(limits, top); walk(limits)) limits.widen();
     push_found(top);
 }
 
-void GraphSearch::find_allowed(size_t ef, const GraphFilter& filter, TopK& top) {
+void GraphSearch::find_allowed(WalkLimits limits, const GraphFilter& filter, TopK& top) {
     const double share = double(filter.count) / double(graph_.size());
-    for (;; ef *= 2) {
-        if (share * double(filter.count) < kScanned * double(ef)) return scan(filter, top);
+    for (;; limits.widen()) {
+        if (share * double(filter.count) < kScanned * double(limits.ef)) return scan(filter, top);
         const Way way = share < kAround ? Way::around : Way::through;
-        if (!walk_allowed(ef, filter, way)) return scan(filter, top);
+        if (!walk_allowed(limits, filter, way)) return scan(filter, top);
         // Around what is not allowed there may be no way to where the allowed rows are.
-        if (way == Way::around && found_.size() < ef && !walk_allowed(ef, filter, Way::through))
+        if (way == Way::around && found_.size() < limits.enough() && !walk_allowed(limits, filter, Way::through))
             return scan(filter, top);
-        if (seen_beyond(ef, top)) break;
+        if (seen_beyond(limits, top)) break;
     }
     push_found(top);
 }

@@ -1,6 +1,7 @@
 // Searches of a graph: one query at a time, one a thread.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -10,25 +11,34 @@
 
 namespace annkit {
 
+struct WalkLimits {
+    size_t ef;  // nodes that a walk is likely to keep: what it costs
+    PoolLimits pool;
+    // With fewer, there may be more to be found.
+    size_t enough() const { return std::min(pool.most, pool.k); }
+    void widen() { ef *= 2, pool.most *= 2; }
+};
+
 class GraphSearch {
   public:
     GraphSearch(const Graph& graph, const Codec& codec, Metric metric, const Codes& codes, size_t dim,
                 GraphWalk::Scratch& scratch, bool estimates);
 
     void query(const Rows& one);
-    // The best of what a walk finds with a pool of ef, by canonical scores. Without a k, what lies within the bound.
-    void find(size_t ef, const GraphFilter& filter, TopK& top);
+    // The best of what a walk finds, by canonical scores. Without a k, what lies within the bound.
+    void find(const WalkLimits& limits, const GraphFilter& filter, TopK& top);
 
   private:
     void scan(const GraphFilter& filter, TopK& top);
-    void walk(size_t ef);
+    void take(const NearPool& pool);
+    void walk(const WalkLimits& limits);
     // Through nodes that are not allowed as through others, or around them: only allowed ones get scores.
     enum class Way { through, around };
     // False where it gave up, as it scored more rows than there are allowed ones.
-    bool walk_allowed(size_t ef, const GraphFilter& filter, Way way);
-    void find_allowed(size_t ef, const GraphFilter& filter, TopK& top);
-    void find_anywhere(size_t ef, TopK& top);
-    bool seen_beyond(size_t ef, const TopK& top) const;
+    bool walk_allowed(const WalkLimits& limits, const GraphFilter& filter, Way way);
+    void find_allowed(WalkLimits limits, const GraphFilter& filter, TopK& top);
+    void find_anywhere(WalkLimits limits, TopK& top);
+    bool seen_beyond(const WalkLimits& limits, const TopK& top) const;
     void push_found(TopK& top);
 
     const Graph& graph_;

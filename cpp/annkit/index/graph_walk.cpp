@@ -22,9 +22,8 @@ size_t keep_new(Marks& visited, const uint32_t* links, size_t n, uint32_t* to) {
 
 }  // namespace
 
-void NearPool::start(size_t most, size_t most_equal) {
-    most_ = most;
-    most_equal_ = most_equal;
+void NearPool::start(const PoolLimits& limits) {
+    limits_ = limits;
     next_ = 0;
     bound_ = std::numeric_limits<float>::infinity();
     near_.clear();
@@ -37,19 +36,25 @@ void NearPool::insert(float score, uint32_t node) {
         before += half * size_t(near_[before + half - 1].score <= score);
         n -= half;
     }
-    if (before >= most_equal_ && near_[before - most_equal_].score == score) return;
+    if (before >= limits_.most_equal && near_[before - limits_.most_equal].score == score) return;
     if (full()) near_.pop_back();
     next_ = std::min(next_, before);
     near_.insert(near_.begin() + ptrdiff_t(before), {score, node});
     if (full()) bound_ = near_.back().score;
+    if (near_.size() >= limits_.k) bound_ = std::min(bound_, limits_.beyond(near_[limits_.k - 1].score));
 }
 
 bool NearPool::next(uint32_t& node) {
     while (next_ < near_.size() && (near_[next_].node & kExpanded)) ++next_;
-    if (next_ == near_.size()) return false;
+    if (next_ == near_.size() || near_[next_].score > bound_) return false;
     node = near_[next_].node;
     near_[next_++].node |= kExpanded;
     return true;
+}
+
+size_t NearPool::within() const {
+    const auto farther = [](float bound, const Near& near) { return bound < near.score; };
+    return size_t(std::upper_bound(near_.begin(), near_.end(), bound_, farther) - near_.begin());
 }
 
 uint32_t NearPool::after() const {
@@ -164,10 +169,10 @@ uint32_t GraphWalk::descend(size_t to_layer) {
     return node;
 }
 
-const NearPool& GraphWalk::near(size_t l, uint32_t start, size_t most, size_t most_equal) {
+const NearPool& GraphWalk::near(size_t l, uint32_t start, const PoolLimits& limits) {
     const GraphLayer& layer = graph_.layer(l);
     NearPool& pool = scratch_.pool;
-    pool.start(most, most_equal);
+    pool.start(limits);
     const size_t first = begin(layer, start);
     for (size_t i = 0; i < first; ++i) pool.push(scratch_.scores[i], scratch_.nodes[i]);
     uint32_t node;

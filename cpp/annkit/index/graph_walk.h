@@ -2,6 +2,7 @@
 // been expanded yet. One a thread.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -17,28 +18,39 @@ struct Near {
     uint32_t node;
 };
 
+// What a pool keeps: at most so many nodes, of one score at most so many; and none that is farther than factor times
+// the k-th best, where zero is the score of distance zero. That ends a walk by distance (Al-Jazzazi et al., "Distance
+// adaptive beam search for provably accurate graph-based nearest neighbor search", 2025).
+struct PoolLimits {
+    size_t most, most_equal = SIZE_MAX;
+    size_t k = SIZE_MAX;
+    float zero = 0, factor = 1;
+    float beyond(float kth) const { return std::max(kth, zero + factor * (kth - zero)); }
+};
+
 // The nearest nodes so far, in order; which of them have been expanded. Few enough that moving them is cheap.
 class NearPool {
   public:
-    // most_equal: how many nodes of one score it keeps.
-    void start(size_t most, size_t most_equal);
-    bool full() const { return near_.size() == most_; }
+    void start(const PoolLimits& limits);
+    bool full() const { return near_.size() == limits_.most; }
     // What is above it does not enter.
     float bound() const { return bound_; }
     void push(float score, uint32_t node) {
         if (full() ? score < bound_ : score <= bound_) insert(score, node);  // nor does NaN enter
     }
-    // The nearest node that has not been expanded, which it is from now on; false if there is none.
+    // The nearest node that has not been expanded, which it is from now on; false if there is none within the bound.
     bool next(uint32_t& node);
     // The one after it, as things stand; GraphLayer::kNone if there is none.
     uint32_t after() const;
     size_t size() const { return near_.size(); }
+    size_t within() const;  // the bound: how many are
     Near operator[](size_t i) const { return {near_[i].score, near_[i].node & GraphLayer::kNode}; }
 
   private:
     void insert(float score, uint32_t node);
     static constexpr uint32_t kExpanded = GraphLayer::kHangs;
-    size_t most_ = 0, most_equal_ = 0, next_ = 0;  // all before next_ have been expanded
+    PoolLimits limits_{0};
+    size_t next_ = 0;  // all before it have been expanded
     float bound_ = 0;
     std::vector<Near> near_;
 };
@@ -66,8 +78,8 @@ class GraphWalk {
     WalkScorer& scorer() { return *scorer_; }
     // From the top down to the layer's node that seems nearest; of the top one, its first.
     uint32_t descend(size_t to_layer);
-    // The nodes nearest to the query, at most so many, starting from one.
-    const NearPool& near(size_t layer, uint32_t start, size_t most, size_t most_equal = SIZE_MAX);
+    // The nodes nearest to the query, starting from one.
+    const NearPool& near(size_t layer, uint32_t start, const PoolLimits& limits);
     // Scores all of the node's neighbours that have not been met: nodes() and scores(), how many.
     size_t expand(const GraphLayer& layer, uint32_t node);
     // Of the base layer: the node's allowed neighbours, and those of its neighbours that are not allowed, each of which

@@ -33,11 +33,13 @@ class Hnsw final : public RowIndex {
     GraphStats stats() const;
 
     bool is_fitted() const override;
-    bool takes(std::string_view setting) const override { return setting == "ef"; }
+    bool takes(std::string_view setting) const override { return setting == "ef" || setting == "gamma"; }
     void fit(const Rows& rows, const Fit& fit) override;
 
     // Searches go on meanwhile; they find the rows when all of them are there.
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
+    void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
+    RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
 
   private:
     void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
@@ -49,6 +51,7 @@ class Hnsw final : public RowIndex {
     std::optional<Codes> build_codes(const Rows& rows, const Call& call) const;
 
     size_t ef_build_;
+    WalkLimits limits_for(const Settings& settings, size_t k) const;
     std::unique_ptr<Codec> build_codec_;
     std::optional<Codes> codes_;  // from the first rows on, when the dimension is known
     Graph graph_;                 // while rows are added, it has more than members_, which searches find

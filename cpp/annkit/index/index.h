@@ -32,6 +32,7 @@ struct RangeAnswer {  // hits of query i lie from lims[i] to lims[i + 1]
 struct Settings {
     size_t nprobe = 0;       // lists that a query visits, of IVF
     size_t ef = 0;           // nodes that a walk keeps, of HNSW
+    double gamma = -1;       // a walk ends beyond 1 + gamma times the distance of the k-th best; below 0: it does not
     double spread = 0;       // lists farther than this many times the nearest one's distance are left out, of IVF
     double k_factor = 0;     // candidates a hit, of Refine
     size_t probes = 0;       // buckets that a query visits in each table, of LSH tables
@@ -39,7 +40,7 @@ struct Settings {
     bool estimates = false;  // the caller scores what is found anew: estimates of scores will do
 };
 
-inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "ef", "k_factor", "probes", "candidates"};
+inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "ef", "gamma", "k_factor", "probes", "candidates"};
 
 struct Request {
     const std::vector<Filter>& filters;  // none, one for all queries, or one a query
