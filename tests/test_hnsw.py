@@ -329,6 +329,71 @@ def test_rows_that_come_meanwhile_are_found_when_all_are_there(rows):
     assert reached(index, x) == 3000
 
 
+OPEN = {
+    "plain": lambda: ak.HNSW(degree=12, ef_build=40),
+    "refine": lambda: ak.Refine(ak.HNSW(degree=12, ef_build=40, codec=ak.SQ(8))),
+    "pipeline": lambda: ak.Pipeline(ak.PCA(16), ak.HNSW(degree=12, ef_build=40)),
+    "both": lambda: ak.Refine(ak.Pipeline(ak.PCA(16), ak.HNSW(degree=12, ef_build=40, codec=ak.SQ(8)))),
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_searches_go_on_while_rows_are_added(rows, name):
+    x, q = rows
+    index = OPEN[name]().fit(x).add(x[:2000])
+    expected, meanwhile, stuck = index.search(q, ef=6000), [], []
+
+    def during(done, total):
+        search = threading.Thread(target=lambda: meanwhile.append((len(index), index.search(q, ef=6000))))
+        search.start()
+        search.join(10)
+        if search.is_alive():
+            stuck.append(search)
+            raise RuntimeError("the search waits")
+
+    index.add(x[2000:], progress=during)
+    assert not stuck
+    assert meanwhile
+    for size, found in meanwhile:
+        assert size == 2000
+        assert_same(found, expected)
+    assert (index.search(q).ids >= 2000).any()
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_searches_beside_changes_find_k_rows_that_are_there(rows, name):
+    x, q = rows
+    index = OPEN[name]().fit(x).add(x[:1500])
+    failures, done = [], threading.Event()
+    settings = {"k_factor": 1} if "k_factor" in index.settings else {}
+
+    def search():
+        try:
+            while not done.is_set():
+                hits = index.search(q, k=30, ef=40, threads=1, **settings)
+                assert (hits.ids >= 0).all()
+                assert all(len(set(row)) == 30 for row in hits.ids.tolist())
+                assert (np.diff(hits.distances) >= 0).all()
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=search) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for first in range(1500, 3000, 300):
+        ids = np.arange(first, first + 300)
+        index.add(x[ids], ids=ids, threads=1)
+        index.add(x[ids + 3000], ids=ids, replace=True, threads=1)
+        index.remove(ids[::2])
+    index.compact()
+    done.set()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert len(index) == 1500 + 750
+
+
 def test_threads_that_add_beside_each_other_lose_no_row(rows):
     x, _ = rows
     index = ak.HNSW(degree=12, ef_build=30)

@@ -101,7 +101,23 @@ ValueError
     Wrong shape, NaN or infinite values, a squared norm beyond a quarter of the largest float32, a value beyond float16,
     or ids that are negative, repeated or held already. The index is as it was.
 TypeError
-    A dtype that the codec does not take.)doc";
+    A dtype that the codec does not take.
+
+Notes
+-----
+What may run beside what, from any thread: searches beside each other, always. Changes (``fit``, ``add``, ``remove``,
+``compact``) wait for each other, and ``save`` and copies wait for a change.
+
+=======================================  ==========================================  =========================
+index                                    searches and ``add``                        searches and ``remove``
+=======================================  ==========================================  =========================
+``HNSW``                                 beside each other                           beside each other
+``Flat``                                 beside each other, but for ``PQ(bits=4)``   one after the other
+``Refine``                               as the base, but where rows are replaced    as the base
+``Pipeline``                             as the index                                as the index
+``IVF``                                  one after the other                         one after the other
+``LSHTables``, ``MultiIndexHash``        one after the other                         one after the other
+=======================================  ==========================================  =========================)doc";
 
 inline constexpr char kSearch[] = R"doc(Find the k nearest rows of each query.
 

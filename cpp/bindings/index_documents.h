@@ -26,8 +26,8 @@ scan : {None, "sq8"}, optional
 
 Notes
 -----
-Searches may run beside each other from any thread. ``add``, ``remove`` and ``compact`` wait until no search runs, and
-searches wait for them.
+Searches may run beside each other and beside ``add``, from any thread; they see the rows of an ``add`` once it is done.
+``remove`` and ``compact`` wait until no search runs, and searches wait for them.
 
 Examples
 --------
@@ -175,7 +175,8 @@ Parameters
 Notes
 -----
 Distances are those of the transformed rows. ``reconstruct`` takes rows back through the transforms, where they can be.
-What may run beside what is as in the index.
+What may run beside what is as in the index; but where more than 131,072 rows are added, searches wait for all of them,
+unless the index is ``HNSW``.
 
 Examples
 --------
@@ -200,7 +201,11 @@ k_factor : float, default 4
 Notes
 -----
 ``range_search`` gives those of the base's hits that are within the radius by the finer codes too. ``reconstruct`` gives
-the finer codes' rows. What may run beside what is as in the base.
+the finer codes' rows.
+
+What may run beside what is as in the base: searches of ``Refine(HNSW(...))`` go on beside ``add``, and see its rows once it
+is done. Where rows are replaced they wait, and ``remove`` and ``compact`` wait for a moment until no search looks at the
+finer codes. ``reconstruct`` knows rows as soon as they have their finer codes.
 
 Examples
 --------

@@ -8,6 +8,10 @@
 #include "annkit/core/random.h"
 #include "annkit/index/flat.h"
 #include "annkit/index/hnsw.h"
+#include "annkit/index/pipeline.h"
+#include "annkit/index/refine.h"
+#include "annkit/registry.h"
+#include "annkit/transform/rotation.h"
 #include "checks.h"
 
 namespace {
@@ -30,19 +34,21 @@ void changes_beside_searches(Index& index, const char* what) {
     for (size_t t = 0; t < 3; ++t)
         readers.emplace_back([&, t] {
             for (size_t at = t; !done; at = (at + 7) % kRows) {
-                float distance[1];
-                int64_t id[1];
-                index.search(Rows::of(&rows[at * kDim], 1, kDim), 1, {{}, {.ef = 4 * kRows}, {.threads = 1}},
-                             {distance, nullptr, id});
-                wrong += id[0] != int64_t(at);
+                float distance[2];
+                int64_t id[2];
+                index.search(Rows::of(&rows[at * kDim], 1, kDim), 2,
+                             {{}, {.ef = 4 * kRows, .k_factor = 1}, {.threads = 1}}, {distance, nullptr, id});
+                wrong += id[0] != int64_t(at) || id[1] < 0;
                 ++searches;
             }
         });
     // The first rows stay; copies of them come, lose every tie by their later ids, and go.
-    for (size_t round = 0; round < kRounds; ++round) {
+    for (size_t round = 0; round < kRounds || (searches <= kRounds && round < 100 * kRounds); ++round) {
         std::vector<int64_t> ids(kRows);
         for (size_t i = 0; i < kRows; ++i) ids[i] = int64_t((round + 1) * kRows + i);
         index.add(all, ids, false, {.threads = 1});
+        if (round % 4 == 0) index.add(all, ids, true, {.threads = 1});
+        if (round % 8 == 0) index.compact();
         index.remove(ids);
     }
     done = true;
@@ -52,13 +58,28 @@ void changes_beside_searches(Index& index, const char* what) {
     checks::expect(index.size() == kRows, concat(what, ": the rows that came have gone"));
 }
 
+std::unique_ptr<Index> behind_rotation(const Index& index) {
+    std::vector<std::unique_ptr<Transform>> transforms;
+    transforms.push_back(std::make_unique<Rotation>(0, false));
+    return std::make_unique<Pipeline>(std::move(transforms), index.clone());
+}
+
 }  // namespace
 
 int main() {
-    Flat flat(Raw("f32"), Metric::l2);
+    register_parts();
+    const Raw floats("f32");
+    const Scalar bytes(8, false, 0);
+    Flat flat(floats, Metric::l2), flat_bytes(bytes, Metric::l2);
+    Hnsw plain(8, 40, floats, nullptr, Metric::l2), coarse(8, 40, bytes, nullptr, Metric::l2);
+    Refine refined(coarse, floats, 1), of_flat(flat_bytes, floats, 1);
+    const auto rotated = behind_rotation(refined);
     changes_beside_searches(flat, "Flat");
-    Hnsw plain(8, 40, Raw("f32"), nullptr, Metric::l2), coarse(8, 40, Scalar(8, false, 0), nullptr, Metric::l2);
+    changes_beside_searches(flat_bytes, "Flat over SQ8");
     changes_beside_searches(plain, "HNSW");
     changes_beside_searches(coarse, "HNSW over SQ8");
+    changes_beside_searches(refined, "Refine over HNSW");
+    changes_beside_searches(of_flat, "Refine over Flat");
+    changes_beside_searches(*rotated, "Pipeline before Refine over HNSW");
     return checks::summary("threads");
 }

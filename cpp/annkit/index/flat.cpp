@@ -43,42 +43,47 @@ void Flat::fit(const Rows& rows, const Fit& fit, const std::function<void()>& la
     codec_ = std::move(codec);
 }
 
+// Searches go on while rows are coded behind those that they read.
 void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call, const std::function<void()>& last) {
     const Lock change(changing_);
-    Lock lock(mutex_);
     check_ready();
     check_dim(rows);
     const std::vector<uint32_t> replaced = members_.check_new(ids, rows.n, replace);
-    std::optional<Codes> fresh;
-    if (!codes_) fresh.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
-    Codes& codes = codes_ ? *codes_ : *fresh;
-    const IdTable::Mark before = members_.mark();
+    const Before before = this->before();
+    Lock lock(mutex_);
     try {
-        codes.reserve(codes.n + rows.n);
-        append_codes(*codec_, rows, codes, call);
+        if (!codes_) codes_.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
+        codes_->reserve(codes_->n + rows.n);
+        if (codes_->block == 1) lock.unlock();  // rows in one block share bytes
+        append_codes(*codec_, rows, *codes_, call);
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
+        if (!lock) lock.lock();
         members_.append(ids, rows.n);
+        codes_->n += rows.n;
+        dim_ = rows.dim;
+        if (replaced.empty()) lock.unlock();
         last();
     } catch (...) {
-        members_.take_back(before);
-        codes.release_spare();
+        if (!lock) lock.lock();
+        take_back(before);
         throw;
     }
-    codes.n += rows.n;
-    dim_ = rows.dim;
-    if (fresh) codes_ = std::move(fresh);
-    remove_rows(replaced, lock);
+    if (!replaced.empty()) remove_rows(replaced, lock);
+}
+
+void Flat::take_back(const Before& before) {
+    members_.take_back(before.members);
+    dim_ = before.dim;
+    if (!before.coded) return codes_.reset();
+    codes_->n = before.members.rows;
+    codes_->release_spare();
 }
 
 Index::Undo Flat::undo() {
     std::shared_lock lock(mutex_);
-    return [this, dim = dim_, coded = codes_.has_value(), before = members_.mark()] {
+    return [this, before = before()] {
         const Lock change(changing_), again(mutex_);
-        members_.take_back(before);
-        dim_ = dim;
-        if (!coded) return codes_.reset();
-        codes_->n = before.rows;
-        codes_->release_spare();
+        take_back(before);
     };
 }
 
@@ -108,7 +113,7 @@ void Flat::rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, 
     const InnerRows inner(queries, unit_, "the query");
     const int threads = threads_for(call, double(ids.size()) * double(queries.dim));
     parallel_for((queries.n + kQueriesATask - 1) / kQueriesATask, threads, call, [&](size_t task, int) {
-        const auto scorer = codes_ ? codec_->scorer(inner_metric(), *codes_, dim_) : nullptr;
+        const auto scorer = members_.size() > 0 ? codec_->scorer(inner_metric(), *codes_, dim_) : nullptr;
         for (size_t i = task * kQueriesATask; i < std::min(queries.n, (task + 1) * kQueriesATask); ++i) {
             TopK top(k, tie_order());
             if (scorer) {
@@ -122,7 +127,7 @@ void Flat::rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, 
 
 void Flat::rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const {
     std::shared_lock lock(mutex_);
-    if (!codes_ || ids.empty()) return;
+    if (members_.size() == 0 || ids.empty()) return;
     const InnerRows inner(query, unit_, "the query");
     const auto scorer = codec_->scorer(inner_metric(), *codes_, dim_);
     scorer->query(inner.rows());

@@ -23,7 +23,8 @@ class Flat final : public RowIndex {
     void fit(const Rows& rows, const Fit& fit) override {
         this->fit(rows, fit, [] {});
     }
-    // last: what has to succeed too, once all else has that may fail.
+    // last: what has to succeed too, once all else has that may fail. In add, searches go on meanwhile and see the
+    // rows, unless some are replaced.
     void fit(const Rows& rows, const Fit& fit, const std::function<void()>& last);
 
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override {
@@ -45,6 +46,13 @@ class Flat final : public RowIndex {
     bool is_view() const override { return codes_ && codes_->is_view(); }
     void keep(const std::vector<uint32_t>& live, Lock& lock) override;
 
+    struct Before {
+        IdTable::Mark members;
+        size_t dim;
+        bool coded;
+    };
+    Before before() const { return {members_.mark(), dim_, codes_.has_value()}; }
+    void take_back(const Before& before);
     void rescore(Scorer& scorer, std::span<const int64_t> ids, TopK& top) const;
     TieOrder tie_order() const { return {members_.ids().order().ids, true}; }
 

@@ -51,34 +51,33 @@ void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
     const size_t before = members_.rows();
     const bool fresh = !codes_;
     GraphJournal journal(graph_);
+    Lock lock(mutex_, std::defer_lock);
     try {
         Phase first(call.monitor, 0, 0.05), rest(call.monitor, 0.05, 1);
         const Call encoding{call.threads, first.monitor()};
-        {
-            const Lock lock(mutex_);
-            if (fresh) codes_.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
-            codes_->reserve(codes_->n + rows.n);
-            // Rows in one block share bytes with those that searches read.
-            if (codes_->block > 1) append_codes(*codec_, rows, *codes_, encoding);
-        }
+        lock.lock();
+        if (fresh) codes_.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
+        codes_->reserve(codes_->n + rows.n);
+        // Rows in one block share bytes with those that searches read.
+        if (codes_->block > 1) append_codes(*codec_, rows, *codes_, encoding);
+        lock.unlock();
         if (codes_->block == 1) append_codes(*codec_, rows, *codes_, encoding);
         const std::optional<Codes> finer = build_codes(rows, encoding);
         const GraphSource source{finer ? *build_codec_ : *codec_, finer ? *finer : *codes_, rows.dim, inner_metric(),
                                  unit_};
         GraphBuilder(graph_, source, ef_build_, mutex_).add(before + rows.n, journal, {call.threads, rest.monitor()});
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
-        const Lock lock(mutex_);
+        lock.lock();
         members_.append(ids, rows.n);
         codes_->n += rows.n;
         dim_ = rows.dim;
     } catch (...) {
-        const Lock lock(mutex_);
+        if (!lock) lock.lock();
         journal.undo();
         fresh ? codes_.reset() : codes_->release_spare();
         throw;
     }
-    Lock lock(mutex_);
-    remove_rows(replaced, lock);
+    remove_rows(replaced, lock);  // before a search sees two rows of one id
 }
 
 // Searches go on while links are repaired.

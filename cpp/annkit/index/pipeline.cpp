@@ -97,7 +97,7 @@ std::vector<float> Pipeline::apply(const Rows& rows, const Call& call) const {
 
 // Fitted copies take the place of the transforms when all has been learned.
 void Pipeline::fit(const Rows& rows, const Fit& fit) {
-    std::unique_lock lock(mutex_);
+    std::unique_lock change(changing_), lock(mutex_);
     check(rows.dim > 0 && rows.dim <= kMaxDim, "the array has ", rows.dim, " columns, expected 1 to ", kMaxDim);
     check(index_->size() == 0, "the index holds ", index_->size(), " rows, fit wants an empty one");
     std::vector<std::unique_ptr<Transform>> fitted;
@@ -121,11 +121,13 @@ void Pipeline::fit(const Rows& rows, const Fit& fit) {
 // fails; what they replaced could not come back, so replacing takes one block, as do indexes that cannot undo.
 void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
     constexpr size_t kBlock = 131072;
-    std::unique_lock lock(mutex_);
+    std::unique_lock change(changing_);
     check_ready();
     check_dim(rows, "the array");
     const Undo take_back = replace ? Undo() : index_->undo();
     const size_t block = take_back ? kBlock : std::max<size_t>(rows.n, 1);
+    std::unique_lock lock(mutex_, std::defer_lock);
+    if (rows.n > block) lock.lock();  // searches see all rows or none
     try {
         for (size_t first = 0; first < rows.n; first += block) {
             const size_t n = std::min(block, rows.n - first);
@@ -143,6 +145,7 @@ void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& c
         if (take_back) take_back();
         throw;
     }
+    if (!lock) lock.lock();
     dim_ = rows.dim;
 }
 
@@ -151,7 +154,7 @@ Index::Undo Pipeline::undo() {
     const Undo inner = index_->undo();
     if (!inner) return {};
     return [this, dim = dim_, inner] {
-        std::unique_lock again(mutex_);
+        std::unique_lock change(changing_), again(mutex_);
         inner();
         dim_ = dim;
     };
@@ -196,6 +199,17 @@ RangeAnswer Pipeline::range_search(const Rows& queries, float radius, const Requ
     return all;
 }
 
+// What the index does by itself, but not between the steps of an add.
+void Pipeline::remove(std::span<const int64_t> ids) {
+    const std::lock_guard change(changing_);
+    index_->remove(ids);
+}
+
+void Pipeline::compact() {
+    const std::lock_guard change(changing_);
+    index_->compact();
+}
+
 size_t Pipeline::dim_out(size_t dim) const {
     for (const auto& transform : transforms_) dim = transform->dim_out(dim);
     return dim;
@@ -222,6 +236,7 @@ void Pipeline::reconstruct(std::span<const int64_t> ids, void* out) const {
 
 Index::Held Pipeline::hold() const {
     Held held;
+    held.emplace_back(changing_);
     held.emplace_back(mutex_);
     for (auto& lock : index_->hold()) held.push_back(std::move(lock));
     return held;

@@ -34,8 +34,8 @@ class Pipeline final : public Index {
     Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
-    void remove(std::span<const int64_t> ids) override { index_->remove(ids); }
-    void compact() override { index_->compact(); }
+    void remove(std::span<const int64_t> ids) override;
+    void compact() override;
     // What the index gives, taken back through the transforms.
     void reconstruct(std::span<const int64_t> ids, void* out) const override;
     std::vector<int64_t> ids() const override { return index_->ids(); }
@@ -51,8 +51,10 @@ class Pipeline final : public Index {
 
     std::vector<std::unique_ptr<Transform>> transforms_;
     std::unique_ptr<Index> index_;
-    size_t dim_ = 0;           // from fit on, or the first rows
-    mutable FairMutex mutex_;  // of the transforms and dim_
+    size_t dim_ = 0;  // from fit on, or the first rows
+    // A change holds the first from beginning to end, and the second while it writes what searches read: the transforms
+    // and dim_, and rows that come in several steps.
+    mutable FairMutex changing_, mutex_;
 };
 
 }  // namespace annkit

@@ -69,14 +69,14 @@ Dtype Refine::query_type(Dtype given) const {
 
 // In fit and add alike the base's turn comes when nothing else can fail any more.
 void Refine::fit(const Rows& rows, const Fit& fit) {
-    std::unique_lock lock(mutex_);
+    std::unique_lock change(changing_), lock(mutex_);
     Phase first(fit.call.monitor, 0, 0.2), rest(fit.call.monitor, 0.2, 1);
     finer_->fit(rows, {fit.seed, {fit.call.threads, first.monitor()}},
                 [&] { base_->fit(rows, {fit.seed, {fit.call.threads, rest.monitor()}}); });
 }
 
 void Refine::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
-    std::unique_lock lock(mutex_);
+    std::unique_lock change(changing_);
     if (!base_->is_fitted()) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
     check(base_->dim() == 0 || rows.dim == base_->dim(), "the array has dimension ", rows.dim, ", the index has ",
           base_->dim());
@@ -90,7 +90,7 @@ Index::Undo Refine::undo() {
     const Undo base = base_->undo();
     if (!base) return {};
     return [this, base, finer = finer_->undo()] {
-        std::unique_lock again(mutex_);
+        std::unique_lock change(changing_), again(mutex_);
         base();
         finer();
     };
@@ -132,13 +132,14 @@ RangeAnswer Refine::range_search(const Rows& queries, float radius, const Reques
 }
 
 void Refine::remove(std::span<const int64_t> ids) {
-    std::unique_lock lock(mutex_);
+    std::unique_lock change(changing_);
     base_->remove(ids);  // refuses what the other would
+    std::unique_lock lock(mutex_);
     finer_->remove(ids);
 }
 
 void Refine::compact() {
-    std::unique_lock lock(mutex_);
+    std::unique_lock change(changing_);
     base_->compact();
     finer_->compact();
 }
@@ -150,8 +151,10 @@ void Refine::reconstruct(std::span<const int64_t> ids, void* out) const {
 
 Index::Held Refine::hold() const {
     Held held;
+    held.emplace_back(changing_);
     held.emplace_back(mutex_);
-    for (const Index* part : {static_cast<const Index*>(base_.get()), static_cast<const Index*>(finer_.get())})
+    // The finer codes first, as in fit and add.
+    for (const Index* part : {static_cast<const Index*>(finer_.get()), static_cast<const Index*>(base_.get())})
         for (auto& lock : part->hold()) held.push_back(std::move(lock));
     return held;
 }

@@ -28,6 +28,7 @@ class Refine final : public Index {
     Dtype query_type(Dtype given) const override;
     Dtype decoded() const override { return finer_->decoded(); }
 
+    // Searches go on as the base lets them, unless rows are replaced: what it finds has finer codes already.
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
     Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
@@ -45,7 +46,9 @@ class Refine final : public Index {
     std::unique_ptr<Index> base_;
     std::unique_ptr<Flat> finer_;  // holds the same ids as the base
     double k_factor_;
-    mutable FairMutex mutex_;  // both change together
+    // A change holds the first from beginning to end, and the second while it takes out what a search may have found in
+    // the base and still looks for among the finer codes.
+    mutable FairMutex changing_, mutex_;
 };
 
 }  // namespace annkit
