@@ -89,6 +89,74 @@ def test_replace_puts_new_rows_in_place_of_old_ones(name):
     assert index.to_bytes() == data
 
 
+RESERVING = [name for name in INDEXES if "ivf" not in name and "lsh" not in name]
+
+
+def room(index):
+    """Return the bytes of each part but the ids, whose reverse map is made when it is needed."""
+    return {part: n for part, n in index.memory().items() if "ids" not in part}
+
+
+def assert_room_is(index, expected):
+    # A layer of a graph takes its room with its first node; those above the base are small.
+    for part, n in room(index).items():
+        assert expected[part] <= n <= (1.1 if part == "links" else 1) * expected[part]
+
+
+@pytest.mark.parametrize("when", ["at first", "later"])
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("name", RESERVING)
+def test_adding_within_the_reserve_takes_no_more_memory(name, given, when):
+    index, plain = fitted(name), fitted(name)
+    if when == "at first":
+        assert index.reserve(N) is index
+    before = None
+    for first, last in ((0, 100), (100, 101), (101, 700), (700, N)):
+        ids = IDS[first:last] if given else None
+        index.add(X[first:last], ids=ids)
+        plain.add(X[first:last], ids=ids)
+        if when == "later" and before is None:
+            index.reserve(N)
+        before = before or room(index)
+        assert_room_is(index, before)
+    for part, n in room(plain).items():
+        assert n <= before[part] * 1.1
+    assert room(index.reserve(7)) == room(index)
+    assert index.to_bytes() == plain.to_bytes()
+    assert_same(index.search(Q, k=10, **sure(name)), plain.search(Q, k=10, **sure(name)))
+
+
+@pytest.mark.parametrize("name", RESERVING)
+def test_the_reserve_outlasts_failures_and_removals(name):
+    index = fitted(name).add(X[:100], ids=IDS[:100]).reserve(2 * N)
+    before, bad = room(index), X.copy()
+    bad[N - 1, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        index.add(bad)
+    assert room(index) == before
+    index.add(X[100:], ids=IDS[100:]).remove(IDS[50:])
+    assert_room_is(index.compact(), before)
+    assert_room_is(index.add(X[50:], ids=IDS[50:]), before)
+    assert len(index) == N
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_counts_that_cannot_be_reserved_are_errors(name):
+    index = full(name)
+    before, memory = index.to_bytes(), index.memory()
+    for bad in (0, -1, 2**31, 10**30):
+        with pytest.raises(ValueError, match="rows is"):
+            index.reserve(bad)
+    for bad in (1.5, "3", None):
+        with pytest.raises(TypeError, match="rows is"):
+            index.reserve(bad)
+    if name not in RESERVING:
+        with pytest.raises(ValueError, match="cannot reserve"):
+            index.reserve(2 * N)
+    assert index.to_bytes() == before
+    assert index.memory() == memory
+
+
 @pytest.mark.parametrize("name", LEARNING)
 def test_before_fit_nothing_goes(name):
     index = INDEXES[name]("l2")

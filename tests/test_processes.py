@@ -335,6 +335,7 @@ def test_too_little_memory_is_an_error_and_changes_nothing(threads):
         import resource
         before, expected = index.to_bytes(), index.search(x[:300], k=5, threads={threads})
         many = np.broadcast_to(x[:1], (8_000_000, 32))
+        graph = ak.HNSW(degree=8, ef_build=10).add(x[:1000])
         used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 2**20,) * 2)
         calls = [
@@ -345,6 +346,8 @@ def test_too_little_memory_is_an_error_and_changes_nothing(threads):
             lambda: index.range_search(x, 1e9, threads={threads}),
             lambda: ak.hamming.pairwise(np.zeros((40000, 1), np.uint8), np.zeros((40000, 1), np.uint8)),
             lambda: ak.Flat().add(many, threads={threads}),
+            lambda: index.reserve(8_000_000),
+            lambda: graph.reserve(8_000_000),
         ]
         for number, call in enumerate(calls):
             try:
@@ -356,6 +359,7 @@ def test_too_little_memory_is_an_error_and_changes_nothing(threads):
             assert index.to_bytes() == before, number
             assert same(index.search(x[:300], k=5, threads={threads}), expected), number
         assert len(index.add(x)) == 40000
+        assert len(graph.add(x[:10])) == 1010
         """
     )
 

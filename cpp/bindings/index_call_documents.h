@@ -77,6 +77,42 @@ Examples
 >>> ak.Flat(codec=ak.Raw("f16")).add(np.zeros((1000, 8), np.float32)).memory()
 {'codes': 16000, 'factors': 4000, 'ids': 0})doc";
 
+inline constexpr char kReserve[] =
+    R"doc(Make room for rows to come, as ``std::vector`` does: adding up to so many then moves nothing.
+
+Parameters
+----------
+rows : int
+    How many rows there are to be in all. Fewer than there is room for changes nothing.
+
+Returns
+-------
+self
+
+Raises
+------
+ValueError
+    A count below 1 or above 2^31 - 1, an index that was opened with mmap, or one that cannot know where rows will lie:
+    ``IVF``, ``LSHTables`` and ``MultiIndexHash``, and what wraps them.
+MemoryError
+    There is not so much memory; nothing has changed.
+
+Notes
+-----
+Growing is cheap without it, and never takes twice the memory: codes and links lie in slabs of some 16 MB, of which the
+last one alone moves while it is not full. Ids that do not count rows from 0 lie in one array, which is copied when it
+grows by half. The room shows in ``memory()``, from the first rows on where the dimension is not known before; ``compact``
+keeps it, files and copies do not. Operating systems hand out the memory when it is written.
+
+Examples
+--------
+>>> import annkit as ak, numpy as np
+>>> index = ak.Flat().add(np.zeros((1, 8), np.float32)).reserve(1000)
+>>> index.memory()
+{'codes': 32000, 'factors': 4000, 'ids': 0}
+>>> index.add(np.ones((999, 8), np.float32)).memory()
+{'codes': 32000, 'factors': 4000, 'ids': 0})doc";
+
 inline constexpr char kAdd[] = R"doc(Add rows.
 
 Parameters
@@ -106,7 +142,7 @@ TypeError
 Notes
 -----
 What may run beside what, from any thread: searches beside each other, always. Changes (``fit``, ``add``, ``remove``,
-``compact``) wait for each other, and ``save`` and copies wait for a change.
+``compact``, ``reserve``) wait for each other, and ``save`` and copies wait for a change.
 
 =======================================  ==========================================  =========================
 index                                    searches and ``add``                        searches and ``remove``

@@ -286,6 +286,15 @@ void bind_indexes(py::module_& m) {
              arg("threads") = none, documents::kRangeSearch)
         .def("memory", memory, documents::kMemory)
         .def(
+            "reserve",
+            [](py::object self, py::handle rows) {
+                auto& index = self.cast<Index&>();
+                const size_t count = count_from(rows, "rows");
+                run([&] { index.reserve(count); });
+                return self;
+            },
+            arg("rows"), documents::kReserve)
+        .def(
             "remove",
             [](py::object self, py::handle ids) {
                 auto& index = self.cast<Index&>();

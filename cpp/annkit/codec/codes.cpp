@@ -77,6 +77,12 @@ void Codes::reserve(size_t rows) {
         std::memset(columns[0].row(i), 0, columns[0].row_bytes());
 }
 
+void Codes::set_room(size_t rows) {
+    room_ = rows;
+    if (rows > n) reserve(rows);
+    release_spare();
+}
+
 void Codes::keep(const std::vector<uint32_t>& rows) {
     for (size_t c = block > 1; c < columns.size(); ++c)
         for (size_t i = 0; i < rows.size(); ++i)
@@ -105,7 +111,7 @@ void Codes::keep_blocks(const std::vector<uint32_t>& rows) {
 void Codes::release_spare() {
     const std::vector<std::byte> zeros(block > 1 ? code_bytes() : 0);
     for (size_t row = n; block > 1 && row % block != 0 && !is_view(); ++row) put(row, zeros.data());
-    for (size_t c = 0; c < columns.size(); ++c) columns[c].release_beyond(entries(c, n));
+    for (size_t c = 0; c < columns.size(); ++c) columns[c].release_beyond(entries(c, std::max(n, room_)));
 }
 
 void Codes::save(Writer& out) const {

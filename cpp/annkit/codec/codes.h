@@ -46,6 +46,7 @@ struct Codes {
     Codes copy(std::span<const uint32_t> rows) const;  // of these rows, which become 0, 1 and so on
 
     void reserve(size_t rows);
+    void set_room(size_t rows);                    // places for so many rows, which stay until another room is set
     void keep(const std::vector<uint32_t>& rows);  // row i becomes what rows[i] was; rows rise. Never throws.
     void release_spare();
 
@@ -54,6 +55,7 @@ struct Codes {
 
   private:
     void keep_blocks(const std::vector<uint32_t>& rows);
+    size_t room_ = 0;
     size_t entries(size_t column, size_t rows) const { return column == 0 ? (rows + block - 1) / block : rows; }
 };
 

@@ -34,7 +34,7 @@ void IdTable::insert(uint32_t row) const {
 }
 
 void IdTable::build_map() const {
-    std::vector<uint32_t> fresh(std::bit_ceil(std::max<size_t>(2 * n_, 16)), kEmpty);
+    std::vector<uint32_t> fresh(std::bit_ceil(std::max<size_t>(2 * std::max(n_, room_), 16)), kEmpty);
     map_.swap(fresh);
     used_ = 0;
     for (size_t row = 0; row < n_; ++row) insert(uint32_t(row));
@@ -55,13 +55,19 @@ std::optional<uint32_t> IdTable::find(int64_t id) const {
     return row == kEmpty ? std::nullopt : std::optional(row);
 }
 
-void IdTable::make_explicit(size_t room) {
+void IdTable::set_room(size_t rows) {
+    if (!ids_.empty()) ids_.reserve(rows);
+    room_ = rows;
+    if (map_.size() < 2 * room_) forget_map();
+}
+
+void IdTable::make_explicit(size_t more) {
     if (!ids_.empty()) {
-        if (ids_.capacity() < n_ + room) ids_.reserve(std::max(n_ + room, ids_.capacity() + ids_.capacity() / 2));
+        if (ids_.capacity() < n_ + more) ids_.reserve(std::max(n_ + more, ids_.capacity() + ids_.capacity() / 2));
         return;
     }
     std::vector<int64_t> ids;
-    ids.reserve(n_ + room);
+    ids.reserve(std::max(n_ + more, room_));
     for (size_t i = 0; i < n_; ++i) ids.push_back(int64_t(i));
     ids_.swap(ids);
 }
@@ -124,7 +130,10 @@ void IdTable::restore(std::span<const int64_t> ids, size_t n, int64_t largest) {
         rising = rising && (i == 0 || ids[i] > ids[i - 1]);
     }
     std::vector<int64_t> fresh;
-    if (!counts) fresh.assign(ids.begin(), ids.end());
+    if (!counts) {
+        fresh.reserve(std::max(n, room_));
+        fresh.assign(ids.begin(), ids.end());
+    }
     ids_.swap(fresh);
     n_ = n;
     largest_ = largest;

@@ -26,6 +26,8 @@ class IdTable {
     // first needed, which is safe beside other readers.
     std::optional<uint32_t> find(int64_t id) const;
 
+    void set_room(size_t rows);  // of so many rows; taken when ids do not count rows any more
+    size_t room() const { return room_; }
     // Each leaves everything as it was if it throws.
     void append(size_t count);                     // the next ids, counting on from the largest ever used
     void append(std::span<const int64_t> ids);     // as given; of equal ids the last one counts
@@ -40,13 +42,13 @@ class IdTable {
     void restore(std::span<const int64_t> ids, size_t n, int64_t largest);  // as loaded
 
   private:
-    void make_explicit(size_t room);
+    void make_explicit(size_t more);
     void insert(uint32_t row) const;
     size_t slot_of(int64_t id) const;
     void build_map() const;
     void forget_map() const;
 
-    size_t n_ = 0;
+    size_t n_ = 0, room_ = 0;
     int64_t largest_ = -1;
     bool rising_ = true;
     std::vector<int64_t> ids_;

@@ -52,7 +52,7 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call,
     const Before before = this->before();
     Lock lock(mutex_);
     try {
-        if (!codes_) codes_.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
+        if (!codes_) codes_.emplace(codec_->make_codes(rows.dim, {inner_metric()})).set_room(members_.room());
         codes_->reserve(codes_->n + rows.n);
         if (codes_->block == 1) lock.unlock();  // rows in one block share bytes
         append_codes(*codec_, rows, *codes_, call);
@@ -85,6 +85,12 @@ Index::Undo Flat::undo() {
         const Lock change(changing_), again(mutex_);
         take_back(before);
     };
+}
+
+void Flat::reserve(size_t rows) {
+    reserve_room(rows, [this](size_t room) {
+        if (codes_) codes_->set_room(room);
+    });
 }
 
 void Flat::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {

@@ -37,6 +37,7 @@ class Flat final : public RowIndex {
     // Of one query, all of the ids within the radius, nearest first, behind what answer holds.
     void rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const;
     const Codec& codec() const { return *codec_; }
+    void reserve(size_t rows) override;
     Undo undo() override;
 
   private:

@@ -1,6 +1,7 @@
 #include "annkit/index/graph.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "annkit/core/errors.h"
@@ -96,10 +97,14 @@ void GraphLayer::name(uint32_t node, uint32_t row, uint32_t below) {
     *below_.at<uint32_t>(node) = below;
 }
 
+void GraphLayer::set_room(size_t nodes) {
+    room_ = nodes;
+    reserve(std::max(n_, nodes));
+    release_spare();
+}
+
 void GraphLayer::release_spare() {
-    links_.release_beyond(n_);
-    rows_.release_beyond(n_);
-    below_.release_beyond(n_);
+    for (Column* column : {&links_, &rows_, &below_}) column->release_beyond(std::max(n_, room_));
 }
 
 void GraphLayer::save(Writer& out) const {
@@ -139,8 +144,22 @@ void GraphLayer::check_links(const Reader& in) const {
 
 GraphLayer& Graph::push_layer() {
     const bool base = layers_.empty();
-    layers_.push_back(std::make_unique<GraphLayer>(base ? degree_ : std::max<size_t>(degree_ / 2, 4), base));
+    auto layer = std::make_unique<GraphLayer>(base ? degree_ : std::max<size_t>(degree_ / 2, 4), base);
+    if (room_ > 0) layer->set_room(room_in(layers_.size()));
+    layers_.push_back(std::move(layer));
     return *layers_.back();
+}
+
+void Graph::set_room(size_t rows) {
+    room_ = rows;
+    for (size_t l = 0; l < layers_.size(); ++l) layers_[l]->set_room(room_in(l));
+}
+
+// Above the base chance decides: as many as are expected, and six standard deviations.
+size_t Graph::room_in(size_t l) const {
+    if (l == 0 || room_ == 0) return room_;
+    const double expected = double(room_) / std::pow(double(std::max<size_t>(degree_ / 2, 2)), double(l));
+    return std::min(room_, size_t(expected + 6 * std::sqrt(expected)) + 8);
 }
 
 size_t Graph::top() const {

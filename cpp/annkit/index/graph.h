@@ -44,7 +44,8 @@ class GraphLayer {
     Stats stats() const;
     bool is_view() const { return links_.is_view(); }
 
-    void reserve(size_t nodes);  // places behind the last node, which nobody reads before they count
+    void reserve(size_t nodes);   // places behind the last node, which nobody reads before they count
+    void set_room(size_t nodes);  // places for so many nodes, which stay until another room is set
     void set(uint32_t node, std::span<const uint32_t> links);
     void name(uint32_t node, uint32_t row, uint32_t below);  // not of the base
     void grow(size_t nodes) { n_ = nodes; }                  // so many count from now on
@@ -59,7 +60,7 @@ class GraphLayer {
 
     size_t degree_;
     bool base_;
-    size_t n_ = 0;
+    size_t n_ = 0, room_ = 0;
     Column links_, rows_, below_;
 };
 
@@ -74,6 +75,8 @@ class Graph {
     const GraphLayer& layer(size_t l) const { return *layers_[l]; }
     GraphLayer& layer(size_t l) { return *layers_[l]; }
     GraphLayer& push_layer();
+    void set_room(size_t rows);  // of layers to come, too
+    size_t room() const { return room_; }
     void pop_layer() { layers_.pop_back(); }
     // The layers that a row has a node in, besides the base: each as often as one in degree / 2 of the layer below.
     size_t level_of(uint32_t row) const;
@@ -84,7 +87,9 @@ class Graph {
     void load(const Reader& in, size_t rows);
 
   private:
-    size_t degree_;
+    size_t room_in(size_t l) const;  // nodes
+
+    size_t degree_, room_ = 0;
     std::vector<std::unique_ptr<GraphLayer>> layers_;
 };
 

@@ -89,6 +89,7 @@ class LayerCompactor {
 Graph without_removed(const Graph& graph, const GraphSource& source, const std::vector<uint32_t>& live,
                       const Call& call) {
     Graph out(graph.degree());
+    out.set_room(graph.room());
     std::vector<uint32_t> row_becomes(graph.size(), GraphLayer::kNone), below;
     for (uint32_t i = 0; i < live.size(); ++i) row_becomes[live[i]] = i;
     for (size_t l = 0; l < graph.layers(); ++l) {

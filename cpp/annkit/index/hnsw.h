@@ -40,6 +40,7 @@ class Hnsw final : public RowIndex {
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
+    void reserve(size_t rows) override;
 
   private:
     void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
@@ -48,10 +49,10 @@ class Hnsw final : public RowIndex {
     bool is_view() const override { return (codes_ && codes_->is_view()) || graph_.is_view(); }
     void keep(const std::vector<uint32_t>& live, Lock& lock) override;
 
+    WalkLimits limits_for(const Settings& settings, size_t k) const;
     std::optional<Codes> build_codes(const Rows& rows, const Call& call) const;
 
     size_t ef_build_;
-    WalkLimits limits_for(const Settings& settings, size_t k) const;
     std::unique_ptr<Codec> build_codec_;
     std::optional<Codes> codes_;  // from the first rows on, when the dimension is known
     Graph graph_;                 // while rows are added, it has more than members_, which searches find

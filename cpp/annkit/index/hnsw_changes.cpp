@@ -56,7 +56,7 @@ void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
         Phase first(call.monitor, 0, 0.05), rest(call.monitor, 0.05, 1);
         const Call encoding{call.threads, first.monitor()};
         lock.lock();
-        if (fresh) codes_.emplace(codec_->make_codes(rows.dim, {inner_metric()}));
+        if (fresh) codes_.emplace(codec_->make_codes(rows.dim, {inner_metric()})).set_room(members_.room());
         codes_->reserve(codes_->n + rows.n);
         // Rows in one block share bytes with those that searches read.
         if (codes_->block > 1) append_codes(*codec_, rows, *codes_, encoding);
@@ -78,6 +78,14 @@ void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
         throw;
     }
     remove_rows(replaced, lock);  // before a search sees two rows of one id
+}
+
+void Hnsw::reserve(size_t rows) {
+    check(rows < GraphLayer::kNode, "rows is ", rows, ", HNSW takes fewer than 2^31 - 1");
+    reserve_room(rows, [this](size_t room) {
+        if (codes_) codes_->set_room(room);
+        graph_.set_room(room);
+    });
 }
 
 // Searches go on while links are repaired.

@@ -12,6 +12,10 @@ std::string Index::factory() const { fail("no factory string makes ", repr()); }
 
 std::unique_ptr<Codec> Index::codec_copy() const { fail(repr(), " has several codecs"); }
 
+void Index::reserve(size_t) {
+    fail(repr(), " cannot reserve: how long its lists and tables get is known when the rows are there");
+}
+
 size_t Index::nbytes() const {
     size_t total = 0;
     for (const MemoryEntry& entry : memory()) total += entry.bytes;

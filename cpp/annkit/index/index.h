@@ -69,6 +69,8 @@ class Index : public Part {
         Dtype given) const = 0;  // bits where uint8 means packed bits; TypeError where it never fits
 
     virtual void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) = 0;
+    // Makes room for so many rows in all; ValueError where an index cannot know where they go.
+    virtual void reserve(size_t rows);
     // Takes out what is added from now on, as if it had never come (ids included): for adding in several steps. Good
     // for rows that replace none, and until something is removed. Empty where rows had better be added in one step.
     using Undo = std::function<void()>;

@@ -36,6 +36,8 @@ class Members {
     // Returns the rows that adding these ids would replace.
     std::vector<uint32_t> check_new(const Ids& ids, size_t n, bool replace) const;
     void append(const Ids& ids, size_t n);  // leaves everything as it was if it throws
+    void set_room(size_t rows) { table_.set_room(rows); }
+    size_t room() const { return table_.room(); }
     IdTable::Mark mark() const { return table_.mark(); }
     void take_back(const IdTable::Mark& mark);       // what was appended since; nothing may have been removed meanwhile
     std::optional<uint32_t> find(int64_t id) const;  // of a row that has not been removed

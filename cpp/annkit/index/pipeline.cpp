@@ -200,6 +200,11 @@ RangeAnswer Pipeline::range_search(const Rows& queries, float radius, const Requ
 }
 
 // What the index does by itself, but not between the steps of an add.
+void Pipeline::reserve(size_t rows) {
+    const std::lock_guard change(changing_);
+    index_->reserve(rows);
+}
+
 void Pipeline::remove(std::span<const int64_t> ids) {
     const std::lock_guard change(changing_);
     index_->remove(ids);

@@ -31,6 +31,7 @@ class Pipeline final : public Index {
     Dtype decoded() const override { return Dtype::f32; }
 
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
+    void reserve(size_t rows) override;
     Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;

@@ -85,6 +85,12 @@ void Refine::add(const Rows& rows, const Ids& ids, bool replace, const Call& cal
                 [&] { base_->add(rows, ids, replace, {call.threads, rest.monitor()}); });
 }
 
+void Refine::reserve(size_t rows) {
+    std::unique_lock change(changing_);
+    base_->reserve(rows);  // refuses where it cannot
+    finer_->reserve(rows);
+}
+
 Index::Undo Refine::undo() {
     std::shared_lock lock(mutex_);
     const Undo base = base_->undo();

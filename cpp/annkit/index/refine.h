@@ -30,6 +30,7 @@ class Refine final : public Index {
 
     // Searches go on as the base lets them, unless rows are replaced: what it finds has finer codes already.
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
+    void reserve(size_t rows) override;
     Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     // Those of the base's hits that are within the radius by the finer codes too.

@@ -130,6 +130,21 @@ RangeAnswer RowIndex::range_search(const Rows& queries, float radius, const Requ
     return answer;
 }
 
+void RowIndex::reserve_room(size_t rows, const std::function<void(size_t)>& set_room) {
+    const Lock change(changing_), lock(mutex_);
+    check_writable();
+    const size_t before = members_.room();
+    if (rows <= before) return;
+    try {
+        set_room(rows);
+        members_.set_room(rows);
+    } catch (...) {
+        set_room(before);
+        members_.set_room(before);
+        throw;
+    }
+}
+
 void RowIndex::remove(std::span<const int64_t> ids) {
     Lock change(changing_);
     check_writable();

@@ -54,7 +54,9 @@ class RowIndex : public Index {
     // Codes rows behind those that are there, into places that are reserved.
     void append_codes(const Codec& codec, const Rows& rows, Codes& into, const Call& call) const;
     void decode_from(const Codes& codes, std::span<const uint32_t> rows, std::byte* out) const;
-    size_t row_bytes() const;                                      // of a decoded row
+    size_t row_bytes() const;  // of a decoded row
+    // Sets the room of members_ and of what else holds rows; if that fails, back to what it was, which cannot.
+    void reserve_room(size_t rows, const std::function<void(size_t)>& set_room);
     void remove_rows(std::span<const uint32_t> rows, Lock& lock);  // lock is of mutex_, changing_ is held too
     void write_answer(const Answer& out, size_t query, size_t k, std::span<const Hit> hits) const;
     float distance(float score) const;
