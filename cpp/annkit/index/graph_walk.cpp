@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <limits>
 
+#include "annkit/simd/prefetch.h"
+
 namespace annkit {
 namespace {
+
+constexpr size_t kLine = 64;
 
 // Puts the nodes that have not been met one behind the other at `to`, and returns how many they are.
 size_t keep_new(Marks& visited, const uint32_t* links, size_t n, uint32_t* to) {
@@ -30,18 +34,37 @@ void NearPool::start(const PoolLimits& limits) {
 }
 
 void NearPool::insert(float score, uint32_t node) {
-    size_t before = 0;  // of the nodes so far; found without branches, which nobody could predict
-    for (size_t n = near_.size(); n > 0;) {
-        const size_t half = (n + 1) / 2;
-        before += half * size_t(near_[before + half - 1].score <= score);
-        n -= half;
-    }
+    // Found without branches, which nobody could predict. Of few nodes counting those before is faster than halving,
+    // whose steps wait for each other (148,000 words, SQ8: 8 % less time at ef=40, 4 % at ef=160).
+    constexpr size_t kCounted = 192;
+    size_t before = 0, n = near_.size();
+    for (; n > kCounted; n -= n / 2) before += n / 2 * size_t(near_[before + n / 2 - 1].score <= score);
+    size_t counted = 0;
+    for (const Near *near = near_.data() + before, *end = near + n; near != end; ++near)
+        counted += near->score <= score;
+    before += counted;
     if (before >= limits_.most_equal && near_[before - limits_.most_equal].score == score) return;
-    if (full()) near_.pop_back();
+    if (!full()) near_.emplace_back();
+    for (size_t i = near_.size() - 1; i > before; --i) near_[i] = near_[i - 1];
+    near_[before] = {score, node};
     next_ = std::min(next_, before);
-    near_.insert(near_.begin() + ptrdiff_t(before), {score, node});
     if (full()) bound_ = near_.back().score;
     if (near_.size() >= limits_.k) bound_ = std::min(bound_, limits_.beyond(near_[limits_.k - 1].score));
+}
+
+void NearPool::push_all(const float* scores, const uint32_t* nodes, size_t n) {
+    constexpr size_t kBlock = 64;
+    Near near[kBlock];
+    for (size_t first = 0; first < n; first += kBlock) {
+        // Most are too far: they go first, without branches.
+        const float bound = bound_;
+        size_t kept = 0;
+        for (size_t i = first; i < std::min(n, first + kBlock); ++i) {
+            near[kept] = {scores[i], nodes[i]};
+            kept += scores[i] <= bound;
+        }
+        for (size_t i = 0; i < kept; ++i) push(near[i].score, near[i].node);
+    }
 }
 
 bool NearPool::next(uint32_t& node) {
@@ -71,41 +94,49 @@ GraphWalk::GraphWalk(const Graph& graph, std::unique_ptr<WalkScorer> scorer, Scr
         scratch_.rows.resize(most);
         scratch_.scores.resize(most);
     }
-    constexpr size_t kLine = 64;
+    // What lies behind them comes by itself once they are read (60,000 images, float32: 6 % more queries a second than
+    // with all 49 lines of a row).
+    constexpr size_t kMostLines = 16;
     for (size_t c = 0; c < std::min<size_t>(columns_.size(), 2); ++c)
-        lines_[c] = (columns_[c]->row_bytes() + kLine - 1) / kLine;
+        lines_[c] = std::min(kMostLines, (columns_[c]->row_bytes() + kLine - 1) / kLine);
 }
 
-void GraphWalk::prefetch(uint32_t row) const {
-    constexpr size_t kLine = 64;
-    for (size_t c = 0; c < 2; ++c) {
-        if (lines_[c] == 0) return;
-        const std::byte* at = columns_[c]->row(row);
-        for (size_t i = 0; i < lines_[c]; ++i) __builtin_prefetch(at + i * kLine);
+void GraphWalk::prefetch(const uint32_t* rows, size_t n) const {
+    for (size_t c = 0; c < 2 && lines_[c] > 0; ++c) {
+        const Column& column = *columns_[c];
+        for (size_t i = 0; i < n; ++i) {
+            const std::byte* at = column.row(rows[i]);
+            for (size_t line = 0; line < lines_[c]; ++line) simd::prefetch(at + line * kLine);
+        }
     }
 }
 
 void GraphWalk::prefetch_links(const GraphLayer& layer, uint32_t node) const {
     if (node == GraphLayer::kNone) return;
     const auto* at = reinterpret_cast<const std::byte*>(layer.links(node));
-    for (size_t i = 0; i < layer.degree() * sizeof(uint32_t); i += 64) __builtin_prefetch(at + i);
+    for (size_t i = 0; i < layer.degree() * sizeof(uint32_t); i += kLine) simd::prefetch(at + i);
 }
 
-void GraphWalk::score(const GraphLayer& layer, size_t n) {
-    const uint32_t* rows = scratch_.nodes.data();
+void GraphWalk::fetch(const GraphLayer& layer, size_t n) {
+    rows_ = scratch_.nodes.data();
     if (!layer.is_base()) {
         for (size_t i = 0; i < n; ++i) scratch_.rows[i] = layer.row(scratch_.nodes[i]);
-        rows = scratch_.rows.data();
+        rows_ = scratch_.rows.data();
     }
-    for (size_t i = 0; i < n; ++i) prefetch(rows[i]);
-    scorer_->score(rows, n, scratch_.scores.data());
+    prefetch(rows_, n);
 }
 
-size_t GraphWalk::begin(const GraphLayer& layer, uint32_t start) {
+size_t GraphWalk::meet_first(const GraphLayer& layer, uint32_t start) {
     scratch_.visited.start(layer.size());
     const uint32_t starts[] = {start, 0};
     const size_t n = keep_new(scratch_.visited, starts, 2, scratch_.nodes.data());
-    score(layer, n);
+    fetch(layer, n);
+    return n;
+}
+
+size_t GraphWalk::begin(const GraphLayer& layer, uint32_t start) {
+    const size_t n = meet_first(layer, start);
+    score(n);
     return n;
 }
 
@@ -115,7 +146,8 @@ size_t GraphWalk::collect(const GraphLayer& layer, uint32_t node) {
 
 size_t GraphWalk::expand(const GraphLayer& layer, uint32_t node) {
     const size_t n = collect(layer, node);
-    score(layer, n);
+    fetch(layer, n);
+    score(n);
     return n;
 }
 
@@ -148,7 +180,8 @@ size_t GraphWalk::expand_allowed(uint32_t node, const GraphFilter& filter) {
             if (!visited.met(next) && filter.test(next)) visited.mark(next), nodes[n++] = next;
         }
     }
-    score(layer, n);
+    fetch(layer, n);
+    score(n);
     return n;
 }
 
@@ -169,23 +202,37 @@ uint32_t GraphWalk::descend(size_t to_layer) {
     return node;
 }
 
-const NearPool& GraphWalk::near(size_t l, uint32_t start, const PoolLimits& limits) {
-    const GraphLayer& layer = graph_.layer(l);
+const NearPool& GraphWalk::near(size_t layer, uint32_t start, const PoolLimits& limits) {
+    start_near(layer, start, limits);
+    while (step()) {
+    }
+    return pool();
+}
+
+void GraphWalk::start_near(size_t layer, uint32_t start, const PoolLimits& limits) {
+    layer_ = &graph_.layer(layer);
+    scratch_.pool.start(limits);
+    met_ = meet_first(*layer_, start);
+    links_asked_ = false;
+}
+
+bool GraphWalk::step() {
     NearPool& pool = scratch_.pool;
-    pool.start(limits);
-    const size_t first = begin(layer, start);
-    for (size_t i = 0; i < first; ++i) pool.push(scratch_.scores[i], scratch_.nodes[i]);
-    uint32_t node;
-    while (pool.next(node)) {
-        const size_t n = collect(layer, node);
+    if (links_asked_) {
+        met_ = collect(*layer_, node_);
         // The links of what is likely to come next travel while this node's neighbours are scored (SIFT, 100,000 rows
         // in SQ8: a fifth more queries a second at a recall of 0.99).
-        prefetch_links(layer, pool.after());
-        score(layer, n);
-        for (size_t i = 0; i < n; ++i) pool.push(scratch_.scores[i], scratch_.nodes[i]);
-        prefetch_links(layer, pool.after());
+        prefetch_links(*layer_, pool.after());
+        fetch(*layer_, met_);
+        links_asked_ = false;
+        return true;
     }
-    return pool;
+    score(met_);
+    pool.push_all(scratch_.scores.data(), scratch_.nodes.data(), met_);
+    if (!pool.next(node_)) return false;
+    prefetch_links(*layer_, node_);
+    links_asked_ = true;
+    return true;
 }
 
 }  // namespace annkit

@@ -1,5 +1,5 @@
 // A walk through a graph towards a query: the nodes nearest to it, found by expanding the nearest node that has not
-// been expanded yet. One a thread.
+// been expanded yet.
 #pragma once
 
 #include <algorithm>
@@ -38,6 +38,7 @@ class NearPool {
     void push(float score, uint32_t node) {
         if (full() ? score < bound_ : score <= bound_) insert(score, node);  // nor does NaN enter
     }
+    void push_all(const float* scores, const uint32_t* nodes, size_t n);
     // The nearest node that has not been expanded, which it is from now on; false if there is none within the bound.
     bool next(uint32_t& node);
     // The one after it, as things stand; GraphLayer::kNone if there is none.
@@ -80,6 +81,10 @@ class GraphWalk {
     uint32_t descend(size_t to_layer);
     // The nodes nearest to the query, starting from one.
     const NearPool& near(size_t layer, uint32_t start, const PoolLimits& limits);
+    // The same in steps, each of which ends where memory has been asked for something: other walks may go on meanwhile.
+    void start_near(size_t layer, uint32_t start, const PoolLimits& limits);
+    bool step();  // false: that was the last
+    const NearPool& pool() const { return scratch_.pool; }
     // Scores all of the node's neighbours that have not been met: nodes() and scores(), how many.
     size_t expand(const GraphLayer& layer, uint32_t node);
     // Of the base layer: the node's allowed neighbours, and those of its neighbours that are not allowed, each of which
@@ -91,8 +96,11 @@ class GraphWalk {
     size_t begin(const GraphLayer& layer, uint32_t start);
 
   private:
-    void score(const GraphLayer& layer, size_t n);
-    void prefetch(uint32_t row) const;
+    // Of the first n of scratch_.nodes: their rows are on their way, and have scores.
+    void fetch(const GraphLayer& layer, size_t n);
+    void score(size_t n) { scorer_->score(rows_, n, scratch_.scores.data()); }
+    size_t meet_first(const GraphLayer& layer, uint32_t start);
+    void prefetch(const uint32_t* rows, size_t n) const;
     void prefetch_links(const GraphLayer& layer, uint32_t node) const;
     size_t collect(const GraphLayer& layer, uint32_t node);
 
@@ -101,6 +109,12 @@ class GraphWalk {
     Scratch& scratch_;
     std::span<const Column* const> columns_;
     size_t lines_[2] = {};
+    const uint32_t* rows_ = nullptr;  // of the nodes that were fetched
+    // Between two steps: which nodes wait for their scores, or whose links have been asked for.
+    const GraphLayer* layer_ = nullptr;
+    size_t met_ = 0;
+    uint32_t node_ = 0;
+    bool links_asked_ = false;
 };
 
 }  // namespace annkit
