@@ -34,6 +34,11 @@ void GraphSearch::take(const NearPool& pool) {
 
 void GraphSearch::walk(const WalkLimits& limits) { take(walk_.near(0, walk_.descend(0), limits.pool)); }
 
+void GraphSearch::finish(TopK& top) {
+    take(walk_.pool());
+    push_found(top);
+}
+
 // Until the next node is farther than what the pool keeps of allowed ones.
 bool GraphSearch::walk_allowed(const WalkLimits& limits, const GraphFilter& filter, Way way) {
     const auto farther = [](const Near& a, const Near& b) { return a.score > b.score; };

@@ -1,4 +1,4 @@
-// Searches of a graph: one query at a time, one a thread.
+// Searches of a graph, each of one query at a time. A thread may have several that take turns.
 #pragma once
 
 #include <algorithm>
@@ -27,6 +27,10 @@ class GraphSearch {
     void query(const Rows& one);
     // The best of what a walk finds, by canonical scores. Without a k, what lies within the bound.
     void find(const WalkLimits& limits, const GraphFilter& filter, TopK& top);
+    // Among all rows, in steps: other searches may go on between them. There has to be a k.
+    void start(const WalkLimits& limits) { walk_.start_near(0, walk_.descend(0), limits.pool); }
+    bool step() { return walk_.step(); }  // false: that was the last
+    void finish(TopK& top);
 
   private:
     void scan(const GraphFilter& filter, TopK& top);

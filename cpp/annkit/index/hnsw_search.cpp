@@ -1,5 +1,6 @@
 // How an HNSW index answers queries.
 #include <algorithm>
+#include <array>
 
 #include "annkit/core/errors.h"
 #include "annkit/index/exhaustive.h"
@@ -18,23 +19,53 @@ constexpr size_t kQueriesATask = 16;
 constexpr size_t kTogether = 16;
 constexpr double kScannedTogether = 90;
 
-// Scratch of the threads of one call.
-class Borrowed {
+// Walks of so many queries of a thread take turns: while one waits for rows from memory, another goes on. One thread
+// and SQ8: 1.3 times the queries a second on 200,000 rows of SIFT, 1.1 on 60,000 images, none on 148,000 words, whose
+// codes the third cache holds; three or four gain no more.
+constexpr size_t kTurns = 2;
+
+// What a thread of one call searches with, each made when it is first needed.
+class Searches {
   public:
-    Borrowed(GraphScratches& from, size_t threads) : from_(from), scratches_(threads) {}
-    ~Borrowed() {
-        for (auto& scratch : scratches_)
-            if (scratch) from_.give_back(std::move(scratch));
+    using Make = std::function<std::unique_ptr<GraphSearch>(GraphWalk::Scratch&)>;
+    Searches(GraphScratches& scratches, Make make) : scratches_(scratches), make_(std::move(make)) {}
+    ~Searches() {
+        for (auto& scratch : borrowed_)
+            if (scratch) scratches_.give_back(std::move(scratch));
     }
-    GraphWalk::Scratch& of(size_t thread) {
-        if (!scratches_[thread]) scratches_[thread] = from_.take();
-        return *scratches_[thread];
+    GraphSearch& operator[](size_t turn) {
+        if (!borrowed_[turn]) borrowed_[turn] = scratches_.take();
+        if (!searches_[turn]) searches_[turn] = make_(*borrowed_[turn]);
+        return *searches_[turn];
     }
 
   private:
-    GraphScratches& from_;
-    std::vector<std::unique_ptr<GraphWalk::Scratch>> scratches_;
+    GraphScratches& scratches_;
+    Make make_;
+    std::array<std::unique_ptr<GraphWalk::Scratch>, kTurns> borrowed_;
+    std::array<std::unique_ptr<GraphSearch>, kTurns> searches_;
 };
+
+// begin(search, query) starts a walk, end(search, query) takes what it found.
+template <class Begin, class End>
+void take_turns(Searches& searches, size_t first, size_t last, Begin&& begin, End&& end) {
+    std::array<size_t, kTurns> queries;
+    size_t walking = 0;
+    const auto go_on = [&](size_t turn) {
+        queries[turn] = std::min(first++, last);
+        if (queries[turn] == last) return;
+        begin(searches[turn], queries[turn]);
+        ++walking;
+    };
+    for (size_t turn = 0; turn < kTurns; ++turn) go_on(turn);
+    while (walking > 0)
+        for (size_t turn = 0; turn < kTurns; ++turn) {
+            if (queries[turn] == last || searches[turn].step()) continue;
+            end(searches[turn], queries[turn]);
+            --walking;
+            go_on(turn);
+        }
+}
 
 }  // namespace
 
@@ -72,18 +103,34 @@ void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, c
     const double cost = ef * double(degree()) * double(queries.dim) / 4;
     const size_t tasks = (queries.n + kQueriesATask - 1) / kQueriesATask;
     const int threads = threads_for(request.call, double(queries.n) * cost);
-    Borrowed scratches(scratches_, size_t(threads));
-    std::vector<std::unique_ptr<GraphSearch>> searches{size_t(threads)};
+    const Searches::Make make = [&](GraphWalk::Scratch& scratch) {
+        return std::make_unique<GraphSearch>(graph_, *codec_, inner_metric(), *codes_, dim_, scratch,
+                                             request.settings.estimates);
+    };
+    std::vector<std::unique_ptr<Searches>> searches{size_t(threads)};
+    const bool in_turns = allowed.empty() && !within && graph_.size() <= members_.rows();
     parallel_for(tasks, threads, request.call, [&](size_t task, int thread) {
-        auto& search = searches[size_t(thread)];
-        if (!search)
-            search = std::make_unique<GraphSearch>(graph_, *codec_, inner_metric(), *codes_, dim_,
-                                                   scratches.of(size_t(thread)), request.settings.estimates);
-        for (size_t i = task * kQueriesATask; i < std::min(queries.n, (task + 1) * kQueriesATask); ++i) {
+        auto& own = searches[size_t(thread)];
+        if (!own) own = std::make_unique<Searches>(scratches_, make);
+        const auto finish = [&](size_t query, auto&& find) {
             TopK top(empty);
-            search->query(inner.rows().slice(i, 1));
-            search->find(limits, allowed.empty() ? everything : allowed[allowed.size() > 1 ? i : 0], top);
-            take(i, top.sorted());
+            find(top);
+            take(query, top.sorted());
+        };
+        const size_t first = task * kQueriesATask, last = std::min(queries.n, first + kQueriesATask);
+        if (in_turns)
+            return take_turns(
+                *own, first, last,
+                [&](GraphSearch& search, size_t i) {
+                    search.query(inner.rows().slice(i, 1));
+                    search.start(limits);
+                },
+                [&](GraphSearch& search, size_t i) { finish(i, [&](TopK& top) { search.finish(top); }); });
+        GraphSearch& search = (*own)[0];
+        for (size_t i = first; i < last; ++i) {
+            search.query(inner.rows().slice(i, 1));
+            const GraphFilter& filter = allowed.empty() ? everything : allowed[allowed.size() > 1 ? i : 0];
+            finish(i, [&](TopK& top) { search.find(limits, filter, top); });
         }
     });
 }
