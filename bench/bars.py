@@ -26,6 +26,7 @@ import numpy as np
 import training_bars
 from figures import (
     MADE,
+    MORE,
     REAL,
     Limits,
     Rows,
@@ -232,7 +233,12 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bars", nargs="*", metavar="BAR", help=f"of {', '.join([*BARS, *LIMITED])}; all by default")
-    parser.add_argument("--data", default="", metavar="A,B", help=f"of {', '.join([*REAL, *MADE])}; all by default")
+    parser.add_argument(
+        "--data",
+        default="",
+        metavar="A,B",
+        help=f"of {', '.join([*REAL, *MADE, *MORE])}; all but {', '.join(MORE)} by default",
+    )
     parser.add_argument("--rows", type=int, help="at most so many rows")
     parser.add_argument(
         "--budget", type=float, default=300.0, help="seconds of ivf for each data set, after builds and a first pass"

@@ -126,6 +126,8 @@ class Limits(NamedTuple):
 
 REAL = {"sift": "sift-caltech-128", "fashion": "fashion-mnist-784", "w2v": "w2v-enwiki-100"}
 MADE = {"mixture-128": (200_000, 128), "mixture-768": (60_000, 768)}
+# Not among those that are taken by default.
+MORE = {"mixture-25": (200_000, 25), "mixture-200": (100_000, 200)}
 
 
 def data_folder() -> Path:
@@ -139,8 +141,8 @@ def data_sets(wanted: Collection[str] = (), most: int | None = None, queries: in
 
     Real ones lie in data_folder().
     """
-    if unknown := set(wanted) - set(REAL) - set(MADE):
-        raise SystemExit(f"unknown data {', '.join(sorted(unknown))}, expected of {', '.join((*REAL, *MADE))}")
+    if unknown := set(wanted) - {*REAL, *MADE, *MORE}:
+        raise SystemExit(f"unknown data {', '.join(sorted(unknown))}, expected of {', '.join((*REAL, *MADE, *MORE))}")
     folder = data_folder()
     for name, stem in REAL.items():
         files = [folder / f"{stem}.{part}.npy" for part in ("base", "query")]
@@ -152,8 +154,8 @@ def data_sets(wanted: Collection[str] = (), most: int | None = None, queries: in
         if unit:
             x, q = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, q))
         yield Rows(name, x, q, unit)
-    for name, (n, dim) in MADE.items():
-        if not wanted or name in wanted:
+    for name, (n, dim) in (MADE | MORE).items():
+        if name in wanted or (not wanted and name in MADE):
             yield Rows(name, *mixture(min(n, most or n), dim, queries))
 
 

@@ -1,7 +1,8 @@
-"""Bars of graphs: queries a second at a recall, with a filter and without, and build times, beside hnswlib and Faiss.
+"""Bars of graphs: queries a second at a recall, build times and memory, beside the graphs of other libraries.
 
 All graphs of a data set are built first; then they take turns at all their settings, so that each meets the same
-machine.
+machine. Peers have the degree of annkit's graphs, where they let one choose, and the effort that their makers or
+peers.md of ann-benchmarks give them; those that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-from figures import Limits, Rows, Truth, faiss_module, median_times, once, show
+from figures import Limits, Rows, Truth, median_times, once, show
 
 import annkit as ak
 from annkit.bench import machine
+from annkit.bench.contenders.base import Contender, Task
+from annkit.bench.contenders.faiss_peers import FaissFactory
+from annkit.bench.contenders.graph_peers import Hnswlib, Rabitqlib, Svs, Usearch, Vsag
+from annkit.bench.memory import growth_of
 from annkit.bench.records import qps_at
 
 RECALLS = (0.9, 0.95, 0.99)
-EFS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 240)
+EFS = (10, 14, 20, 28, 40, 56, 80, 112, 160, 240, 400)
 GAMMAS = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3)
 THREADS = min(2, len(machine.cores()))
 _ENOUGH = 0.995
@@ -42,25 +47,29 @@ class Graph:
     build: Callable[[np.ndarray], Any]
     search: Callable[[Any, np.ndarray, Any], np.ndarray]
     settings: list[Any] = field(default_factory=lambda: list(EFS))
+    prepare: Callable[[np.ndarray], np.ndarray] = lambda rows: rows
     seconds: float = 0.0
+    kept: int = 0
     index: Any = None
     points: list[tuple[float, list[float], Any]] = field(default_factory=list)
 
     def open(self, rows: Rows, truth: Truth) -> None:
         """Build, and keep the settings up to a recall that is enough."""
+        base, queries = self.prepare(rows.base), self.prepare(rows.queries)
         begin = time.perf_counter()
-        self.index = self.build(rows.base)
-        self.seconds = time.perf_counter() - begin
+        self.index, grown = growth_of(lambda: self.build(base))
+        self.seconds, self.kept = time.perf_counter() - begin, grown.kept
         for setting in self.settings:
-            recall = truth.recall(self.search(self.index, rows.queries, setting))
+            recall = truth.recall(self.search(self.index, queries, setting))
             self.points.append((recall, [], setting))
             if recall > _ENOUGH and not isinstance(setting, tuple):
                 break
 
     def ask(self, queries: np.ndarray) -> None:
         """Pass over all settings once."""
+        prepared = self.prepare(queries)
         for _, seconds, setting in self.points:
-            seconds.append(once(lambda s=setting: self.search(self.index, queries, s)))
+            seconds.append(once(lambda s=setting: self.search(self.index, prepared, s)))
 
     def qps(self, recall: float, queries: int) -> float | None:
         """Return the queries a second at a recall, by interpolation on the curve."""
@@ -84,57 +93,70 @@ def own(name: str, make: Callable[[int], Any], k_factors: tuple[float, ...] = ()
     return Graph(name, build, search, settings)
 
 
-def hnswlib_graph(degree: int = 32, ef_build: int = 500) -> Graph:
-    """Return hnswlib's, as it is measured everywhere."""
-    try:
-        import hnswlib
-    except ImportError as error:
-        raise SystemExit("this bench needs hnswlib: pip install hnswlib") from error
-
-    def build(base: np.ndarray) -> Any:
-        index = hnswlib.Index(space="l2", dim=base.shape[1])
-        index.init_index(len(base), M=degree // 2, ef_construction=ef_build)
-        index.add_items(base, num_threads=THREADS)
-        return index
-
-    def search(index: Any, queries: np.ndarray, ef: int) -> np.ndarray:
-        index.set_ef(ef)
-        return index.knn_query(queries, k=10, num_threads=1)[0].astype(np.int64)
-
-    return Graph("hnswlib M=16, efC=500", build, search)
+# What others are, each with its efConstruction (Svs has a window of its own). Faiss's HNSW16 has 32 links, as M=16 of
+# hnswlib and usearch has.
+PEERS: tuple[tuple[Contender, int], ...] = (
+    (Hnswlib(), 500),
+    (FaissFactory("HNSW16,Flat", "graph"), 200),
+    (FaissFactory("HNSW16,SQ8", "graph"), 200),
+    (Usearch("bf16"), 256),
+    (Usearch("i8"), 256),
+    (Vsag("sq8_uniform"), 300),
+    (Vsag("rabitq"), 300),
+    (Svs(degree=32), 0),
+    (Rabitqlib(0), 400),
+)
 
 
-def faiss_graph(degree: int = 32, ef_build: int = 200) -> Graph:
-    """Return Faiss's at the same degree."""
-    faiss = faiss_module()
-
-    def build(base: np.ndarray) -> Any:
-        index = faiss.IndexHNSWFlat(base.shape[1], degree // 2)
-        index.hnsw.efConstruction = ef_build
-        faiss.omp_set_num_threads(THREADS)
-        index.add(base)
-        faiss.omp_set_num_threads(1)
-        return index
-
-    def search(index: Any, queries: np.ndarray, ef: int) -> np.ndarray:
-        index.hnsw.efSearch = ef
-        return index.search(queries, 10)[1]
-
-    return Graph("Faiss HNSW16, efC=200", build, search)
+def peers(rows: Rows) -> list[Graph]:
+    """Return the peers that are installed and take such rows; hnswlib, which others are held against, first."""
+    found = []
+    for contender, effort in PEERS:
+        task = _task(rows, effort)
+        if missing := contender.missing():
+            if contender.library == "hnswlib":
+                raise SystemExit(f"this bench needs hnswlib: {missing}")
+            print(f"  {contender.name} is left out: {missing}")
+        elif not contender.supports(task):
+            print(f"  {contender.name} is left out: it does not take {rows.name}")
+        else:
+            found.append(_peer(contender, task))
+    return found
 
 
-def graphs() -> list[Graph]:
-    """Return what is compared; the first is what the others are held against."""
-    sq8 = {"codec": ak.SQ(8)}
+def _task(rows: Rows, effort: int) -> Task:
+    whole = rows.base.min() >= 0 and rows.base.max() <= 255 and not np.any(rows.base % 1)
+    metric = "cosine" if rows.unit else "l2"
+    return Task(*rows.base.shape, "uint8" if whole else "float32", metric, 10, THREADS, effort)
+
+
+def _peer(contender: Contender, task: Task) -> Graph:
+    def build(base: np.ndarray) -> Contender:
+        contender.build(base, task)
+        return contender
+
+    contender.module()  # loading a library is no build
+    (setting,) = contender.settings(task)[0]
+    return Graph(
+        f"{contender.name}, efC={task.ef_construction}" if task.ef_construction else contender.name,
+        build,
+        lambda index, queries, ef: index.searcher(10, {setting: ef}, 1)(queries),
+        prepare=lambda rows: contender.prepare(rows, task),
+    )
+
+
+def own_graphs() -> list[Graph]:
+    """Return annkit's: float rows, and compact ones with what finds the best among them."""
+    sq8, sq4 = ak.SQ(8), ak.SQ(4)
+    f16 = {"codec": ak.Raw("f16")}
     return [
-        hnswlib_graph(),
-        faiss_graph(),
         own("HNSW f32", lambda _: ak.HNSW()),
-        own("HNSW SQ8, RFlat", lambda _: ak.Refine(ak.HNSW(**sq8)), (1.0, 1.4, 2.0)),
-        own("HNSW SQ8 48 links, RFlat", lambda _: ak.Refine(ak.HNSW(degree=48, **sq8)), (1.0, 1.4, 2.0)),
+        own("HNSW SQ8, Rf16", lambda _: ak.Refine(ak.HNSW(codec=sq8), **f16), (1.0, 1.4, 2.0)),
+        own("HNSW SQ4 by SQ8, Rf16", lambda _: ak.Refine(ak.HNSW(codec=sq4, build_codec=sq8), **f16), (1.0, 2.0, 4.0)),
+        own("HNSW SQ8 48 links, Rf16", lambda _: ak.Refine(ak.HNSW(degree=48, codec=sq8), **f16), (1.0, 1.4, 2.0)),
         own(
-            "PCA, HNSW SQ8, RFlat",
-            lambda dim: ak.Refine(ak.Pipeline(ak.PCA(min(128, dim * 3 // 4)), ak.HNSW(**sq8))),
+            "PCA, HNSW SQ8, Rf16",
+            lambda dim: ak.Refine(ak.Pipeline(ak.PCA(min(128, dim * 3 // 4)), ak.HNSW(codec=sq8)), **f16),
             (1.0, 1.4, 2.0, 4.0),
         ),
     ]
@@ -143,7 +165,7 @@ def graphs() -> list[Graph]:
 def search(limits: Limits) -> None:
     """Queries a second of one thread at three recalls; build seconds; a filter; one query at a time."""
     for rows in limits.sets():
-        truth, compared = Truth(rows.base, rows.queries), graphs()
+        truth, compared = Truth(rows.base, rows.queries), [*peers(rows), *own_graphs()]
         for graph in compared:
             graph.open(rows, truth)
         end, passes = time.perf_counter() + limits.seconds, 0
@@ -157,10 +179,10 @@ def search(limits: Limits) -> None:
             found = [graph.qps(recall, len(rows.queries)) for recall in RECALLS]
             rates = " / ".join(f"{rate:,.0f}" if rate else "-" for rate in found)
             times = " / ".join(f"{a / b:.2f}" if a and b else "-" for a, b in zip(found, held, strict=True))
-            built = f"built in {graph.seconds:.1f} s, {compared[0].seconds / graph.seconds:.1f} x"
+            built = f"{graph.seconds:.1f} s, {graph.kept / len(rows.base):.0f} bytes a row"
             show(f"  {graph.name}", rates, built, f"{times} x hnswlib")
         f32 = next(graph.index for graph in compared if graph.name == "HNSW f32")
-        _filtered(f32, rows)
+        _filtered(f32, compared[0].index.index, rows)
         _alone(f32, rows)
 
 
@@ -187,25 +209,40 @@ def gamma(limits: Limits) -> None:
             show(f"  {name}, by gamma", shown[1], f"by ef {shown[0]}", f"{times} x")
 
 
-def _filtered(index: ak.Index, rows: Rows) -> None:
+def _filtered(index: ak.Index, hnswlib: Any, rows: Rows) -> None:
     """Print the queries a second where few rows are allowed, at the recall that no filter has at ef=40."""
-    generator = np.random.default_rng(0)
-    plain = once(lambda: index.search(rows.queries, ef=40, threads=1))
-    wanted = Truth(rows.base, rows.queries).recall(index.search(rows.queries, ef=40).ids)
+    few = rows._replace(queries=rows.queries[:200])
+    wanted = Truth(few.base, few.queries).recall(index.search(few.queries, ef=40).ids) - 0.01
     for share in (0.5, 0.1, 0.01):
-        allowed = np.flatnonzero(generator.random(len(rows.base)) < share)
-        truth = Truth(rows.base[allowed], rows.queries)
-        to_allowed = np.full(len(rows.base) + 1, -1)
-        to_allowed[allowed] = np.arange(len(allowed))
-        for ef in EFS:
-            found = index.search(rows.queries, ef=ef, filter=allowed, threads=1)
-            if truth.recall(to_allowed[found.ids]) >= wanted - 0.01:
-                break
-        taken, plain = median_times(
-            lambda e=ef, a=allowed: index.search(rows.queries, ef=e, filter=a, threads=1),
-            lambda: index.search(rows.queries, ef=40, threads=1),
-        )
-        show(f"  {100 * share:g} % allowed", f"{len(rows.queries) / taken:,.0f}", f"ef={ef}", f"{plain / taken:.2f} x")
+        _allowed(index, hnswlib, few, np.random.default_rng(0).random(len(few.base)) < share, wanted)
+
+
+def _allowed(index: ak.Index, hnswlib: Any, rows: Rows, mask: np.ndarray, wanted: float) -> None:
+    """Print the queries a second where `mask` says what is allowed: hnswlib calls a Python function of an id."""
+    allowed, permits = np.flatnonzero(mask), mask.tolist().__getitem__
+    truth = Truth(rows.base[allowed], rows.queries)
+    to_allowed = np.append(np.where(mask, np.cumsum(mask) - 1, -1), -1)
+
+    def ask(ef: int) -> np.ndarray:
+        return index.search(rows.queries, ef=ef, filter=allowed, threads=1).ids
+
+    def ask_peer(ef: int) -> np.ndarray:
+        hnswlib.set_ef(ef)
+        return hnswlib.knn_query(rows.queries, k=10, num_threads=1, filter=permits)[0].astype(np.int64)
+
+    def first(search: Callable[[int], np.ndarray]) -> int:
+        return next((ef for ef in EFS if truth.recall(to_allowed[search(ef)]) >= wanted), EFS[-1])
+
+    ef, peer_ef = first(ask), first(ask_peer)
+    taken, peer, plain = median_times(
+        lambda: ask(ef), lambda: ask_peer(peer_ef), lambda: index.search(rows.queries, ef=40, threads=1)
+    )
+    show(
+        f"  {100 * len(allowed) / len(mask):.0f} % allowed",
+        f"{len(rows.queries) / taken:,.0f}",
+        f"ef={ef}, {plain / taken:.2f} x all",
+        f"{peer / taken:.1f} x hnswlib, ef={peer_ef}",
+    )
 
 
 def _alone(index: ak.Index, rows: Rows) -> None:

@@ -44,10 +44,12 @@ CONTENDERS: tuple[Contender, ...] = (
     Hnswlib(),
     Usearch("f32"),
     Usearch("bf16"),
+    Usearch("i8"),
     Usearch("b1"),
     Rabitqlib(0),
     Rabitqlib(4),
-    Vsag(),
+    Vsag("sq8_uniform"),
+    Vsag("rabitq"),
     Scann(),
     Svs(),
 )

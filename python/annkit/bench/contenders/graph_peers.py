@@ -65,7 +65,17 @@ class Usearch(_Graph):
         self.name = f"usearch {dtype}"
 
     def supports(self, task: Task) -> bool:
+        if self.dtype == "i8":  # floats are scaled by their own length, which only cosine forgives; bytes stay
+            return task.metric == "cosine" or self._shifted(task)
         return task.bits == (self.dtype == "b1")
+
+    def prepare(self, rows: Array, task: Task) -> Array:
+        if not self._shifted(task):
+            return super().prepare(rows, task)
+        return (np.array(rows, np.uint8, order="C") ^ 128).view(np.int8)  # less 128: l2 does not notice
+
+    def _shifted(self, task: Task) -> bool:
+        return self.dtype == "i8" and task.dtype == "uint8" and task.metric == "l2"
 
     def build(self, base: Array, task: Task) -> None:
         metric = "hamming" if task.bits else "ip" if task.inner_product else "l2sq"
@@ -108,11 +118,14 @@ class Rabitqlib(_Graph):
 
 
 class Vsag(_Graph):
-    """VSAG's hgraph over 8-bit codes, re-ranked by float32; it takes one query a call."""
+    """VSAG's hgraph over compact codes, re-ranked by float32; it takes one query a call."""
 
     library = distribution = "pyvsag"
-    name = "pyvsag hgraph sq8"
     setting_name = "ef_search"
+
+    def __init__(self, codes: str) -> None:
+        self.codes = codes
+        self.name = f"pyvsag hgraph {codes.removesuffix('_uniform')}"
 
     def build(self, base: Array, task: Task) -> None:
         self.built_with = {
@@ -120,7 +133,7 @@ class Vsag(_Graph):
             "metric_type": "ip" if task.inner_product else "l2",
             "dim": task.dim,
             "index_param": {
-                "base_quantization_type": "sq8_uniform",
+                "base_quantization_type": self.codes,
                 "max_degree": 32,
                 "ef_construction": task.ef_construction,
                 "use_reorder": True,
@@ -146,13 +159,16 @@ class Svs(_Graph):
 
     library = "svs"
     distribution = "scalable-vs"
-    name = "svs Vamana f16"
     setting_name = "search_window_size"
+
+    def __init__(self, degree: int = 64) -> None:
+        self.degree = degree
+        self.name = f"svs Vamana{degree} f16"
 
     def build(self, base: Array, task: Task) -> None:
         svs = self.module()
         metric, alpha = ("MIP", 0.95) if task.inner_product else ("L2", 1.2)
-        options = {"graph_max_degree": 64, "window_size": 128, "alpha": alpha}
+        options = {"graph_max_degree": self.degree, "window_size": 128, "alpha": alpha}
         self.built_with = {**options, "metric": metric, "dtype": "float16"}
         rows, distance = base.astype(np.float16), getattr(svs.DistanceType, metric)
         parameters = svs.VamanaBuildParameters(**options)
