@@ -4,7 +4,7 @@
 #include <cfloat>
 #include <cmath>
 
-#include "annkit/codec/product_queries.h"
+#include "annkit/codec/table_queries.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
@@ -38,6 +38,20 @@ float square_beside(const float* r, const float* c, size_t dim) {
         for (size_t t = 0; t < 4; ++t) sums[t] += r[j + t] * (r[j + t] + 2 * c[j + t]);
     for (; j < dim; ++j) sums[0] += r[j] * (r[j] + 2 * c[j]);
     return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+float largest_norm(const ProductQuantizer& pq) {
+    double sum = 0;
+    for (size_t g = 0; g < pq.m(); ++g) {
+        double most = 0;
+        for (size_t c = 0; c < pq.entries(); ++c) {
+            double norm = 0;
+            for (size_t j = 0; j < pq.group(); ++j) norm += double(pq.centroid(g, c)[j]) * pq.centroid(g, c)[j];
+            most = std::max(most, norm);
+        }
+        sum += most;
+    }
+    return float(std::sqrt(sum));
 }
 
 }  // namespace
@@ -103,7 +117,7 @@ void Product::unpack(const std::byte* code, uint16_t* numbers) const {
 
 void Product::encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const {
     const size_t dim = quantizer_.dim(), m = quantizer_.m();
-    const bool add = into.columns.size() > kAdd;
+    const bool add = into.columns.size() > TableQueries::kAdd;
     std::vector<float> x(std::min(kBlock, rows.n) * dim), decoded(add ? dim : 0);
     std::vector<uint16_t> numbers(std::min(kBlock, rows.n) * m);
     std::vector<std::byte> code(code_bytes());
@@ -121,7 +135,7 @@ void Product::encode(const Rows& rows, const float* centroid, Codes& into, size_
             into.put(first + at + i, code.data());
             if (!add) continue;
             quantizer_.decode(&numbers[i * m], 1, decoded.data());
-            *into.columns[kAdd].at<float>(first + at + i) = square_beside(decoded.data(), centroid, dim);
+            *into.columns[TableQueries::kAdd].at<float>(first + at + i) = square_beside(decoded.data(), centroid, dim);
         }
     }
 }
@@ -135,7 +149,13 @@ void Product::decode(const Codes& codes, size_t row, size_t, void* out) const {
 }
 
 std::unique_ptr<TileQueries> Product::tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const {
-    return std::make_unique<ProductQueries>(*this, use, queries, call);
+    const bool l2 = use.metric != Metric::ip;
+    const auto fill = [this, squares = l2 && !use.residual, times = l2 ? -2.0f : -1.0f](const float* q, float* out) {
+        quantizer_.tables(q, squares, times, out);
+    };
+    return std::make_unique<TableQueries>(
+        CodeGroups{quantizer_.m(), quantizer_.bits(), quantizer_.dim(), in_blocks(), largest_norm(quantizer_), fill},
+        use, queries, call);
 }
 
 void Product::save(Writer& out) const {

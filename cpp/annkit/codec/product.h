@@ -41,8 +41,6 @@ class Product final : public Codec {
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
 
-    // Side column of residuals for l2: |c + r|^2 - |c|^2 of the decoded residual r.
-    static constexpr size_t kAdd = 1;
     bool in_blocks() const { return quantizer_.bits() == 4; }
     size_t code_bytes() const { return (quantizer_.m() * quantizer_.bits() + 7) / 8; }
 

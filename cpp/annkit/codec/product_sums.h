@@ -8,7 +8,7 @@ namespace annkit {
 
 struct Codes;
 
-// table: for each group (an even number of them for 4 bits, whose codes lie in blocks) 2^bits floats.
+// table: for each group (an even number of them for codes that lie in blocks) 2^bits floats.
 void sum_entries(size_t m, size_t bits, const float* table, const Codes& codes, const uint32_t* positions, size_t n,
                  float* out);
 

@@ -6,21 +6,13 @@
 #include <cstring>
 
 #include "annkit/codec/rabitq.h"
+#include "annkit/codec/sign_sums.h"
 
 namespace annkit {
 namespace {
 
 constexpr float kUnit = FLT_EPSILON / 2;
-constexpr size_t kEntries = 16;  // of a table: the signs of four dimensions
 constexpr double kTableDeviations = 5;
-
-// Half the sums of four entries, each added where its bit is set and subtracted elsewhere.
-void sign_sums(const float* q, float* sums) {
-    for (size_t code = 0; code < kEntries; ++code) {
-        const auto signed_entry = [&](size_t j) { return code >> j & 1 ? q[j] : -q[j]; };
-        sums[code] = 0.5f * ((signed_entry(0) + signed_entry(1)) + (signed_entry(2) + signed_entry(3)));
-    }
-}
 
 float reach_of(const float* q) {
     return 0.5f * ((std::abs(q[0]) + std::abs(q[1])) + (std::abs(q[2]) + std::abs(q[3])));
@@ -71,12 +63,12 @@ void RabitqQueries::make_table(const float* q, uint8_t* table, Query& query) con
     const float step = most > 0 ? 2 * most / top : 1.0f, inverse = most > 0 ? 1 / step : 0.0f;
     double low = 0, high = 0, offset = 0, squares = 0;
     for (size_t p = 0; p < positions; ++p) {
-        float sums[kEntries], least = 0, largest = 0;
+        float sums[kSignEntries], least = 0, largest = 0;
         sign_sums(q + 4 * p, sums);
         const float reach = reach_of(q + 4 * p);
-        for (size_t code = 0; code < kEntries; ++code) {
+        for (size_t code = 0; code < kSignEntries; ++code) {
             const float byte = std::min(float(int((sums[code] + reach) * inverse + 0.5f)), top);
-            table[p * kEntries + code] = uint8_t(byte);
+            table[p * kSignEntries + code] = uint8_t(byte);
             const float miss = sums[code] - (byte * step - reach);
             least = code == 0 ? miss : std::min(least, miss);
             largest = code == 0 ? miss : std::max(largest, miss);
@@ -90,7 +82,7 @@ void RabitqQueries::make_table(const float* q, uint8_t* table, Query& query) con
     query.offset = float(offset + (low + high) / 2);
     // What the bytes miss at most or, where the error of the signs is bounded by deviations too, five of theirs; and
     // rounding, here and in the canonical score.
-    const double most_missed = (high - low) / 2, deviation = std::sqrt(squares / kEntries);
+    const double most_missed = (high - low) / 2, deviation = std::sqrt(squares / kSignEntries);
     const double missed = bits_ == 1 ? most_missed : std::min(most_missed, kTableDeviations * deviation);
     query.margin = float(missed) + 2 * kUnit * float(padded_ + 16) * total;
 }

@@ -1,4 +1,4 @@
-#include "annkit/codec/product_queries.h"
+#include "annkit/codec/table_queries.h"
 
 #include <algorithm>
 #include <cfloat>
@@ -12,41 +12,26 @@ namespace {
 
 constexpr float kUnit = FLT_EPSILON / 2;
 
-float largest_norm(const ProductQuantizer& pq) {
-    double sum = 0;
-    for (size_t g = 0; g < pq.m(); ++g) {
-        double most = 0;
-        for (size_t c = 0; c < pq.entries(); ++c) {
-            double norm = 0;
-            for (size_t j = 0; j < pq.group(); ++j) norm += double(pq.centroid(g, c)[j]) * pq.centroid(g, c)[j];
-            most = std::max(most, norm);
-        }
-        sum += most;
-    }
-    return float(std::sqrt(sum));
-}
-
 }  // namespace
 
-ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const Rows& queries, const Call& call)
-    : codec_(codec),
+TableQueries::TableQueries(CodeGroups groups, const CodeUse& use, const Rows& queries, const Call& call)
+    : groups_(std::move(groups)),
       l2_(use.metric != Metric::ip),
       residual_(use.residual),
-      positions_(codec.in_blocks() ? (codec.quantizer().m() + 1) / 2 * 2 : codec.quantizer().m()),
-      table_size_(positions_ * codec.quantizer().entries()),
-      reach_(largest_norm(codec.quantizer())),
+      positions_(groups_.bits == 4 ? (groups_.m + 1) / 2 * 2 : groups_.m),
+      table_size_(positions_ * groups_.entries()),
       tables_(queries.n * table_size_),
       rounded_(queries.n),
       ones_(tiles().wide.run != nullptr && l2_ && residual_ ? kMostRows : 0, 1.0f),
       steps_(tiles().wide.run != nullptr ? queries.n * table_size_ : 0) {
     constexpr size_t kBlock = 16;
-    const int threads = threads_for(call, double(tables_.size()) * double(codec.quantizer().group() + 4));
+    const int threads = threads_for(call, double(tables_.size()) * double(groups_.dim / groups_.m + 4));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
         const FloatBlock block(queries.slice(first, count), "the query");
         for (size_t i = 0; i < count; ++i) {
             const size_t query = first + i;
             float* table = &tables_[query * table_size_];
-            codec.quantizer().tables(block.row(i), l2_ && !residual_, l2_ ? -2.0f : -1.0f, table);
+            groups_.fill(block.row(i), table);
             if (!steps_.empty())
                 rounded_[query] = round({table, table_size_}, std::sqrt(block.norm2(i)), &steps_[query * table_size_]);
         }
@@ -57,12 +42,12 @@ ProductQueries::ProductQueries(const Product& codec, const CodeUse& use, const R
 // go by one scale: a sum of entries is a lower bound. Steps are so large that four groups in a row add up to 255 at
 // most, which the tiles are fastest with, and all to less than 2^16. (SIFT, 200,000 rows in 32 groups: 22 rows have
 // bounds below the tenth best score, with entries up to 255 it is 14, up to 63 it is 34.) Of 8 bits, a group at most.
-ProductQueries::Query ProductQueries::round(std::span<const float> table, float norm, uint8_t* steps) const {
+TableQueries::Query TableQueries::round(std::span<const float> table, float norm, uint8_t* steps) const {
     constexpr double kFour = 255, kAll = 65535;
     const simd::Kernels& kernels = simd::kernels();
-    const size_t m = codec_.quantizer().m(), entries = codec_.quantizer().entries();
+    const size_t m = groups_.m, entries = groups_.entries();
     std::vector<float> least(m), largest(m);
-    const size_t together = codec_.in_blocks() ? 4 : 1;
+    const size_t together = groups_.in_blocks ? 4 : 1;
     kernels.table_ranges(table.data(), m, entries, least.data(), largest.data());
     double four = 0, most_of_four = 0, all = 0, low = 0, magnitude = 0;
     for (size_t g = 0; g < m; ++g) {
@@ -82,47 +67,46 @@ ProductQueries::Query ProductQueries::round(std::span<const float> table, float 
         const double range = double(largest[g]) - least[g];
         width += range > 256.0 * scale ? range : std::min<double>(range, scale);  // more than 255 steps were cut
     }
-    magnitude += 2 * double(norm) * reach_ + all;
+    magnitude += 2 * double(norm) * groups_.reach + all;
     return {scale, float(low), float(width) * (1 + 4 * FLT_EPSILON), float(magnitude)};
 }
 
-const simd::TilePair& ProductQueries::tiles() const {
+const simd::TilePair& TableQueries::tiles() const {
     static const simd::TilePair none{};
-    const ProductQuantizer& pq = codec_.quantizer();
-    if (codec_.in_blocks()) return simd::kernels().nibble_codes;
-    return pq.bits() == 8 && pq.m() <= simd::kMostGroups ? simd::kernels().byte_tables : none;
+    if (groups_.in_blocks) return simd::kernels().nibble_codes;
+    return groups_.bits == 8 && groups_.m <= simd::kMostGroups ? simd::kernels().byte_tables : none;
 }
 
 // The margin is for the rounding of sums, here and of the canonical score.
-LaneTerms ProductQueries::terms(size_t query, const Partition& partition, float coarse) const {
+LaneTerms TableQueries::terms(size_t query, const Partition& partition, float coarse) const {
     const Query& q = rounded_[query];
     const float start = residual_ ? coarse : 0.0f;
     float beside = 0;  // the largest that |c + r|^2 - |c|^2 can be
-    if (l2_ && residual_) beside = reach_ * (reach_ + 2 * partition.centroid_norm);
+    if (l2_ && residual_) beside = groups_.reach * (groups_.reach + 2 * partition.centroid_norm);
     const float size = q.magnitude + std::abs(start) + beside;
-    const float slack = 4 * float(codec_.fitted_dim() + positions_ + 32) * kUnit * size + FLT_MIN;
+    const float slack = 4 * float(groups_.dim + positions_ + 32) * kUnit * size + FLT_MIN;
     return {.base = start + q.low - slack, .scale = q.scale, .width = q.width + 2 * slack};
 }
 
-TileRows ProductQueries::rows(const Partition& partition, size_t first, size_t, TileScratch&) const {
+TileRows TableQueries::rows(const Partition& partition, size_t first, size_t, TileScratch&) const {
     const Codes& codes = *partition.codes;
     TileRows rows{};
     rows.data = codes.block_of(first);
     rows.stride = codes.code_bytes();
-    if (codes.columns.size() <= Product::kAdd) return rows;
+    if (codes.columns.size() <= kAdd) return rows;
     rows.mul = ones_.data();
-    rows.add = codes.columns[Product::kAdd].at<float>(first);
+    rows.add = codes.columns[kAdd].at<float>(first);
     return rows;
 }
 
-void ProductQueries::score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
-                           float* out) const {
+void TableQueries::score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
+                         float* out) const {
     const Codes& codes = *partition.codes;
-    sum_entries(codec_.quantizer().m(), codec_.quantizer().bits(), table(query), codes, positions, n, out);
+    sum_entries(groups_.m, groups_.bits, table(query), codes, positions, n, out);
     if (!residual_) return;
-    const bool add = codes.columns.size() > Product::kAdd;
+    const bool add = codes.columns.size() > kAdd;
     for (size_t i = 0; i < n; ++i) {
-        const float beside = add ? *codes.columns[Product::kAdd].at<float>(positions[i]) : 0.0f;
+        const float beside = add ? *codes.columns[kAdd].at<float>(positions[i]) : 0.0f;
         out[i] = (out[i] + beside) + coarse;
         if (l2_) out[i] = std::max(out[i], 0.0f);  // rounding might take it below
     }

@@ -1,18 +1,31 @@
-// Queries against codes of PQ: tables of a group's part of the score for each centroid, in float for canonical scores,
-// and for codes of 4 or 8 bits in 8 bits, too, as tiles take them. They do not depend on the list, also of residuals:
+// Queries against codes that name an entry of a table for each group of dimensions (PQ; the signs of four dimensions):
+// tables of a group's part of the score, in float for canonical scores, and for entries of 4 or 8 bits in 8 bits, too,
+// as tiles take them. They do not depend on the list, also of residuals:
 //     |q - c - r|^2 = |q - c|^2 + (|c + r|^2 - |c|^2) - 2 q.r
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
-#include "annkit/codec/product.h"
+#include "annkit/codec/codec.h"
 
 namespace annkit {
 
-class ProductQueries final : public TileQueries {
+// How a codec's codes are made of groups.
+struct CodeGroups {
+    size_t m, bits, dim;  // groups, bits of an entry's number, dimensions of a row
+    bool in_blocks;       // codes lie in blocks of nibbles
+    float reach;          // the largest norm of what a code stands for
+    // A query's tables, of 2^bits entries each, one behind the other.
+    std::function<void(const float* query, float* tables)> fill;
+
+    size_t entries() const { return size_t(1) << bits; }
+};
+
+class TableQueries final : public TileQueries {
   public:
-    ProductQueries(const Product& codec, const CodeUse& use, const Rows& queries, const Call& call);
+    TableQueries(CodeGroups groups, const CodeUse& use, const Rows& queries, const Call& call);
 
     size_t size() const override { return rounded_.size(); }
     const simd::TilePair& tiles() const override;
@@ -24,6 +37,8 @@ class ProductQueries final : public TileQueries {
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
 
+    // Side column of residuals for l2: |c + r|^2 - |c|^2 of the decoded residual r.
+    static constexpr size_t kAdd = 1;
     static constexpr size_t kMostRows = 4096;  // of a tile
 
   private:
@@ -36,11 +51,10 @@ class ProductQueries final : public TileQueries {
     const float* table(size_t query) const { return &tables_[query * table_size_]; }
     Query round(std::span<const float> table, float norm, uint8_t* steps) const;
 
-    const Product& codec_;
+    CodeGroups groups_;
     bool l2_, residual_;
     size_t positions_;   // m; for codes of 4 bits made even
     size_t table_size_;  // floats
-    float reach_;        // the largest norm of what a code stands for
     std::vector<float> tables_;
     std::vector<Query> rounded_;
     std::vector<float> ones_;     // mul of as many rows as a tile takes
