@@ -162,16 +162,24 @@ SearchResult(distances=array([[1, 1]], dtype=int32), ids=array([[0, 1]])))doc")
 
     py::class_<SignBits, Codec>(m, "SignBits", R"doc(One bit a dimension: whether the value is above a threshold.
 
-Rows and queries are floats; their codes are compared by Hamming distance. Behind ``ITQ``, ``Spectral`` or ``Projection``
+Rows and queries are floats; their codes are compared by Hamming distance, or asymmetrically. Behind ``ITQ``, ``Spectral`` or ``Projection``
 they are learned or random binary codes.
 
 Parameters
 ----------
 threshold : {"zero", "median"}, default "zero"
     "median" is learned, each dimension's own: half of the rows have the bit.
+asymmetric : bool, default False
+    Queries stay floats, and a row is the thresholds plus or minus 1: for the metrics "l2", "euclidean" and "ip". The
+    last gives the sum of q[j] where the bit is set, minus the others. More neighbours are found by the same bits, as the
+    query's own values are not rounded to signs.
 
 Notes
 -----
+Asymmetric scores are those of Gordo, Perronnin, Gong and Lazebnik, "Asymmetric distances for binary embeddings", TPAMI
+2014, with signs for the values that codes stand for. They are looked up as those of ``PQ(bits=4)`` are. A graph
+(``HNSW``) compares rows by their bits, queries with rows by such scores.
+
 Bit j % 8 of byte j // 8 belongs to dimension j; the last byte is filled with zeros. Codes are decoded to the threshold plus
 or minus 1, those of "zero" to 8 dimensions a byte where no index knows the dimension.
 
@@ -182,16 +190,20 @@ Examples
 >>> codec.encode([[0.5, -1.0, 0.0, 3.0, -2.0, 0.1, 0.2, -0.3]])
 array([[105]], dtype=uint8)
 >>> codec.decode(codec.encode([[0.5, -1.0, 0.0, 3.0, -2.0, 0.1, 0.2, -0.3]]))
-array([[ 1., -1., -1.,  1., -1.,  1.,  1., -1.]], dtype=float32))doc")
-        .def(py::init([](std::string_view threshold) {
+array([[ 1., -1., -1.,  1., -1.,  1.,  1., -1.]], dtype=float32)
+>>> index = ak.Flat(codec=ak.SignBits(asymmetric=True), metric="ip").add([[2.0, -1.0], [3.0, 5.0]])
+>>> index.search([0.5, 1.0], k=2)
+SearchResult(distances=array([[ 1.5, -0.5]], dtype=float32), ids=array([[1, 0]])))doc")
+        .def(py::init([](std::string_view threshold, bool asymmetric) {
                  check(threshold == "zero" || threshold == "median", "threshold is \"", threshold,
                        "\", expected \"zero\" or \"median\"");
-                 return SignBits(threshold == "median");
+                 return SignBits(threshold == "median", asymmetric);
              }),
-             py::arg("threshold") = "zero")
+             py::arg("threshold") = "zero", py::kw_only(), py::arg("asymmetric") = false)
         .def_property_readonly(
             "threshold", [](const SignBits& a) { return a.median() ? "median" : "zero"; },
             "str: what values are compared with.")
+        .def_property_readonly("asymmetric", &SignBits::asymmetric, "bool: whether queries stay floats.")
         .def_property_readonly("medians_", medians,
                                "ndarray of float32, shape (dim,): the thresholds, where they are learned.");
 

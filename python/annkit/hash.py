@@ -114,8 +114,14 @@ class Hash:
         """
         return SignBits().encode(x, through=self.transforms, threads=threads)
 
-    def index(self) -> Pipeline:
+    def index(self, *, asymmetric: bool = False) -> Pipeline:
         """Return an empty index that codes its rows so, and compares all of them with a query.
+
+        Parameters
+        ----------
+        asymmetric : bool, default False
+            Queries are not made bits: a row scores the sum of what the transforms made of the query, added where the
+            row has the bit and subtracted elsewhere. Finds more neighbours by the same bits, and takes longer.
 
         Returns
         -------
@@ -126,8 +132,11 @@ class Hash:
         >>> import annkit as ak
         >>> ak.hash.ITQ(32).index()
         Pipeline(ITQ(32), Flat(codec=SignBits(), metric="hamming"))
+        >>> ak.hash.ITQ(32).index(asymmetric=True)
+        Pipeline(ITQ(32), Flat(codec=SignBits(asymmetric=True), metric="ip"))
         """
-        return Pipeline(*self.transforms, Flat(codec=SignBits(), metric="hamming"))
+        codec = SignBits(asymmetric=asymmetric)
+        return Pipeline(*self.transforms, Flat(codec=codec, metric="ip" if asymmetric else "hamming"))
 
     def save(self, file: str | PathLike[str] | BinaryIO) -> None:
         """Write the hash to a file, which ``annkit.load`` reads as the empty ``index()``.

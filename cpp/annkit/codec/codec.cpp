@@ -8,6 +8,14 @@ namespace annkit {
 
 std::string Codec::factory(std::optional<bool>) const { fail("no factory string has a word for ", repr()); }
 
+void Codec::check_supports(Metric metric) const {
+    if (supports(metric)) return;
+    const std::string_view expected = metric == Metric::hamming   ? "Bits() or SignBits()"
+                                      : supports(Metric::hamming) ? "metric \"hamming\""
+                                                                  : "metric \"l2\", \"euclidean\" or \"ip\"";
+    fail("metric \"", name(metric), "\" does not go with codec ", repr(), ", expected ", expected);
+}
+
 std::unique_ptr<TileQueries> Codec::tile_queries(const CodeUse&, const Rows&, const Call&) const { return nullptr; }
 
 std::unique_ptr<Scorer> Codec::scorer(Metric metric, const Codes& codes, size_t) const {

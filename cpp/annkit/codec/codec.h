@@ -59,6 +59,7 @@ class Codec : public Part {
     virtual std::string_view expects() const = 0;  // the accepted dtypes, for messages
     virtual Dtype decoded() const = 0;             // what decode gives
     virtual bool supports(Metric metric) const = 0;
+    void check_supports(Metric metric) const;             // ValueError says which it does
     virtual bool scores_cosine() const { return false; }  // others get unit rows and the metric ip instead
     virtual bool learns() const { return false; }
     virtual bool is_fitted() const { return true; }   // also true of those that learn nothing

@@ -18,6 +18,7 @@ class Writer;
 struct CodeUse {
     Metric metric = Metric::l2;
     bool residual = false;  // codes of row - centroid, in the lists of IVF
+    bool singly = false;    // rows are asked for one by one, wherever they lie, as by a graph
 };
 
 struct Codes {

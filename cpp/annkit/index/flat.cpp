@@ -13,8 +13,7 @@ namespace annkit {
 
 Flat::Flat(const Codec& codec, Metric metric)
     : RowIndex(codec, metric, metric == Metric::cosine && !codec.scores_cosine()) {
-    check(codec_->supports(metric), "metric \"", name(metric), "\" does not go with codec ", codec_->repr(),
-          metric == Metric::hamming ? ", expected Bits() or SignBits()" : ", expected metric \"hamming\"");
+    codec_->check_supports(metric);
 }
 
 std::string Flat::repr() const {

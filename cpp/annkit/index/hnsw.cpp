@@ -21,8 +21,7 @@ Hnsw::Hnsw(size_t degree, size_t ef_build, const Codec& codec, const Codec* buil
     check(degree >= kLeastDegree && degree <= kMostDegree, "HNSW has degree ", degree, ", expected ", kLeastDegree,
           " to ", kMostDegree);
     check(ef_build >= 1 && ef_build <= kMostEfBuild, "HNSW has ef_build ", ef_build, ", expected 1 to ", kMostEfBuild);
-    check(codec_->supports(metric), "metric \"", name(metric), "\" does not go with codec ", codec_->repr(),
-          metric == Metric::hamming ? ", expected Bits() or SignBits()" : ", expected metric \"hamming\"");
+    codec_->check_supports(metric);
     check(!build_codec_ || (build_codec_->accepts(codec_->decoded()) && build_codec_->supports(metric)),
           "build_codec=", build_codec_ ? build_codec_->repr() : "", " does not go with codec ", codec_->repr());
 }
@@ -99,7 +98,7 @@ std::unique_ptr<Index> Hnsw::load(const Reader& in) {
         check<FormatError>(one == nullptr || one->fitted_dim() == 0 || one->fitted_dim() == index->dim_, in.file(),
                            ": a codec of another dimension in an index of ", index->dim_);
     if (n == 0 && !in.has("column0")) return index;  // fitted, and no rows so far
-    index->codes_.emplace(codec->make_codes(index->dim_, {index->inner_metric()}));
+    index->codes_.emplace(codec->make_codes(index->dim_, {index->inner_metric(), false, true}));
     index->codes_->load(in, n);
     index->graph_.load(in.child("graph"), n);
     return index;

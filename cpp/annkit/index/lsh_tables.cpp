@@ -62,7 +62,7 @@ void LshTables::measure(std::vector<MemoryEntry>& entries) const {
 void LshTables::set_up(LshHash&& hash) {
     dim_ = hash.dim();
     store_.emplace(options_.tables, options_.bits, hash.sketch_bytes());
-    codes_.emplace(codec_->make_codes(dim_, {inner_metric()}));
+    codes_.emplace(codec_->make_codes(dim_, {inner_metric(), false, true}));
     hash_.emplace(std::move(hash));
 }
 
