@@ -74,6 +74,62 @@ def test_any_number_of_tables_finds_the_same(rng, tables):
     assert_same(index.range_search(q, 4), flat().add(codes).range_search(q, 4))
 
 
+SIGNS = {
+    "zero": lambda rng: (ak.SignBits(), ()),
+    "median": lambda rng: (ak.SignBits("median"), ()),
+    "itq": lambda rng: (ak.SignBits(), (ak.ITQ(30),)),
+    "hyperplanes": lambda rng: (ak.SignBits("median"), (ak.Center(), ak.Projection(100))),
+}
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_floats_are_found_by_their_signs_as_by_flat(rng, tmp_path, name):
+    centers = rng.standard_normal((200, 42))
+    x = (centers[rng.integers(0, 200, N)] + 0.3 * rng.standard_normal((N, 42))).astype(np.float32)
+    x[N // 2 : N // 2 + 50] = x[0]
+    q = x[::999] + 0.1 * rng.standard_normal((len(x[::999]), 42)).astype(np.float32)
+    ids = rng.permutation(3 * N)[:N]
+    codec, transforms = SIGNS[name](rng)
+
+    def behind(index):
+        return (ak.Pipeline(*transforms, index) if transforms else index).fit(x, seed=1).add(x, ids=ids)
+
+    index, peer = behind(ak.MultiIndexHash(codec=codec)), behind(ak.Flat(codec=codec, metric="hamming"))
+    index.save(tmp_path / "index.ak")
+    for one in (index, ak.load(tmp_path / "index.ak"), ak.load(tmp_path / "index.ak", mmap=True), copy.copy(index)):
+        assert repr(one) == repr(index)
+        assert one.search(q).distances.dtype == np.int32
+        assert_same(one.search(q, k=10), peer.search(q, k=10))
+        assert_same(one.search(q[3], k=10), peer.search(q[3], k=10))
+        assert_same(one.range_search(q, 6), peer.range_search(q, 6))
+    if not transforms:
+        np.testing.assert_array_equal(index.reconstruct(ids[:9]), peer.reconstruct(ids[:9]))
+        assert index.dim == 42
+    for one in (index, peer):
+        one.remove(ids[:100]).add(x[:100] + 1, ids=ids[100:200], replace=True)
+    assert_same(index.search(q, k=10), peer.search(q, k=10))
+
+
+def test_signs_that_are_not_learned_or_do_not_fit_are_refused(rng):
+    x = rng.standard_normal((100, 20)).astype(np.float32)
+    index = ak.MultiIndexHash(codec=ak.SignBits("median"))
+    with pytest.raises(ak.NotFittedError, match="median"):
+        index.add(x)
+    index.fit(x)
+    assert index.search(x[:1], k=2).ids.tolist() == [[-1, -1]]
+    with pytest.raises(ValueError, match="dimension 19"):
+        index.add(x[:, 1:])
+    with pytest.raises(ValueError, match="fit wants an empty one"):
+        index.add(x).fit(x)
+    with pytest.raises(ValueError, match="1032 bits"):
+        ak.MultiIndexHash(codec=ak.SignBits()).add(rng.standard_normal((10, 1025)))
+    with pytest.raises(TypeError, match="codec is 3"):
+        ak.MultiIndexHash(codec=3)
+    with pytest.raises(ValueError, match="row 2, column 5"):
+        index.add(np.where(np.arange(2000).reshape(100, 20) == 45, np.nan, x))
+    assert len(index) == 100
+
+
 def test_filters_leave_only_what_they_name(rng):
     codes, ids = skewed(rng, N, 8), rng.permutation(N)
     index, peer = ak.MultiIndexHash().add(codes, ids=ids), flat().add(codes, ids=ids)

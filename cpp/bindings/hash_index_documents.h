@@ -128,16 +128,18 @@ Examples
 >>> ids = found.tables.search(x[:5], 10, **found.settings).ids)doc";
 
 inline constexpr char kMultiIndexHash[] =
-    R"doc(Exact Hamming search over packed codes that looks at few of them (Norouzi, Punjani, Fleet 2014).
+    R"doc(Exact Hamming search that looks at few of the codes (Norouzi, Punjani, Fleet 2014).
 
 The bits of a code are shared out among substrings, and a table tells which codes have which value there. A code that
 differs from the query in r bits differs in at most r / tables bits in one of its substrings: a search looks up the
 values near the query's, nearest first, until nothing else can be among the answers. Queries for which looking at every
 code is faster (many bits, wide radii, rows that are few) are answered that way. The answers are those of
-``Flat(codec=Bits(), metric="hamming")``, rows of equal distance in the order of their ids.
+``Flat(codec=..., metric="hamming")``, rows of equal distance in the order of their ids.
 
 Parameters
 ----------
+codec : Bits or SignBits, optional
+    Packed codes (by default), or floats whose signs are the bits: behind ``ITQ(64)`` a learned code.
 tables : int, optional
     How many substrings a code has; by default as many as make them about log2(rows) bits long. A substring has at most
     24 bits.
@@ -145,8 +147,8 @@ tables : int, optional
 Notes
 -----
 Codes have 8 to 1,024 bits. Each table takes 8 bytes a row, and 4 bytes for each value of its substring. Bits that go
-together lie in different substrings (section 4 of the paper); that is learned from the rows that are added, ``fit`` does
-nothing. Rows that came since the tables were made, at most one in 32, are looked at one by one.
+together lie in different substrings (section 4 of the paper); that is learned from the rows that are added, ``fit``
+fits the codec. Rows that came since the tables were made, at most one in 32, are looked at one by one.
 
 Searches may run beside each other from any thread. ``add``, ``remove`` and ``compact`` wait until no search runs, and
 searches wait for them.
@@ -162,6 +164,8 @@ Examples
 >>> codes = np.random.default_rng(0).integers(0, 256, (10_000, 8)).astype(np.uint8)
 >>> index = ak.MultiIndexHash().add(codes)
 >>> index.range_search(codes[7], radius=3)
-RangeResult(lims=array([0, 1]), distances=array([0], dtype=int32), ids=array([7])))doc";
+RangeResult(lims=array([0, 1]), distances=array([0], dtype=int32), ids=array([7]))
+>>> ak.Pipeline(ak.ITQ(64), ak.MultiIndexHash(codec=ak.SignBits())).factory
+'ITQ64,MIH')doc";
 
 }  // namespace annkit::bindings::documents

@@ -63,10 +63,12 @@ void bind_hash_indexes(py::module_& m) {
             "bits", [](const LshTables& self) { return self.options().bits; }, "int: a table has 2^bits buckets.");
 
     py::class_<MultiIndexHash, Index>(m, "MultiIndexHash", documents::kMultiIndexHash)
-        .def(py::init([](py::handle tables) {
-                 return std::make_unique<MultiIndexHash>(tables.is_none() ? 0 : count_from(tables, "tables"));
+        .def(py::init([](const py::object& codec, py::handle tables) {
+                 const size_t count = tables.is_none() ? 0 : count_from(tables, "tables");
+                 return codec.is_none() ? std::make_unique<MultiIndexHash>(Bits(), count)
+                                        : std::make_unique<MultiIndexHash>(codec_from(codec), count);
              }),
-             py::kw_only(), arg("tables") = none)
+             py::kw_only(), arg("codec") = none, arg("tables") = none)
         .def_property_readonly(
             "tables", [](const MultiIndexHash& self) { return run([&] { return self.tables(); }); },
             "int: how many tables there are; 0 before there are enough rows.");

@@ -127,6 +127,10 @@ std::vector<std::unique_ptr<Index>> float_indexes() {
     keep(flat(SignBits(true), Metric::hamming));
     keep(hnsw(SignBits(false), Metric::hamming));
     keep(ivf(SignBits(true), Metric::hamming));
+    keep(flat(SignBits(true, true), Metric::l2));
+    keep(hnsw(SignBits(false, true), Metric::ip));
+    keep(ivf(SignBits(false, true), Metric::l2));
+    keep(std::make_unique<MultiIndexHash>(SignBits(true), 2));
     keep(behind(flat(SignBits(false), Metric::hamming), transform<Itq>(Itq::Options{12, 3})));
     keep(behind(flat(Raw("f32"), Metric::l2), transform<Spectral>(size_t(20))));
     return all;

@@ -55,7 +55,8 @@ void every_answer_is_exact(size_t bytes, size_t rows, size_t tabled, size_t tabl
     const Codes codes = skewed(rows, bytes, random);
     const SubstringTables made(codes, tabled, Substrings::learned(codes, tabled, 8 * bytes, tables), {1, nullptr});
     const Bits bits;
-    HashSearch search(made, bits, codes, std::numeric_limits<double>::infinity());
+    HashSearch search(made, bits, codes);
+    search.limit(std::numeric_limits<double>::infinity());
     Bitset allowed(rows);
     for (size_t i = 0; i < rows; ++i)
         if (random.below(3) > 0) allowed.set(i);

@@ -11,8 +11,13 @@ template <class T>
 class Pool {
   public:
     std::unique_ptr<T> take() {
+        return take([] { return std::make_unique<T>(); });
+    }
+    // make: what makes one where none is idle.
+    template <class Make>
+    std::unique_ptr<T> take(const Make& make) {
         std::lock_guard lock(mutex_);
-        if (idle_.empty()) return std::make_unique<T>();
+        if (idle_.empty()) return make();
         auto one = std::move(idle_.back());
         idle_.pop_back();
         return one;
@@ -20,6 +25,10 @@ class Pool {
     void give_back(std::unique_ptr<T> one) {
         std::lock_guard lock(mutex_);
         idle_.push_back(std::move(one));
+    }
+    void clear() {
+        std::lock_guard lock(mutex_);
+        idle_.clear();
     }
 
   private:

@@ -3,13 +3,20 @@
 #include <algorithm>
 #include <utility>
 
+#include "annkit/codec/bits.h"
+
 namespace annkit {
 namespace {
 
 constexpr size_t kKeys = 128;                  // looked up at a time, so that their memory is fetched side by side
 constexpr size_t kSketches = size_t(1) << 14;  // sifted at a time
 
-constexpr double kLeastShare = 0.05, kMostCredit = 8;  // of the cost of looking at every row
+// What failed attempts cost is paid by a part of what others saved, and by a scan to begin with. When it is spent, so
+// many queries are left out, and all begins anew: then it costs a batch a sixtieth at most.
+constexpr double kLeastCredit = 0.05, kMostCredit = 8, kPaid = 0.5;
+constexpr size_t kPause = 63;
+constexpr size_t kMeasured = 64;   // keys whose time tells the time of others;
+constexpr double kDoubted = 0.95;  // what forbids looking up so many may be wrong
 
 // The next larger number with as many bits set.
 uint32_t next_combination(uint32_t x) {
@@ -25,33 +32,38 @@ double combinations(size_t n, size_t k) {
 
 }  // namespace
 
-double HashCosts::wait(size_t table_bytes) { return table_bytes > (size_t(24) << 20) ? 2 : 1; }
-
 double HashCosts::scan(size_t rows, size_t bits, size_t queries) {
-    constexpr size_t kBatch = 16;
-    const double each = queries >= kBatch ? 0.03 + 0.00037 * double(bits) : 0.0021 * double(bits);
-    return double(rows) * each;
+    const double size = double(rows) * double(bits);
+    if (queries < bit_tiles_from(bits / 8))
+        return 3000 + (is_usual_width(bits / 8) ? 0.0022 * size : double(rows) * 0.7 * double((bits + 511) / 512));
+    return 5500 + (0.00042 + 0.0125 / double(queries)) * size;
 }
 
-HashSearch::HashSearch(const SubstringTables& tables, const Codec& codec, const Codes& codes, double scan_cost)
+HashSearch::HashSearch(const SubstringTables& tables, const Codec& codec, const Codes& codes)
     : tables_(tables),
       codes_(codes),
       bits_(tables.parts().bits()),
-      scan_cost_(scan_cost / HashCosts::wait(tables.nbytes())),
-      credit_(scan_cost_),
       scorer_(codec.scorer(Metric::hamming, codes, bits_)),
-      seen_((tables.rows() + 63) / 64) {}
+      seen_((tables.rows() + 63) / 64) {
+    begin_anew();
+}
+
+void HashSearch::begin_anew() {
+    const double values = double(size_t(1) << tables_.parts().width(0));
+    each_ = HashCosts::kKey + HashCosts::kSketch * double(tables_.rows()) / values;
+    credit_ = 1;
+}
 
 bool HashSearch::find(const Rows& query, const Bitset* allowed, TopK& top) {
+    if (pause_ > 0) return --pause_, false;
     std::byte code[Substrings::kMostBits / 8];
     copy_bytes(query, 0, reinterpret_cast<uint8_t*>(code));
     tables_.parts().permute(code, words_);
     scorer_->query(query);
     if (tables_.rows() < codes_.n) scorer_->scan({uint32_t(tables_.rows()), uint32_t(codes_.n)}, allowed, top);
-    // What failed attempts cost is paid by what others saved, but for a little.
-    budget_ = std::clamp(credit_, scan_cost_ * kLeastShare, scan_cost_);
-    spent_ = 0;
-    keys_ = 0;
+    began_ = std::chrono::steady_clock::now();
+    spent_ = shared_ = 0;
+    keys_ = read_keys_ = 0;
     const size_t tables = tables_.parts().tables();
     bool all = true;
     // After each step all rows within the radius are known.
@@ -60,25 +72,37 @@ bool HashSearch::find(const Rows& query, const Bitset* allowed, TopK& top) {
         if (all) probe(radius % tables, radius / tables, allowed, top);
     }
     forget();
-    credit_ = std::clamp(credit_ + (all ? scan_cost_ : 0) - spent_, 0.0, kMostCredit * scan_cost_);
+    read_clock();
+    const double share = spent_ / scan_cost_;
+    credit_ = std::min(credit_ + (all ? kPaid * (1 - share) : -share), kMostCredit);
+    if (keys_ < kMeasured && !all) each_ *= kDoubted;
+    if (credit_ < kLeastCredit) begin_anew(), pause_ = kPause;
     return all;
 }
 
+void HashSearch::read_clock() {
+    const std::chrono::duration<double, std::nano> passed = std::chrono::steady_clock::now() - began_;
+    const double before = spent_;
+    spent_ = std::max(passed.count() - shared_, before);
+    // An interruption is not to look like the price of keys for long.
+    if (keys_ - read_keys_ >= kMeasured) each_ = std::min((spent_ - before) / double(keys_ - read_keys_), 2 * each_);
+    read_keys_ = keys_;
+}
+
 // Whether the steps up to the distance that is still needed are worth their price.
-bool HashSearch::go_on(uint32_t radius, const TopK& top) const {
+bool HashSearch::go_on(uint32_t radius, const TopK& top) {
     const Substrings& parts = tables_.parts();
     const size_t tables = parts.tables();
-    const double each = keys_ < tables ? HashCosts::kKey + HashCosts::kSketch * double(tables_.rows()) /
-                                                               double(size_t(1) << parts.width(0))
-                                       : spent_ / double(keys_);
+    if (radius % tables == 0 && radius > 0) read_clock();
     // The k-th best so far comes nearer while the search goes on, less and less; before there are k it tells nothing.
     const float share = top.limit() == SIZE_MAX ? 1.0f : 1.0f - 0.25f / float(1 + radius / tables);
     const float needed = top.kth() > float(bits_) ? 0 : share * top.kth();
-    double cost = spent_;
+    const double budget = std::min(credit_, 1.0) * scan_cost_;
+    double cost = spent_ + each_ * double(keys_ - read_keys_);
     for (uint32_t r = radius; r == radius || (float(r) <= needed && r <= bits_); ++r) {
         const size_t table = r % tables, level = r / tables;
-        if (level <= parts.width(table)) cost += combinations(parts.width(table), level) * each;
-        if (cost > budget_) return false;
+        if (level <= parts.width(table)) cost += combinations(parts.width(table), level) * each_;
+        if (cost > budget) return false;
     }
     return true;
 }
@@ -105,7 +129,6 @@ void HashSearch::look_up(size_t table, const uint32_t* keys, size_t n, size_t le
     const uint32_t* sketches = tables_.sketches(table);
     for (size_t i = 0; i < n; ++i) __builtin_prefetch(starts + keys[i]);
     keys_ += n;
-    spent_ += double(n) * HashCosts::kKey;
     for (size_t i = 0; i < n; ++i) {
         uint32_t first = starts[keys[i]];
         const uint32_t last = starts[keys[i] + 1];
@@ -124,7 +147,6 @@ void HashSearch::look_up(size_t table, const uint32_t* keys, size_t n, size_t le
 // Rows whose sketch is near enough, and which have not been met.
 void HashSearch::sift(size_t table, size_t level, const Bitset* allowed, TopK& top) {
     const float bound = std::min(top.kth(), float(bits_)) - float(level);
-    spent_ += double(in_runs_) * HashCosts::kSketch;
     near_.resize(kSketches + simd::kMoreWords);
     size_t n = 0;
     if (bound >= 0)
@@ -134,7 +156,6 @@ void HashSearch::sift(size_t table, size_t level, const Bitset* allowed, TopK& t
     runs_.clear();
     in_runs_ = 0;
     if (n == 0) return;
-    spent_ += double(n) * HashCosts::kCandidate;
     const uint32_t* members = tables_.members(table);
     for (size_t i = 0; i < n; ++i) {
         near_[i] = members[near_[i]];
@@ -164,7 +185,7 @@ void HashSearch::score(const Bitset* allowed, TopK& top) {
     for (size_t i = 0; i < fresh_.size(); ++i)
         if (scores_[i] <= top.kth()) {
             top.push(scores_[i], fresh_[i]);
-            spent_ -= range ? HashCosts::kCandidate + HashCosts::kHit : HashCosts::kCandidate;
+            shared_ += range ? HashCosts::kRangeHit : HashCosts::kHit;
         }
 }
 

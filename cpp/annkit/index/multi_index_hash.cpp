@@ -8,7 +8,7 @@
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 #include "annkit/index/exhaustive.h"
-#include "annkit/index/hash_search.h"
+#include "annkit/index/list_rows.h"
 
 namespace annkit {
 namespace {
@@ -19,12 +19,36 @@ constexpr size_t kTailShare = 32, kLeastTail = 32;
 
 }  // namespace
 
-MultiIndexHash::MultiIndexHash(size_t tables) : RowIndex(Bits(), Metric::hamming, false), wanted_tables_(tables) {
+MultiIndexHash::MultiIndexHash(const Codec& codec, size_t tables)
+    : RowIndex(codec, Metric::hamming, false), wanted_tables_(tables) {
+    codec_->check_supports(Metric::hamming);
     check(tables <= Substrings::kMostBits, "tables is ", tables, ", expected 1 to ", Substrings::kMostBits);
 }
 
 std::string MultiIndexHash::repr() const {
-    return wanted_tables_ == 0 ? "MultiIndexHash()" : concat("MultiIndexHash(tables=", wanted_tables_, ")");
+    const std::string codec = codec_->kind() == "bits" ? "" : concat("codec=", codec_->repr());
+    const std::string tables = wanted_tables_ == 0 ? "" : concat("tables=", wanted_tables_);
+    return concat("MultiIndexHash(", codec, codec.empty() || tables.empty() ? "" : ", ", tables, ")");
+}
+
+// As Faiss spells indexes of bits; of sign bits, those above 0 need no word.
+std::string MultiIndexHash::factory() const {
+    const std::string word = wanted_tables_ == 0 ? "MIH" : concat("MIH", wanted_tables_), codec = codec_->factory({});
+    return codec == "BFlat" ? "B" + word : codec == "LSH" ? word : word + "," + codec;
+}
+
+void MultiIndexHash::fit(const Rows& rows, const Fit& fit) {
+    const Lock change(changing_);
+    const Lock lock(mutex_);
+    if (!codec_->learns()) return;
+    check_empty();
+    auto codec = codec_->clone();
+    codec->fit(rows, fit);
+    codec_ = std::move(codec);
+    searches_.clear();
+    codes_.reset();
+    tables_.reset();
+    dim_ = rows.dim;
 }
 
 size_t MultiIndexHash::tables() const {
@@ -37,14 +61,14 @@ void MultiIndexHash::measure(std::vector<MemoryEntry>& entries) const {
 }
 
 void MultiIndexHash::check_codes(const Rows& rows) const {
-    check(rows.dim > 0 && rows.dim <= Substrings::kMostBits, "the array has codes of ", rows.dim,
-          " bits, expected 8 to ", Substrings::kMostBits);
+    const size_t bits = bits_of(rows.dim);
+    check(bits > 0 && bits <= Substrings::kMostBits, "the array has codes of ", bits, " bits, expected 8 to ",
+          Substrings::kMostBits);
     check_dim(rows);
     if (wanted_tables_ == 0) return;
-    const size_t width = (rows.dim + wanted_tables_ - 1) / wanted_tables_;
-    check(wanted_tables_ <= rows.dim && width <= Substrings::kMostWidth, wanted_tables_, " tables of codes of ",
-          rows.dim, " bits, expected ", (rows.dim + Substrings::kMostWidth - 1) / Substrings::kMostWidth, " to ",
-          rows.dim);
+    const size_t width = (bits + wanted_tables_ - 1) / wanted_tables_;
+    check(wanted_tables_ <= bits && width <= Substrings::kMostWidth, wanted_tables_, " tables of codes of ", bits,
+          " bits, expected ", (bits + Substrings::kMostWidth - 1) / Substrings::kMostWidth, " to ", bits);
 }
 
 bool MultiIndexHash::wants_tables(size_t rows) const {
@@ -52,31 +76,33 @@ bool MultiIndexHash::wants_tables(size_t rows) const {
     return rows - tabled > std::max(kLeastTail, tabled / kTailShare);
 }
 
-std::optional<SubstringTables> MultiIndexHash::make_tables(const Codes& codes, size_t rows, size_t dim,
-                                                           const Call& call) const {
+std::optional<SubstringTables> MultiIndexHash::make_tables(const Codes& codes, size_t rows, const Call& call) const {
     if (rows == 0) return std::nullopt;
-    const size_t tables = wanted_tables_ > 0 ? wanted_tables_ : SubstringTables::tables_for(dim, rows);
-    return std::make_optional<SubstringTables>(codes, rows, Substrings::learned(codes, rows, dim, tables), call);
+    const size_t bits = 8 * codes.code_bytes();
+    const size_t tables = wanted_tables_ > 0 ? wanted_tables_ : SubstringTables::tables_for(bits, rows);
+    return std::make_optional<SubstringTables>(codes, rows, Substrings::learned(codes, rows, bits, tables), call);
 }
 
-void MultiIndexHash::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {
+void MultiIndexHash::add(const Rows& given, const Ids& ids, bool replace, const Call& call) {
     const Lock change(changing_);
     Lock lock(mutex_);
-    check_codes(rows);
-    const std::vector<uint32_t> replaced = members_.check_new(ids, rows.n, replace);
+    check_ready();
+    check_codes(given);
+    const std::vector<uint32_t> replaced = members_.check_new(ids, given.n, replace);
+    const ListRows coded(*codec_, Metric::hamming, given, "the array", call);
+    const Rows& rows = coded.rows();
     std::optional<Codes> fresh;
-    if (!codes_) fresh.emplace(codec_->make_codes(rows.dim, {Metric::hamming}));
+    if (!codes_) fresh.emplace(bits_.make_codes(rows.dim, {Metric::hamming}));
     Codes& codes = codes_ ? *codes_ : *fresh;
     const size_t n = codes.n + rows.n;
     std::optional<SubstringTables> tables;
     Phase first(call.monitor, 0, 0.2), rest(call.monitor, 0.2, 1);
     try {
         codes.reserve(n);
-        parallel_blocks(rows.n, 4096, threads_for(call, double(rows.n) * double(rows.dim) / 8),
-                        {call.threads, first.monitor()}, [&](size_t from, size_t count) {
-                            codec_->encode(rows.slice(from, count), nullptr, codes, codes.n + from);
-                        });
-        if (wants_tables(n)) tables = make_tables(codes, n, rows.dim, {call.threads, rest.monitor()});
+        parallel_blocks(
+            rows.n, 4096, threads_for(call, double(rows.n) * double(rows.dim) / 8), {call.threads, first.monitor()},
+            [&](size_t from, size_t count) { bits_.encode(rows.slice(from, count), nullptr, codes, codes.n + from); });
+        if (wants_tables(n)) tables = make_tables(codes, n, {call.threads, rest.monitor()});
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
         members_.append(ids, rows.n);
     } catch (...) {
@@ -84,7 +110,8 @@ void MultiIndexHash::add(const Rows& rows, const Ids& ids, bool replace, const C
         throw;
     }
     codes.n = n;
-    dim_ = rows.dim;
+    searches_.clear();
+    dim_ = given.dim;
     if (fresh) codes_ = std::move(fresh);
     if (tables) tables_ = std::move(tables);
     remove_rows(replaced, lock);
@@ -95,8 +122,8 @@ void MultiIndexHash::scan(const Rows& queries, const std::vector<uint32_t>& left
     // Rows come in their order here, which spares the equal ones.
     const TopK rising = empty.reordered({members_.ids().order().ids, true});
     if (left.size() == queries.n)
-        return ExhaustiveSearch{*codec_, Metric::hamming, *codes_, dim_, rising, allowed}.run(queries, call, take);
-    const size_t bytes = dim_ / 8;
+        return ExhaustiveSearch{bits_, Metric::hamming, *codes_, bits(), rising, allowed}.run(queries, call, take);
+    const size_t bytes = bits() / 8;
     std::vector<uint8_t> copy(left.size() * bytes);
     std::vector<const Bitset*> own(allowed.size() > 1 ? left.size() : allowed.size());
     for (size_t i = 0; i < left.size(); ++i) {
@@ -109,23 +136,27 @@ void MultiIndexHash::scan(const Rows& queries, const std::vector<uint32_t>& left
     some.n = left.size();
     some.row_stride = ptrdiff_t(bytes);
     some.element_stride = 1;
-    ExhaustiveSearch{*codec_, Metric::hamming, *codes_, dim_, rising, own}.run(
+    ExhaustiveSearch{bits_, Metric::hamming, *codes_, bits(), rising, own}.run(
         some, call, [&](size_t query, std::span<const Hit> hits) { take(left[query], hits); });
 }
 
-void MultiIndexHash::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
+void MultiIndexHash::run(const Rows& given, const TopK& empty, const Request& request, const Take& take) const {
     constexpr size_t kQueriesATask = 16;
     const FilterSets filters(request.filters, members_);
     const std::vector<const Bitset*>& allowed = filters.sets();
-    const double scan_cost = HashCosts::scan(codes_->n, dim_, queries.n);
+    const ListRows coded(*codec_, Metric::hamming, given, "the query", request.call);
+    const Rows& queries = coded.rows();
+    const double scan_cost = HashCosts::scan(codes_->n, bits(), queries.n);
     std::vector<uint8_t> left(queries.n, !tables_);
+    const int threads = threads_for(request.call, scan_cost * double(queries.n));
+    std::vector<std::unique_ptr<HashSearch>> workers{size_t(threads)};
     if (tables_) {
-        const int threads = threads_for(request.call, scan_cost * double(queries.n));
-        std::vector<std::unique_ptr<HashSearch>> workers{size_t(threads)};
         parallel_for(
             (queries.n + kQueriesATask - 1) / kQueriesATask, threads, request.call, [&](size_t task, int thread) {
                 auto& mine = workers[size_t(thread)];
-                if (!mine) mine = std::make_unique<HashSearch>(*tables_, *codec_, *codes_, scan_cost);
+                if (!mine)
+                    mine = searches_.take([&] { return std::make_unique<HashSearch>(*tables_, bits_, *codes_); });
+                mine->limit(scan_cost);
                 for (size_t i = task * kQueriesATask; i < std::min(queries.n, (task + 1) * kQueriesATask); ++i) {
                     TopK top(empty);
                     const Bitset* own = allowed.empty() ? nullptr : allowed[allowed.size() > 1 ? i : 0];
@@ -134,6 +165,8 @@ void MultiIndexHash::run(const Rows& queries, const TopK& empty, const Request& 
                 }
             });
     }
+    for (auto& worker : workers)
+        if (worker) searches_.give_back(std::move(worker));
     std::vector<uint32_t> numbers;
     for (uint32_t i = 0; i < queries.n; ++i)
         if (left[i]) numbers.push_back(i);
@@ -141,15 +174,17 @@ void MultiIndexHash::run(const Rows& queries, const TopK& empty, const Request& 
 }
 
 void MultiIndexHash::keep(const std::vector<uint32_t>& live, Lock&) {
+    searches_.clear();
     tables_.reset();
     members_.keep(live);
     codes_->keep(live);
-    if (wants_tables(live.size())) tables_ = make_tables(*codes_, live.size(), dim_, {});
+    if (wants_tables(live.size())) tables_ = make_tables(*codes_, live.size(), {});
 }
 
 void MultiIndexHash::save(Writer& out) const {
     out.value("tables", int64_t(wanted_tables_));
     out.value("dim", int64_t(dim_));
+    out.part("codec", *codec_);
     members_.save(out);
     if (codes_) codes_->save(out);
     if (tables_) {
@@ -159,14 +194,20 @@ void MultiIndexHash::save(Writer& out) const {
 }
 
 std::unique_ptr<Index> MultiIndexHash::load(const Reader& in) {
-    auto index = std::make_unique<MultiIndexHash>(size_t(in.integer("tables", 0, int64_t(Substrings::kMostBits))));
+    // Files of the first version hold bits, and do not say so.
+    const auto codec = in.has("codec") ? Registry<Codec>::load(in.child("codec")) : std::make_unique<Bits>();
+    auto index =
+        std::make_unique<MultiIndexHash>(*codec, size_t(in.integer("tables", 0, int64_t(Substrings::kMostBits))));
     const size_t n = index->load_members(in);
-    check<FormatError>(index->dim_ <= Substrings::kMostBits, in.file(), ": codes of ", index->dim_,
+    check<FormatError>(index->bits() <= Substrings::kMostBits, in.file(), ": codes of ", index->bits(),
                        " bits, expected at most ", Substrings::kMostBits);
-    if (index->dim_ == 0) return index;
-    index->codes_.emplace(index->codec_->make_codes(index->dim_, {Metric::hamming}));
+    check<FormatError>(codec->is_fitted() || n == 0, in.file(), ": ", n, " rows of a codec that has not been fitted");
+    check<FormatError>(codec->fitted_dim() == 0 || codec->fitted_dim() == index->dim_, in.file(),
+                       ": a codec of another dimension in an index of ", index->dim_);
+    if (index->dim_ == 0 || (n == 0 && !in.has("column0"))) return index;
+    index->codes_.emplace(index->bits_.make_codes(index->bits(), {Metric::hamming}));
     index->codes_->load(in, n);
-    if (in.has("substrings")) index->tables_.emplace(SubstringTables::load(in.child("substrings"), index->dim_, n));
+    if (in.has("substrings")) index->tables_.emplace(SubstringTables::load(in.child("substrings"), index->bits(), n));
     return index;
 }
 
