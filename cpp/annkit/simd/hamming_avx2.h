@@ -17,10 +17,6 @@ struct Planes256 {
     static bool all_set(Reg a) { return _mm256_testc_si256(__m256i(a), _mm256_set1_epi64x(-1)); }
 };
 
-inline uint64_t count_bits(uint64_t x) { return uint64_t(_mm_popcnt_u64(x)); }
-
-using HammingRows256 = HammingRows<WordBits<count_bits>>;
-
 // Bits of nibbles by shuffles, summed up to 64-bit words. At most 15 registers.
 class NibbleCount {
   public:

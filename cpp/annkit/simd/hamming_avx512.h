@@ -32,18 +32,36 @@ class WordCount {
     __m256i sums_ = _mm256_setzero_si256();
 };
 
-// Codes of any width, eight at a time: 64 bytes of each, then sums across registers.
+// Codes of any width, eight at a time: 64 bytes of each, then sums across registers. Scattered ones are bound by the
+// memory they come from; so few operations a code (6, where words one by one take 14 of 32 bytes) let a core ask for
+// more of them at once.
 class AnyWidth {
   public:
     static void scan(const uint8_t* query, const uint8_t* codes, size_t bytes, size_t n, float* out) {
-        size_t i = 0;
-        for (; i + 8 <= n; i += 8) _mm256_storeu_ps(out + i, eight(query, codes + i * bytes, bytes, 8));
-        if (i == n) return;
-        _mm256_mask_storeu_ps(out + i, __mmask8((1u << (n - i)) - 1), eight(query, codes + i * bytes, bytes, n - i));
+        each(query, bytes, n, out, [=](size_t i) [[gnu::always_inline]] { return codes + i * bytes; });
+    }
+    static void score(const void* query, const void* const* rows, size_t bytes, size_t n, float* out) {
+        if (bytes < kLeast) return HammingRows256::score(query, rows, bytes, n, out);
+        each(static_cast<const uint8_t*>(query), bytes, n, out,
+             [=](size_t i) [[gnu::always_inline]] { return static_cast<const uint8_t*>(rows[i]); });
     }
 
   private:
     using Words = Planes512::Reg;
+    static constexpr size_t kLeast = 32;  // shorter codes are few operations anyway
+
+    template <class RowAt>
+    [[gnu::always_inline]] static inline void each(const uint8_t* query, size_t bytes, size_t n, float* out,
+                                                   const RowAt& row) {
+        size_t i = 0;
+        for (; i + 8 <= n; i += 8)
+            _mm256_storeu_ps(out + i,
+                             eight(query, bytes, 8, [&](size_t j) [[gnu::always_inline]] { return row(i + j); }));
+        if (i == n) return;
+        const size_t left = n - i;
+        const auto last = [&](size_t j) [[gnu::always_inline]] { return row(i + (j < left ? j : 0)); };
+        _mm256_mask_storeu_ps(out + i, __mmask8((1u << left) - 1), eight(query, bytes, left, last));
+    }
 
     // Sums of neighbours: of a in the even places, of b in the odd ones.
     static Words pairs(Words a, Words b) {
@@ -55,13 +73,14 @@ class AnyWidth {
         return __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13) +
                __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15);
     }
-    [[gnu::always_inline]] static inline __m256 eight(const uint8_t* query, const uint8_t* p, size_t bytes, size_t n) {
+    template <class RowAt>
+    [[gnu::always_inline]] static inline __m256 eight(const uint8_t* query, size_t bytes, size_t n, const RowAt& row) {
         Words sums[8] = {};
         for (size_t at = 0; at < bytes; at += 64) {
             const __mmask64 mask = bytes - at >= 64 ? ~uint64_t(0) : (uint64_t(1) << (bytes - at)) - 1;
             const Words q = Words(_mm512_maskz_loadu_epi8(mask, query + at));
             for (size_t i = 0; i < 8; ++i) {
-                const Words bits = q ^ Words(_mm512_maskz_loadu_epi8(i < n ? mask : 0, p + i * bytes + at));
+                const Words bits = q ^ Words(_mm512_maskz_loadu_epi8(i < n ? mask : 0, row(i) + at));
                 sums[i] += Words(_mm512_popcnt_epi64(__m512i(bits)));
             }
         }
@@ -72,6 +91,7 @@ class AnyWidth {
 };
 
 void fill_hamming(Kernels& k) {
+    k.hamming = AnyWidth::score;
     k.hamming_scan = scan_codes<Scan256<WordCount, AnyWidth::scan>::scan>;
     k.hamming_tiles = {HammingPlanes<Planes512>::tile(), HammingPlanes<Planes512>::tile()};
 }

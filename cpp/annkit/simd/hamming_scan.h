@@ -1,4 +1,5 @@
-// Hamming distances of codes that follow each other, of the usual widths, with 256-bit loads: at every level with AVX2.
+// Hamming distances at every level with AVX2: word by word, and of codes that follow each other, of the usual widths,
+// with 256-bit loads.
 #pragma once
 
 #include <immintrin.h>
@@ -7,6 +8,10 @@
 
 namespace annkit::simd {
 namespace {
+
+inline uint64_t count_bits(uint64_t x) { return uint64_t(_mm_popcnt_u64(x)); }
+
+using HammingRows256 = HammingRows<WordBits<count_bits>>;
 
 // Four codes at a time, a register a code (or 32 bytes of it), then sums across registers. Count: how bits are counted.
 // Rest: scans any width, and what is left over.
