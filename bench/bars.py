@@ -4,7 +4,7 @@
     python bench/bars.py ivf --data sift --budget 60
 
 Rates are medians over several passes, with one thread unless a line says two. `threads`, `kmeans`, `pq`, `ivf`,
-`ivf-build`, `graph`, `mih`, `binary-graph` and `itq` want two cores: run them without taskset.
+`ivf-build`, `graph`, `mih`, `binary-graph`, `itq` and `itq-quality` want two cores: run them without taskset.
 """
 
 from __future__ import annotations
@@ -132,9 +132,17 @@ def hamming() -> None:
             "",
             f"{faiss_time / seconds:.1f} x Faiss",
         )
+    for bits in (32, 64, 256, 1024):
+        index = ak.Flat(codec=ak.Bits(), metric="hamming")
+        index.add(rng.integers(0, 256, (200_000, bits // 8)).astype(np.uint8))
+        queries = rng.integers(0, 256, (16, bits // 8)).astype(np.uint8)
+        times = [median_time(lambda i=index, q=queries[:n]: i.search(q, threads=1), 0.1) / n for n in (1, 4, 8, 16)]
+        rates = " / ".join(f"{1e6 * seconds:.0f}" for seconds in times)
+        show(f"Hamming {bits} bit, 200,000 codes, 1/4/8/16 queries", f"{rates} us a query", "", "")
+    queries = rng.integers(0, 256, (1, 32)).astype(np.uint8)
     codes = np.tile(rng.integers(0, 256, (1 << 15, 32)).astype(np.uint8), (2048, 1))
     limit = read_rate()
-    seconds = median_time(lambda: ak.hamming.topk(queries[0, :32], codes, 10, threads=1))
+    seconds = median_time(lambda: ak.hamming.topk(queries, codes, 10, threads=1))
     rate = codes.nbytes / seconds
     show(
         "Hamming 256 bit, one query, 2 GB",
@@ -227,6 +235,8 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "binary-lists": binary_bars.lists,
     "binary-graph": binary_bars.graphs,
     "itq": hash_bars.itq,
+    "itq-quality": hash_bars.quality,
+    "asymmetric": hash_bars.asymmetric,
 }
 
 

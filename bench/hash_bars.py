@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from figures import Limits, Truth, data_folder, faiss_module, median_times, once, rng, show
+from figures import REAL, Limits, Truth, data_folder, faiss_module, median_times, once, rng, show
 
 import annkit as ak
 
 BITS = (32, 64, 128)
 SEEDS = range(5)
+QUERIES = 300  # of quality
 Encode = Callable[[np.ndarray], np.ndarray]
 
 
@@ -86,7 +87,7 @@ def _map_by_labels(rows: int | None) -> None:
     files = {part: data_folder() / f"fashion-mnist-784.{part}.npy" for part in ("base", "query")}
     if not all(file.exists() for file in files.values()):
         return
-    x, q = (np.load(file)[:most].astype(np.float32) for file, most in zip(files.values(), (rows, 1000), strict=True))
+    x, q = (np.load(file)[:most].astype(np.float32) for file, most in zip(files.values(), (rows, QUERIES), strict=True))
     labels, wanted = (
         np.load(data_folder() / f"fashion-mnist-784.labels_{part}.npy")[: len(some)].astype(np.int64)
         for part, some in (("base", x), ("query", q))
@@ -96,7 +97,7 @@ def _map_by_labels(rows: int | None) -> None:
 
 
 def _recall(limits: Limits) -> None:
-    for data in limits._replace(names=limits.names or ["sift"]).sets():
+    for data in limits._replace(names=limits.names or ["sift"]).sets(QUERIES):
         truth = Truth(data.base, data.queries)
 
         def score(encode: Encode, data: Any = data, truth: Truth = truth) -> float:
@@ -168,8 +169,57 @@ def _encode_into(x: np.ndarray, bits: int) -> None:
 
 
 def itq(limits: Limits) -> None:
-    """ITQ's fit, encoding, mean average precision with labels as the truth, and recall of the nearest."""
+    """ITQ's fit, and encoding."""
     _fit()
     _encode()
+
+
+def quality(limits: Limits) -> None:
+    """Mean average precision with labels as the truth, and recall of the nearest, of five seeds."""
     _map_by_labels(limits.rows)
     _recall(limits)
+
+
+def asymmetric(limits: Limits) -> None:
+    """Float queries against bits beside bits against bits: recall, and rates of one thread.
+
+    Faiss's IndexLSH compares bits with bits alone; it stands behind the same ITQ's or rotation's like.
+    """
+    for data in limits._replace(names=limits.names or list(REAL)).sets():
+        truth, dim = Truth(data.base, data.queries), data.base.shape[1]
+        for bits in (64, 128):
+            made = ak.hash.ITQ(bits) if bits <= dim else ak.hash.LSH(bits)
+            made.fit(data.base)
+            indexes = [made.index().add(data.base), made.index(asymmetric=True).add(data.base)]
+            print(f"{data.name}, {len(data.base):,} rows of {dim}, {made!r}")
+            _beside(data.queries, truth, indexes, _faiss_lsh(data.base, bits))
+
+
+def _faiss_lsh(base: np.ndarray, bits: int) -> Any:
+    if bits <= base.shape[1]:
+        index = faiss_itq(base[:: -(-len(base) // 50_000)], bits, 0)
+    else:
+        index = faiss_module().IndexLSH(base.shape[1], bits, True, False)
+        index.train(base)
+    index.add(base)
+    return index
+
+
+def _beside(queries: np.ndarray, truth: Truth, indexes: list[ak.Index], peer: Any) -> None:
+    few = queries[:20]
+    batches = median_times(
+        *(lambda i=index: i.search(queries, k=10, threads=1) for index in indexes),
+        lambda: peer.search(queries, 10),
+        seconds=0.4,
+    )
+    alone = median_times(
+        *(lambda i=index: [i.search(q, k=10, threads=1) for q in few] for index in indexes),
+        lambda: [peer.search(q[None], 10) for q in few],
+        seconds=0.3,
+    )
+    found = [[index.search(queries, k=k).ids for k in (10, 100)] for index in indexes]
+    found.append([peer.search(queries, k)[1] for k in (10, 100)])
+    for name, ids, batch, one in zip(("symmetric", "asymmetric", "Faiss LSH"), found, batches, alone, strict=True):
+        recalls = " / ".join(f"{truth.recall(some):.3f}" for some in ids)
+        rates = f"{len(queries) / batch:,.0f} q/s", f"alone {1e6 * one / len(few):.0f} us"
+        show(f"  {name}: 10 nearest among 10 / 100", recalls, *rates)
