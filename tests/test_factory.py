@@ -89,6 +89,12 @@ def test_factory_of_an_index_makes_its_like(spec, metric):
             ak.Pipeline(ak.PCA(16), ak.Rotation(), ak.Flat(codec=ak.SignBits("median"), metric="hamming")),
         ),
         ("ITQ64,LSH", ak.Pipeline(ak.ITQ(64), ak.Flat(codec=ak.SignBits(), metric="hamming"))),
+        ("ITQ64,LSHa", ak.Pipeline(ak.ITQ(64), ak.Flat(codec=ak.SignBits(asymmetric=True)))),
+        ("BMIH", ak.MultiIndexHash()),
+        ("BMIH4", ak.MultiIndexHash(tables=4)),
+        ("IDMap,MIH,LSHt", ak.MultiIndexHash(codec=ak.SignBits("median"))),
+        ("ITQ64,MIH", ak.Pipeline(ak.ITQ(64), ak.MultiIndexHash(codec=ak.SignBits()))),
+        ("RR32,MIH3", ak.Pipeline(ak.Rotation(32), ak.MultiIndexHash(codec=ak.SignBits(), tables=3))),
         ("ITQ32,HNSW16,LSH", ak.Pipeline(ak.ITQ(32), ak.HNSW(degree=32, codec=ak.SignBits(), metric="hamming"))),
     ],
 )
@@ -158,6 +164,14 @@ def test_parts_without_a_word_have_no_factory(index):
         ("HNSW32,LSHr", ['"LSHr", word 2', "does not belong there"]),
         ("IMI2x8,Flat", ["IMI2x8"]),
         ("IVF64(IVF8,Flat),SQ8", ["IVF64(IVF8,Flat)", "IVF1024_HNSW32"]),
+        ("ITQ64,MIHH", ['"MIHH", word 2', "not known", 'did you mean "MIH"']),
+        ("MIH,SQ8", ['"SQ8", word 2', "does not belong there", "expected signs (LSH, LSHt)"]),
+        ("MIH,LSHa", ['"LSHa", word 2', "does not belong there"]),
+        ("ITQ64,BMIH", ['"BMIH", word 2', "does not belong there"]),
+        ("BMIH4,LSH", ['"LSH", word 2', "nothing after BMIH4"]),
+        ("IVF64,MIH", ['"MIH", word 2', "does not belong there"]),
+        ("MIH2000", ["MIH2000", "tables is 2000"]),
+        ("ITQ64,MIH,RFlat", ["hamming"]),
         ("SQ8,Refine(SQ8", ["Refine(SQ8"]),
         ("PQ32x20", ["PQ32x20", "20"]),
         ("PCA0,Flat", ["PCA0"]),
@@ -178,8 +192,9 @@ def test_wrong_types_and_metrics_are_refused():
         ak.index("BFlat", metric="ip")
     with pytest.raises(ValueError, match="metric"):
         ak.index("SQ8", metric="manhattan")
-    with pytest.raises(ValueError, match='"cosine" does not go with LSH'):
-        ak.index("ITQ64,LSH", metric="cosine")
+    for spec in ("ITQ64,LSH", "ITQ64,MIH"):
+        with pytest.raises(ValueError, match='"cosine" does not go with LSH'):
+            ak.index(spec, metric="cosine")
 
 
 @pytest.mark.parametrize(
@@ -192,6 +207,8 @@ def test_wrong_types_and_metrics_are_refused():
         ("OPQ16_24,PQ8", 64, "multiple of"),
         ("SQ8,Refine(PQ16)", 24, "multiple of 16"),
         ("BFlat", 12, "multiple of 8"),
+        ("BMIH", 12, "multiple of 8"),
+        ("RR2000,MIH", 3000, "at most 1024"),
         ("Flat", 0, "1 or more"),
     ],
 )
@@ -215,7 +232,7 @@ def mixture():
     return base, queries, ak.Flat().add(base).search(queries, 10).ids
 
 
-@pytest.mark.parametrize("spec", ["LSH", "LSHt", "LSHr", "ITQ16,LSH", "HNSW8,LSHt"])
+@pytest.mark.parametrize("spec", ["LSH", "LSHt", "LSHr", "ITQ16,LSH", "HNSW8,LSHt", "BMIH3", "MIH", "ITQ16,MIH4,LSHt"])
 def test_factory_of_signs_makes_their_like(spec):
     made = ak.index(spec)
     again = ak.index(made.factory)

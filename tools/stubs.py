@@ -76,6 +76,7 @@ PARAMETERS = {
     "through": "Transform | Sequence[Transform]",
     "type": "_Element",
     "uniform": "bool",
+    "asymmetric": "bool",
     "whiten": "bool | float",
     "width": "float",
     "within": "float",

@@ -20,6 +20,7 @@ from annkit._core import (
     Codec,
     Flat,
     Index,
+    MultiIndexHash,
     Normalize,
     Pipeline,
     RaBitQ,
@@ -35,15 +36,18 @@ Metric = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
 _IDMAP = re.compile(r"IDMap2?")
 _IVF = re.compile(r"(B?)IVF([1-9]\d*)([kM]?)(?:_HNSW([1-9]\d*))?")
 _HNSW = re.compile(r"(B?)HNSW([1-9]\d*)")
-_ROTATED_LSH = re.compile(r"LSHr(t?)")
+_MIH = re.compile(r"(B?)MIH([1-9]\d*)?")
+_ROTATED_LSH = re.compile(r"LSHr(t?a?)")
+_WIDEST_MIH = 1024  # bits
 _REFINE = re.compile(r"RFlat|Refine\((.*)\)")
 _OPQ_BITS = 4  # where no PQ follows: its own default
 _UNITS = {"": 1, "k": 1 << 10, "M": 1 << 20}
 
 _EXPECTED = {
-    "transform": "a transform (PCA64, PCAR64, PCAW64, OPQ32, OPQ32_64, ITQ64, RR, HR, L2norm, Center), IVF1024, HNSW32 "
-    "or a codec",
+    "transform": "a transform (PCA64, PCAR64, PCAW64, OPQ32, OPQ32_64, ITQ64, RR, HR, L2norm, Center), IVF1024, "
+    "HNSW32, MIH or a codec",
     "codec": "a codec (Flat, SQ8, SQ6, SQ4, SQfp16, SQbf16, PQ32, PQ32x10, PQ32x4fs, PQ32x4fsr, RaBitQ, RaBitQ4, LSH)",
+    "signs": "signs (LSH, LSHt) or the end",
     "refine": "RFlat, a refinement such as Refine(SQ8), or the end",
 }
 _SPELLINGS = {
@@ -68,6 +72,8 @@ _SPELLINGS = {
         "BFlat",
         "BIVF1024",
         "BIVF1024_HNSW32",
+        "MIH",
+        "BMIH",
         "IDMap",
     ],
     "codec": [
@@ -87,7 +93,9 @@ _SPELLINGS = {
         "RaBitQfs",
         "LSH",
         "LSHt",
+        "LSHa",
     ],
+    "signs": ["LSH", "LSHt"],
     "refine": ["RFlat", "Refine(Flat)", "Refine(SQ8)", "Refine(SQfp16)", "IDMap", "IDMap2"],
 }
 # Words of Faiss that nothing here answers to.
@@ -150,8 +158,8 @@ def _codec(word: str) -> tuple[Codec, bool | None] | None:
         return PQ(int(match[1]), bits=int(match[2] or 8)), None
     if match := re.fullmatch(r"RaBitQ(?:fs)?([1-9])?(?:_\d+)?", word):
         return RaBitQ(int(match[1] or 1)), None
-    if match := re.fullmatch(r"LSH(t?)", word):
-        return SignBits("median" if match[1] else "zero"), None
+    if match := re.fullmatch(r"LSH(t?)(a?)", word):
+        return SignBits("median" if match[1] else "zero", asymmetric=bool(match[2])), None
     return None
 
 
@@ -217,8 +225,9 @@ class _Words:
         if hint is None and (near := difflib.get_close_matches(re.sub(r"\d+", "", word).lower(), folded, 1, 0.6)):
             hint = folded[near[0]]
         mean = f'; did you mean "{hint}"?' if hint and hint != word else ""
-        known = bool(_transforms(word) or _codec(word) or _IVF.fullmatch(word) or _HNSW.fullmatch(word))
-        known = known or word in ("BFlat", "RFlat", "LSHr", "LSHrt")
+        indexes = (_IVF, _HNSW, _MIH, _ROTATED_LSH)
+        known = bool(_transforms(word) or _codec(word) or any(index.fullmatch(word) for index in indexes))
+        known = known or word in ("BFlat", "RFlat")
         what = "does not belong there" if known else "is not known"
         raise ValueError(f"{self.here()}, {what}: {expected}{mean}")
 
@@ -245,7 +254,10 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     ``RaBitQ``           ``RaBitQ()``; ``RaBitQ4`` with 4 bits; ``RaBitQfs4`` is the same
     ``ITQ64``            ``ITQ(64)``
     ``LSH``              ``SignBits()``, for "hamming": ``ITQ64,LSH``; ``LSHt`` with medians, ``LSHr`` is ``RR,LSH``
+    ``LSHa``             ``SignBits(asymmetric=True)``, for "l2" and "ip"; ``LSHta`` with medians. Not Faiss's
+    ``MIH``              ``MultiIndexHash(codec=SignBits())``: ``ITQ64,MIH``; ``MIH4``: 4 tables, ``MIH,LSHt``: medians
     ``BFlat``            ``Flat(codec=Bits(), metric="hamming")``; ``BHNSW32`` the same with ``HNSW(degree=64)``
+    ``BMIH``             ``MultiIndexHash()``; ``BMIH4`` with 4 tables
     ``BIVF1024``         ``IVF(lists=1024, codec=Bits(), metric="hamming")``; ``BIVF1024_HNSW32`` with a graph
     ``RFlat``            ``Refine`` by the rows themselves; ``Refine(SQ8)`` by any other codec
     ``IDMap``            nothing: every index takes ids
@@ -262,7 +274,7 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     dim : int, optional
         The dimension of the rows. Where it is given, parts that do not fit it are refused here and not by ``fit``.
     metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
-        "BFlat", "BHNSW32", "BIVF1024" and "LSH" are always for "hamming".
+        "BFlat", "BHNSW32", "BIVF1024", "BMIH", "MIH" and "LSH" are always for "hamming".
 
     Returns
     -------
@@ -294,7 +306,7 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
         if dim is not None:
             _check_dim(spec, dim)
         return of_bits
-    made = _read_rows(words, metric, bool(transforms))
+    made = _read_rows(words, metric)
     if transforms:
         inner = made
         made = words.build(lambda: Pipeline(*transforms, inner))
@@ -321,8 +333,8 @@ def _read_transforms(words: _Words) -> list[Transform]:
 
 def _read_bits(words: _Words, metric: Metric) -> Index | None:
     word = words.peek() or ""
-    graph, lists = _HNSW.fullmatch(word), _IVF.fullmatch(word)
-    if word != "BFlat" and not (graph and graph[1]) and not (lists and lists[1]):
+    graph, lists, tables = _HNSW.fullmatch(word), _IVF.fullmatch(word), _MIH.fullmatch(word)
+    if word != "BFlat" and not any(match and match[1] for match in (graph, lists, tables)):
         return None
     words.take()
     if metric not in ("hamming", "l2"):
@@ -333,6 +345,8 @@ def _read_bits(words: _Words, metric: Metric) -> Index | None:
         return words.build(lambda: _lists_of(lists, Bits(), None, "hamming"))
     if graph:
         return words.build(lambda: HNSW(degree=2 * int(graph[2]), codec=Bits(), metric="hamming"))
+    if tables:
+        return words.build(lambda: MultiIndexHash(tables=int(tables[2]) if tables[2] else None))
     return Flat(codec=Bits(), metric="hamming")
 
 
@@ -354,13 +368,15 @@ def _read_codec(words: _Words, word: str, state: str) -> tuple[Codec, bool | Non
     return found
 
 
-def _read_rows(words: _Words, metric: Metric, after_transforms: bool) -> Index:
+def _read_rows(words: _Words, metric: Metric) -> Index:
     word = words.peek()
     if match := _ROTATED_LSH.fullmatch(word or ""):  # the rotation is among the transforms already
         word = "LSH" + match[1]
     lists, graph = _IVF.fullmatch(word or ""), _HNSW.fullmatch(word or "")
     if graph and not graph[1]:
         return _read_graph(words, metric, int(graph[2]))
+    if (tables := _MIH.fullmatch(word or "")) and not tables[1]:
+        return _read_tables(words, metric, int(tables[2]) if tables[2] else None)
     if lists and lists[1]:
         lists = None  # bits follow no transform
     if lists:
@@ -368,7 +384,7 @@ def _read_rows(words: _Words, metric: Metric, after_transforms: bool) -> Index:
         word = words.peek()
     if word is None:
         words.fail("codec" if lists else "transform")
-    codec, residual = _read_codec(words, word, "codec" if lists or after_transforms else "transform")
+    codec, residual = _read_codec(words, word, "codec" if lists else "transform")
     if lists:
         if residual is None and re.match(r"PQ\d+x4", word):
             residual = True
@@ -390,11 +406,24 @@ def _read_graph(words: _Words, metric: Metric, half: int) -> Index:
     return words.build(lambda: HNSW(degree=2 * half, codec=codec, metric=_metric_over(codec, metric)))
 
 
+def _read_tables(words: _Words, metric: Metric, tables: int | None) -> Index:
+    codec: Codec = SignBits()
+    words.take()
+    word = words.peek()
+    if word is not None and not _REFINE.fullmatch(word):
+        codec, _ = _read_codec(words, word, "signs")
+        if not isinstance(codec, SignBits) or codec.asymmetric:
+            words.fail("signs")
+        words.take()
+    _metric_over(codec, metric)
+    return words.build(lambda: MultiIndexHash(codec=codec, tables=tables))
+
+
 def _metric_over(codec: Codec, metric: Metric) -> Metric:
-    if not isinstance(codec, SignBits):
+    if not isinstance(codec, SignBits) or codec.asymmetric:
         return metric
     if metric not in ("hamming", "l2"):
-        raise ValueError(f'metric "{metric}" does not go with LSH, expected "hamming"')
+        raise ValueError(f'metric "{metric}" does not go with LSH, expected "hamming"; "l2" and "ip" with LSHa')
     return "hamming"
 
 
@@ -425,5 +454,7 @@ def _check_dim(spec: str, dim: int) -> None:
         coded = width if word[1].startswith("OPQ") else here
         if groups and coded % int(groups[1]) != 0:
             raise ValueError(f"{where}, gets rows of dimension {coded}, expected a multiple of {groups[1]}")
-        if (word[1] == "BFlat" or word[1].startswith(("BHNSW", "BIVF"))) and dim % 8 != 0:
+        if _MIH.fullmatch(word[1]) and here > _WIDEST_MIH:
+            raise ValueError(f"{where}, gets rows of dimension {here}, expected at most {_WIDEST_MIH}")
+        if (word[1] == "BFlat" or word[1].startswith(("BHNSW", "BIVF", "BMIH"))) and dim % 8 != 0:
             raise ValueError(f"{where}, gets rows of {dim} bits, expected a multiple of 8")
