@@ -23,8 +23,8 @@ RowScoring bit_scoring(size_t bytes) {
 
 bool is_usual_width(size_t bytes) { return bytes >= 8 && bytes <= 128 && std::has_single_bit(bytes); }
 
-// `bars.py hamming`: one by one, 4 queries of the usual widths take half the time of a tile, 16 take longer; of others 4
-// take longer.
+// `bars.py hamming`: one by one, 4 queries of the usual widths take half the time of a tile, 16 take longer; of others
+// 4 take longer.
 size_t bit_tiles_from(size_t bytes) { return is_usual_width(bytes) ? 9 : 3; }
 
 void Bits::encode(const Rows& rows, const float*, Codes& into, size_t first) const {
