@@ -94,7 +94,8 @@ void dear_searches_are_given_up() {
     const Codes codes = skewed(2000, 8, random);
     const SubstringTables made(codes, 2000, Substrings::learned(codes, 2000, 64, 6), {1, nullptr});
     const Bits bits;
-    HashSearch search(made, bits, codes, 1);
+    HashSearch search(made, bits, codes);
+    search.limit(1);
     const Rows one{codes.code(7), 1, 64, Dtype::bits, 8, 1, 0};
     TopK top(10, {nullptr, false});
     checks::expect(!search.find(one, nullptr, top), "a search of a nanosecond");
