@@ -131,6 +131,16 @@ def test_choice_is_the_fastest_index_that_is_not_larger():
     assert chosen[2].qps == records.qps_at(found[:4:2], 0.95)
 
 
+def test_more_memory_is_chosen_where_it_is_a_tenth_faster():
+    found = [
+        *curve("annkit IVF,SQ8", [(0.96, 1000.0)], index_bytes=100_000),
+        *curve("faiss IVF,SQ8", [(0.97, 1050.0)], index_bytes=200_000),
+        *curve("annkit IVF,Flat", [(0.98, 1150.0)], index_bytes=300_000),
+    ]
+    steps = choice.staircase(found, "batch", 0.95)
+    assert [(step.method, step.reached) for step in steps] == [("annkit IVF,SQ8", 0.96), ("annkit IVF,Flat", 0.98)]
+
+
 def test_recalls_with_the_same_choices_are_named_once():
     (table,) = summary.tables([record(), record("faiss Flat", qps=900.0)])
     assert [(c.mode, c.recall, c.method) for c in choice.choices(table)] == [("single", 0.99, "annkit Flat f32")]

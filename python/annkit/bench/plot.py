@@ -1,4 +1,4 @@
-"""Draws a data set's results: curves of recall and queries per second, and bars for what is always exact."""
+"""Draws a data set's results: recall and queries per second, what memory gives, and bars for what is always exact."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from annkit.bench.choice import RECALLS, staircase
 from annkit.bench.measure import MODES
 from annkit.bench.needs import need
-from annkit.bench.records import Record, group, pareto
+from annkit.bench.records import Record, group, pareto, qps_at
 from annkit.bench.summary import MODE_NAMES, amount
 
 __all__ = ["DARK", "LIGHT", "Theme", "draw"]
@@ -57,32 +58,40 @@ class _Style:
 def draw(records: Sequence[Record], theme: Theme = LIGHT) -> bytes:
     """Return a PNG of all records of one data set: a column for each mode, rows for each number of threads."""
     threads = list(group(records, lambda r: r.threads))
-    swept = [r for r in records if r.family != "flat"]
-    flat = [r for r in records if r.family == "flat"]
-    methods = len(group(flat, lambda r: r.method))
-    heights = [4.2] * len(threads) * bool(swept) + [0.3 * methods + 0.9] * len(threads) * bool(flat)
+    swept = any(r.family != "flat" for r in records)
+    methods = len(group([r for r in records if r.family == "flat"], lambda r: r.method))
+    rows = [(kind, count) for kind in _kinds(records) for count in threads]
+    heights = [{"curves": 4.2, "memory": 3.0, "exact": 0.3 * methods + 0.9}[kind] for kind, _ in rows]
     with need("matplotlib").rc_context(_settings(theme)):
         figure = need("matplotlib.figure").Figure(figsize=(11, sum(heights) + 0.6), dpi=_DOTS, layout="constrained")
-        grid = figure.subplots(len(heights), len(MODES), squeeze=False, height_ratios=heights)
+        grid = figure.subplots(len(rows), len(MODES), squeeze=False, height_ratios=heights)
         styles = _styles(records, theme)
-        for row, axes in enumerate(grid):
-            count = threads[row % len(threads)]
-            curves = bool(swept) and row < len(threads)
+        for (kind, count), axes in zip(rows, grid, strict=True):
             for axis, mode in zip(axes, MODES, strict=True):
                 here = [r for r in records if r.mode == mode and r.threads == count]
-                if curves:
+                what = ""
+                if kind == "curves":
                     _curves(axis, here, styles, theme)
+                elif kind == "memory":
+                    what = _memory(axis, here, mode, styles, theme)
                 else:
+                    what = "exact search, "
                     _bars(axis, [r for r in here if r.family == "flat"], styles, labelled=mode == MODES[0])
                 noun = "" if count == 1 else "s"
-                exact = "" if curves else "exact search, "
-                axis.set_title(f"{exact}{MODE_NAMES[mode]}, {count} thread{noun}", loc="left", fontsize=10)
+                axis.set_title(f"{what}{MODE_NAMES[mode]}, {count} thread{noun}", loc="left", fontsize=10)
         if swept:
             _legend(figure, grid[0])
         first = records[0]
         shape = f"{first.data['n']:,} × {first.data['dim']:,} {first.data['dtype']}"
         figure.suptitle(f"{first.data['name']}  ·  {shape}  ·  {first.data['metric']}  ·  k = {first.k}", fontsize=12)
         return _png(figure)
+
+
+def _kinds(records: Sequence[Record]) -> list[str]:
+    """Return what there is to draw, from top to bottom."""
+    families = {r.family == "flat" for r in records}
+    swept = ["curves", "memory"] if any(r.bytes_held for r in records) else ["curves"]
+    return [*(swept if False in families else []), *(["exact"] if True in families else [])]
 
 
 def _settings(theme: Theme) -> dict[str, Any]:
@@ -146,9 +155,7 @@ def _curves(axis: Any, records: Sequence[Record], styles: dict[str, _Style], the
             zorder=3,
         )
     axis.set_yscale("log")
-    axis.yaxis.set_major_locator(need("matplotlib.ticker").LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(lambda value, _: _plain(value))
-    axis.yaxis.set_minor_formatter(need("matplotlib.ticker").NullFormatter())
+    _ticks(axis.yaxis, (1, 2, 5))
     lowest = min((r.recall for r in seen), default=1.0)
     first = max(tick for tick in _TICKS[:-3] if tick <= max(lowest, _LOWEST))
     ticks = [tick for tick in _TICKS if tick >= first]
@@ -157,6 +164,45 @@ def _curves(axis: Any, records: Sequence[Record], styles: dict[str, _Style], the
     axis.set_xlabel(f"recall@{records[0].k}" if records else "recall")
     axis.set_ylabel("queries per second")
     axis.grid(which="major", linewidth=0.8)
+
+
+def _memory(axis: Any, records: Sequence[Record], mode: str, styles: dict[str, _Style], theme: Theme) -> str:
+    """Draw rates by memory at the middle recall, or the highest below it that is reached; return how that is called."""
+    steps = {recall: staircase(records, mode, recall) for recall in RECALLS[:2]}
+    recall = next((recall for recall in reversed(steps) if steps[recall]), RECALLS[0])
+    chosen = steps[recall]
+    if chosen:
+        widest = max((r.bytes_held or 0) / r.data["n"] for r in records)
+        x, y = [one.bytes_a_row for one in chosen], [one.qps for one in chosen]
+        axis.plot([*x, 1.1 * widest], [*y, y[-1]], color=theme.faint, linewidth=7, zorder=1, drawstyle="steps-post")
+    for one in chosen:
+        at, side = (one.bytes_a_row, one.qps), "right" if one is chosen[-1] and len(chosen) > 1 else "left"
+        axis.annotate(one.method, at, (0, 7), textcoords="offset points", ha=side, fontsize=8, zorder=4)
+    for method, members in group(records, lambda r: r.method).items():
+        rate, held = qps_at(members, recall), members[0].bytes_held
+        if rate and held:
+            style = styles[method]
+            axis.plot(
+                held / members[0].data["n"], rate, color=style.colour, marker=style.marker, linestyle="", zorder=3
+            )
+    axis.set_yscale("log")
+    axis.set_xscale("log")
+    _ticks(axis.xaxis, (1, 1.5, 2, 3, 5, 7))
+    _ticks(axis.yaxis, (1, 2, 5))
+    axis.margins(x=0.08, y=0.15)
+    axis.set_xlabel("bytes a row of the index")
+    axis.set_ylabel("queries per second")
+    axis.grid(which="major", linewidth=0.8)
+    return f"at recall {recall:g}, "
+
+
+def _ticks(axis: Any, steps: tuple[float, ...]) -> None:
+    """Set the ticks of a logarithmic axis."""
+    ticker = need("matplotlib.ticker")
+    axis.set_major_locator(ticker.LogLocator(subs=steps))
+    axis.set_major_formatter(lambda value, _: _plain(value))
+    axis.set_minor_formatter(ticker.NullFormatter())
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def _plain(value: float) -> str:
@@ -178,7 +224,7 @@ def _bars(axis: Any, records: Sequence[Record], styles: dict[str, _Style], *, la
 
 def _legend(figure: Any, axes: Sequence[Any]) -> None:
     entries = {label: line for axis in axes for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    entries["Pareto front"] = axes[0].lines[0]
+    entries["the fastest there is"] = axes[0].lines[0]
     columns = 4
     figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns, fontsize=9)
 

@@ -30,6 +30,7 @@ th, td { padding: .25em .7em; text-align: right; border-bottom: 1px solid var(--
 th { color: var(--quiet); font-weight: 600; vertical-align: bottom; }
 td:first-child, th:first-child, .text td, .text th { text-align: left; }
 .text td { white-space: normal; vertical-align: top; overflow-wrap: anywhere; }
+.choice td:nth-child(5), .choice td:nth-child(6), .choice th:nth-child(5), .choice th:nth-child(6) { text-align: left; }
 .best { color: var(--best); font-weight: 700; }
 .quiet, summary { color: var(--quiet); }
 """
@@ -99,7 +100,7 @@ def _data_set(records: Sequence[Record]) -> str:
     data = records[0].data
     parts = [f"<h2>{escape(str(data['name']))}</h2>", _figure(records)]
     for table in tables(records):
-        parts += [f"<h3>{escape(table.title)}</h3>", _results(table), _choices(table)]
+        parts += [f"<h3>{escape(table.title)}</h3>", _choices(table), _results(table)]
     return "\n".join([*parts, _given(records), _points(records)])
 
 
@@ -132,17 +133,31 @@ def _results(table: Table) -> str:
 
 def _choices(table: Table) -> str:
     """Return what to choose at which memory."""
-    heading = ("mode", "recall", "bytes a row", "index MB", "method", "setting", "QPS")
+    heading = (
+        "mode",
+        "recall",
+        "bytes<br>a row",
+        "index<br>MB",
+        "method",
+        "setting",
+        "its<br>recall",
+        "QPS",
+        "build<br>s",
+    )
     rows = []
     for steps in group(choices(table), lambda c: (c.mode, c.recall)).values():
         for i, step in enumerate(steps):
-            where = ("", "") if i else (step.mode, recall_name(step.recall))
-            cost = (amount(step.bytes_a_row), megabytes(step.index_bytes))
-            rows.append((*where, *cost, escape(step.method), escape(setting_text(step.setting)), amount(step.qps)))
+            where = ("", "") if i else (MODE_NAMES[step.mode], recall_name(step.recall))
+            cost = (f"{step.bytes_a_row:,.0f}", megabytes(step.index_bytes))
+            how = (escape(step.method), escape(setting_text(step.setting)), f"{step.reached:.3f}")
+            rows.append((*where, *cost, *how, amount(step.qps), amount(step.build_seconds)))
     if not rows:
         return ""
-    told = "Which configuration to choose: from each line's memory on, the fastest whose index is not larger."
-    return f"<p>{told}</p>" + _grid(heading, rows)
+    told = (
+        "Which configuration to choose: from each line's memory on, the fastest whose index is not larger. More memory "
+        "is shown where it is a tenth faster."
+    )
+    return f"<p>{told}</p>" + _grid(heading, rows, "choice")
 
 
 def _given(records: Sequence[Record]) -> str:

@@ -98,12 +98,14 @@ def choice_table(chosen: Sequence[Choice]) -> Any:
         grid.add_column(heading, justify="left" if heading == "mode\n" else "right", no_wrap=True)
     grid.add_column("\nmethod", no_wrap=True)
     grid.add_column("\nsetting")
-    grid.add_column("\nqueries/s", justify="right", no_wrap=True)
+    for heading in ("\nqueries/s", "build\ns"):
+        grid.add_column(heading, justify="right", no_wrap=True)
     for steps in group(chosen, lambda c: (c.mode, c.recall)).values():
         for i, step in enumerate(steps):
             where = ("", "") if i else (step.mode, recall_name(step.recall))
-            cost = (amount(step.bytes_a_row), megabytes(step.index_bytes))
-            grid.add_row(*where, *cost, step.method, setting_text(step.setting), amount(step.qps))
+            cost = (f"{step.bytes_a_row:,.0f}", megabytes(step.index_bytes))
+            given = (step.method, setting_text(step.setting))
+            grid.add_row(*where, *cost, *given, amount(step.qps), amount(step.build_seconds))
         grid.add_section()
     return grid
 
