@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from typing import Any, NamedTuple
@@ -11,13 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from annkit import metrics
 from annkit._core import Index
+from annkit._results import SearchResult
 
 _FACTORS = (1.0, 4.0, 16.0, 64.0)
 # Candidates of LSH tables for each neighbour wanted: their sketches tell less than the codes that Refine starts from.
 _CANDIDATE_FACTORS = (5.0, 20.0, 80.0, 320.0)
 _SPREADS = (1.1, 1.2, 1.35, 1.5, 2.0)
-# How the number of lists, or buckets, that a query visits is called.
-_PROBES = ("nprobe", "probes")
+# How the number of lists or buckets that a query visits is called, or of a graph's candidates.
+_PROBES = ("nprobe", "probes", "ef")
 # Doubling it gains so little only where what is missing lies beyond the lists.
 _LEAST_GAIN = 5e-4
 _PASSES = 5
@@ -70,6 +72,7 @@ class _Sweep:
 
     def __init__(self, index: Index, queries: NDArray[Any], truth: NDArray[np.int64], threads: int | None) -> None:
         self.index, self.queries, self.truth, self.threads = index, queries, truth, threads
+        self.farthest = _farthest(index, queries, truth) if _is_of_codes(index, queries) else None
         self.probe = next((name for name in _PROBES if name in index.settings), None)
         self.recalls: dict[tuple[tuple[str, float], ...], float] = {}
         self.seconds: dict[tuple[tuple[str, float], ...], list[float]] = {}
@@ -78,17 +81,41 @@ class _Sweep:
         key = tuple(sorted(settings.items()))
         start = time.perf_counter()
         k = self.truth.shape[1]
-        found = self.index.search(self.queries, k, threads=self.threads, **settings).ids
+        found = self.index.search(self.queries, k, threads=self.threads, **settings)
         self.seconds.setdefault(key, []).append(time.perf_counter() - start)
         if key not in self.recalls:
-            self.recalls[key] = metrics.recall(found, self.truth)
+            self.recalls[key] = self.recall(found)
         return self.point(key)
+
+    def recall(self, found: SearchResult) -> float:
+        if self.farthest is None:
+            return float(metrics.recall(found.ids, self.truth))
+        wanted = (self.truth >= 0).sum(axis=1)
+        near = ((found.ids >= 0) & (found.distances <= self.farthest[:, None])).sum(axis=1)
+        return float(np.minimum(near, wanted).sum() / wanted.sum())
+
+    def lowest(self, fixed: dict[str, float]) -> int:
+        """Return the least value of the probe that differs from smaller ones: a graph keeps all that is re-scored."""
+        return math.ceil(self.truth.shape[1] * fixed.get("k_factor", 1)) if self.probe == "ef" else 1
 
     def point(self, key: tuple[tuple[str, float], ...]) -> OperatingPoint:
         return OperatingPoint(dict(key), self.recalls[key], len(self.queries) / statistics.median(self.seconds[key]))
 
     def points(self) -> list[OperatingPoint]:
         return [self.point(key) for key in self.recalls]
+
+
+def _is_of_codes(index: Index, queries: NDArray[Any]) -> bool:
+    return index.metric == "hamming" and queries.dtype == np.uint8
+
+
+def _farthest(index: Index, queries: NDArray[Any], truth: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the distances to the last true rows: among codes many rows are as near as those."""
+    there = truth >= 0
+    codes = index.reconstruct(np.where(there, truth, truth.max()).ravel()).reshape(*truth.shape, -1)
+    bits = np.unpackbits(codes ^ queries[:, None], axis=2).sum(axis=2, dtype=np.int64)
+    farthest: NDArray[np.int64] = np.where(there, bits, -1).max(axis=1)
+    return farthest
 
 
 def _front(points: list[OperatingPoint]) -> list[OperatingPoint]:
@@ -122,7 +149,7 @@ def _doubling(sweep: _Sweep, fixed: dict[str, float], first: int, recall: float,
         point = sweep.measure({sweep.probe: probes, **fixed})
         points.append(point)
         if bracket is None and point.recall >= recall:
-            bracket = (probes // 2, probes)
+            bracket = (max(probes // 2, sweep.lowest(fixed) - 1), probes)
         gain = point.recall - points[-2].recall if len(points) > 1 else 1.0
         whole = (gain < _LEAST_GAIN and probes > 16) or point.recall > 1 - _LEAST_GAIN or probes >= 1 << 24
         if whole:
@@ -160,7 +187,8 @@ def _explore(sweep: _Sweep, recall: float, start: float, within: float) -> None:
             sweep.measure(fixed)
         else:
             # A third of what is left, so that slow rows do not take all of it. Rows differ little in what they need.
-            row = _doubling(sweep, fixed, first, recall, now + (start + within * 0.6 - now) / 3)
+            lowest = max(first, sweep.lowest(fixed))
+            row = _doubling(sweep, fixed, lowest, recall, now + (start + within * 0.6 - now) / 3)
             first, whole = row.useful, row.whole
             if row.bracket:
                 brackets.append((fixed, row.bracket))
@@ -170,7 +198,8 @@ def _explore(sweep: _Sweep, recall: float, start: float, within: float) -> None:
         most = reached
     if brackets and any(value > 1 for value in brackets[0][0].values()):
         between = {name: value / 2 if name == "k_factor" else int(value) // 2 for name, value in brackets[0][0].items()}
-        row = _doubling(sweep, between, first, recall, time.perf_counter() + within * 0.1)
+        lowest = max(first, sweep.lowest(between))
+        row = _doubling(sweep, between, lowest, recall, time.perf_counter() + within * 0.1)
         if row.bracket:
             brackets.insert(0, (between, row.bracket))
     for fixed, bracket in brackets:
@@ -197,9 +226,10 @@ def tune(
 ) -> TuneResult:
     """Find the search settings with which an index reaches a recall soonest.
 
-    It searches with what ``index.settings`` names: ``nprobe`` (or ``probes``) in doubling steps and then between them,
-    for several ``k_factor`` (or ``candidates``), and with a ``spread``. Recall is the share of the true neighbours that
-    are found. The fastest are timed several times over.
+    It searches with what ``index.settings`` names: ``nprobe`` (``probes``, ``ef``) in doubling steps and then between
+    them, for several ``k_factor`` (or ``candidates``), and with a ``spread``. Recall is the share of the true
+    neighbours that are found; of packed codes, rows as near as the last true one count, whatever their ids. The fastest
+    are timed several times over.
 
     Parameters
     ----------
@@ -230,6 +260,8 @@ def tune(
         Arrays of wrong shapes, a recall or time out of range, an index without rows.
     TypeError
         truth is not of integers.
+    KeyError
+        Of packed codes: truth names a row that the index does not have.
 
     Examples
     --------
