@@ -327,7 +327,7 @@ def test_run_without_arguments_has_time_for_most_inverted_lists_and_one_with_dat
     plans = [cli.bench._plan(parser.parse_args(["bench", *data]), CONTENDERS) for data in ((), ("random-1200x128",))]
     names = [{c.name for c in plan.sets[0][1] if c.family == "ivf"} for plan in plans]
     assert {"annkit IVF,SQ8", "annkit IVF,PQx4fs"} <= names[0]
-    assert names[1] - names[0] == {"annkit IVF,PQx4fs,RSQ8", "annkit IVF,RaBitQ,RSQ8"}
+    assert names[1] - names[0] == {"annkit IVF,PQx4fs,RSQ8", "annkit IVF,RaBitQ,RSQ8", "annkit BIVF"}
 
 
 def test_every_kind_of_data_has_an_index_of_annkit():

@@ -6,7 +6,7 @@ from annkit.bench.contenders.base import Contender, Task
 from annkit.bench.contenders.faiss_peers import FaissBinary, FaissBinaryFlat, FaissDirect, FaissFactory, FaissFlat
 from annkit.bench.contenders.graph_peers import Hnswlib, Rabitqlib, Svs, Usearch, Vsag
 from annkit.bench.contenders.list_peers import Scann
-from annkit.bench.contenders.own import OwnBits, OwnFlat, OwnGraph, OwnIvf, OwnLsh
+from annkit.bench.contenders.own import OwnBinary, OwnBits, OwnFlat, OwnGraph, OwnIvf, OwnLsh
 
 __all__ = ["CONTENDERS", "FAMILIES", "PEERS", "Contender", "Task", "by_name"]
 
@@ -17,6 +17,8 @@ CONTENDERS: tuple[Contender, ...] = (
     OwnFlat("u8"),
     OwnFlat("i8"),
     OwnBits(),
+    OwnBinary("BMIH", "flat"),
+    OwnBinary("BIVF{lists}", "ivf"),
     OwnIvf("IVF,Flat"),
     OwnIvf("IVF,SQ8"),
     OwnIvf("IVF,SQ8,RFlat", k_factors=(2, 6)),

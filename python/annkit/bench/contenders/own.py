@@ -20,11 +20,12 @@ from annkit.bench.contenders.base import (
     sweep,
 )
 
-__all__ = ["OwnBits", "OwnFlat", "OwnGraph", "OwnIvf", "OwnLsh"]
+__all__ = ["OwnBinary", "OwnBits", "OwnFlat", "OwnGraph", "OwnIvf", "OwnLsh"]
 
 
 # PCA to fewer dimensions than this leaves too little to tell rows apart.
 _NARROWEST = 32
+_WIDEST_MIH = 1024
 
 
 class _Own(Contender):
@@ -95,6 +96,33 @@ class OwnBits(_Own):
         ak = self.module()
         ak.set_threads(task.threads)
         self.index = ak.Flat(codec=ak.Bits(), metric="hamming")
+        self.index.add(base)
+
+
+class OwnBinary(_Own):
+    """An index over packed bits from a factory string; `{lists}` in it stands for 2 sqrt(n)."""
+
+    index_class = "MultiIndexHash"
+    weight = 0.5
+    brief = False
+
+    def __init__(self, key: str, family: str) -> None:
+        self.key = key
+        self.family = family
+        self.name = f"annkit {key.replace('{lists}', '')}"
+
+    def supports(self, task: Task) -> bool:
+        return task.bits and task.n >= 1000 and (self.key != "BMIH" or task.dim <= _WIDEST_MIH)
+
+    def settings(self, task: Task) -> list[Setting]:
+        lists = round(2 * math.sqrt(task.n))
+        return sweep("nprobe", NPROBE_SWEEP, at_most=lists) if self.family == "ivf" else [{}]
+
+    def build(self, base: Array, task: Task) -> None:
+        ak = self.module()
+        ak.set_threads(task.threads)
+        self.index = ak.index(self.key.format(lists=round(2 * math.sqrt(task.n))), task.dim, metric="hamming")
+        self.index.fit(base)
         self.index.add(base)
 
 
