@@ -125,7 +125,7 @@ class _Nearest:
         return float(((ids >= 0) & (distances <= self.kth)).mean())
 
 
-def _spread_codes(n: int, bits: int) -> np.ndarray:
+def spread_codes(n: int, bits: int) -> np.ndarray:
     """Return codes as learned ones are: the sides of hyperplanes on which points around 3,000 centers lie."""
     generator = np.random.default_rng(0)
     centers, planes = generator.standard_normal((3000, 48)), generator.standard_normal((48, bits))
@@ -141,7 +141,7 @@ def lists(limits: Limits) -> None:
     """IVF over bits beside Faiss's: a thousand queries and single ones, by nprobe, and the recall of both."""
     faiss, n, n_lists = faiss_module(), limits.bounded(500_000), 1024
     for bits in (64, 256):
-        codes = _spread_codes(n + 1000, bits)
+        codes = spread_codes(n + 1000, bits)
         base, queries = codes[:n], codes[n:]
         own, peer = (
             ak.IVF(lists=n_lists, codec=ak.Bits(), metric="hamming"),
