@@ -56,7 +56,8 @@ void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
         Phase first(call.monitor, 0, 0.05), rest(call.monitor, 0.05, 1);
         const Call encoding{call.threads, first.monitor()};
         lock.lock();
-        if (fresh) codes_.emplace(codec_->make_codes(rows.dim, {inner_metric(), false, true})).set_room(members_.room());
+        if (fresh)
+            codes_.emplace(codec_->make_codes(rows.dim, {inner_metric(), false, true})).set_room(members_.room());
         codes_->reserve(codes_->n + rows.n);
         // Rows in one block share bytes with those that searches read.
         if (codes_->block > 1) append_codes(*codec_, rows, *codes_, encoding);
