@@ -8,6 +8,7 @@
 
 #include "annkit/simd/bytes_avx2.h"
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/prefetch.h"
 
 namespace annkit::simd {
 namespace {
@@ -62,7 +63,7 @@ void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel)
 void fetch_ahead(const TileArgs& a, size_t row, size_t n) {
     const auto* rows = static_cast<const uint8_t*>(a.rows);
     const uint8_t *next = rows + row * a.stride + kFetchAhead, *end = rows + a.n * a.stride;
-    for (size_t i = 0; i < n * a.stride && next + i < end; i += 64) _mm_prefetch(next + i, _MM_HINT_T0);
+    for (size_t i = 0; i < n * a.stride && next + i < end; i += 64) prefetch(next + i);
 }
 
 // kRows rows from row on against all lanes, or of them those that exist (kWhole: all do); returns the number of hits.

@@ -8,6 +8,7 @@
 
 #include "annkit/simd/bytes_avx512.h"
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/prefetch.h"
 
 namespace annkit::simd {
 namespace {
@@ -58,7 +59,7 @@ struct Cursor {
 void fetch_ahead(const TileArgs& a, size_t row, size_t n) {
     const auto* rows = static_cast<const uint8_t*>(a.rows);
     const uint8_t *next = rows + row * a.stride + kFetchAhead, *end = rows + a.n * a.stride;
-    for (size_t i = 0; i < n * a.stride && next + i < end; i += 64) _mm_prefetch(next + i, _MM_HINT_T0);
+    for (size_t i = 0; i < n * a.stride && next + i < end; i += 64) prefetch(next + i);
 }
 
 // Wide and narrow: four bytes of a row are broadcast against those of 16 queries, kVectors times.
