@@ -261,3 +261,21 @@ def test_any_shape(n, dim, outputs, seed):
     if n >= 2:
         pca = ak.PCA(keep).fit(x, seed=seed)
         np.testing.assert_allclose(pca.components_ @ pca.components_.T, np.eye(keep), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("transform", "floats"),
+    [
+        (ak.Normalize(), 0),
+        (ak.Center(), 64),
+        (ak.PCA(20), 20 * 64),
+        (ak.OPQ(4), 64 * 64),
+        (ak.Rotation(), 64 * 64),
+        (ak.ITQ(32), 32 * 64),
+    ],
+)
+def test_a_pipelines_memory_has_what_its_transforms_learned(rng, transform, floats):
+    x = rng.standard_normal((400, 64)).astype(np.float32)
+    index = ak.Pipeline(transform, ak.Flat()).fit(x).add(x)
+    assert 4 * floats <= index.memory()["transforms"] <= 12 * floats + 1024  # a matrix is kept packed, too
+    assert index.nbytes == sum(index.memory().values())

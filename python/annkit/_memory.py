@@ -22,7 +22,9 @@ def memory_of(spec: str, n: int, dim: int, metric: Metric = "l2") -> int:
     *words, last = base.split(",")
     for word in words:
         if match := re.fullmatch(r"PCA(\d+)", word):
-            dim = int(match[1])
+            narrow = int(match[1])
+            total += 4 * dim * (narrow + 16 * math.ceil(narrow / 16)) + 4 * dim + 8 * narrow  # the matrix, twice
+            dim = narrow
     lists, half = _lists(base), _half_degree(base)
     row, blocks, columns = _code("Flat" if last.startswith("HNSW") else last, dim, metric, lists > 0)
     total += row * n

@@ -117,6 +117,15 @@ void Pipeline::fit(const Rows& rows, const Fit& fit) {
     dim_ = rows.dim;
 }
 
+std::vector<MemoryEntry> Pipeline::memory() const {
+    std::shared_lock lock(mutex_);
+    std::vector<MemoryEntry> entries = index_->memory();
+    size_t bytes = 0;
+    for (const auto& transform : transforms_) bytes += transform->nbytes();
+    entries.push_back({"transforms", bytes});
+    return entries;
+}
+
 // In blocks, so that the transformed rows take little memory. Rows of earlier blocks go out again where a later one
 // fails; what they replaced could not come back, so replacing takes one block, as do indexes that cannot undo.
 void Pipeline::add(const Rows& rows, const Ids& ids, bool replace, const Call& call) {

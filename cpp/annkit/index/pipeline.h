@@ -23,7 +23,7 @@ class Pipeline final : public Index {
     void fit(const Rows& rows, const Fit& fit) override;
     size_t size() const override { return index_->size(); }
     size_t dim() const override;
-    std::vector<MemoryEntry> memory() const override { return index_->memory(); }
+    std::vector<MemoryEntry> memory() const override;
     std::unique_ptr<Codec> codec_copy() const override { return index_->codec_copy(); }
     std::vector<std::unique_ptr<Transform>> transforms() const;  // copies
     Metric metric() const override { return index_->metric(); }

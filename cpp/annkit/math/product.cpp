@@ -43,10 +43,13 @@ size_t padded_stride(size_t dim) {
 }
 
 PackedMatrix::PackedMatrix(size_t outputs, size_t inputs) : outputs_(outputs), inputs_(inputs) {
-    const size_t lanes = simd::kernels().product.lanes;
-    const size_t bytes = (outputs + lanes - 1) / lanes * lanes * inputs * sizeof(float);
-    std::shared_ptr<std::byte[]> owner = allocate(std::max<size_t>(bytes, 64));
+    std::shared_ptr<std::byte[]> owner = allocate(std::max<size_t>(nbytes(), 64));
     packed_ = {owner, reinterpret_cast<float*>(owner.get())};
+}
+
+size_t PackedMatrix::nbytes() const {
+    const size_t lanes = simd::kernels().product.lanes;
+    return (outputs_ + lanes - 1) / lanes * lanes * inputs_ * sizeof(float);
 }
 
 PackedMatrix PackedMatrix::of(const float* a, size_t outputs, size_t inputs) {

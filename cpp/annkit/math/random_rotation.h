@@ -16,6 +16,7 @@ class RandomRotation {
     RandomRotation(size_t dim, uint64_t seed);
     size_t dim() const { return dim_; }
     uint64_t seed() const { return seed_; }
+    size_t nbytes() const { return signs_.size() * sizeof(float); }
 
     void apply(float* x) const;   // in place
     void invert(float* x) const;  // in place

@@ -24,6 +24,9 @@ class Affine {
     size_t outputs() const { return packed_.outputs(); }
     const std::vector<float>& matrix() const { return *matrix_; }
     const std::vector<float>& mean() const { return mean_; }
+    size_t nbytes() const {
+        return packed_.nbytes() + ((empty() ? 0 : matrix_->size()) + mean_.size()) * sizeof(float);
+    }
 
     void apply(const Rows& in, float* out) const;
     // Where the matrix's rows are orthogonal to each other, whatever their lengths: the row nearest to the mean that

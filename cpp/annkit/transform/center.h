@@ -19,6 +19,7 @@ class Center final : public Transform {
     void fit(const Rows& rows, const Fit& fit) override;
     void save(Writer& out) const override;
     bool is_fitted() const override { return !mean_.empty(); }
+    size_t nbytes() const override { return mean_.size() * sizeof(float); }
     size_t dim_in() const override { return mean_.size(); }
     size_t dim_out(size_t dim_in) const override { return dim_in; }
     void apply(const Rows& in, float* out) const override;

@@ -16,6 +16,7 @@ class Normalize final : public Transform {
     std::unique_ptr<Transform> clone() const override { return std::make_unique<Normalize>(); }
     void save(Writer&) const override {}
     bool is_fitted() const override { return true; }
+    size_t nbytes() const override { return 0; }
     size_t dim_in() const override { return 0; }
     size_t dim_out(size_t dim_in) const override { return dim_in; }
     void apply(const Rows& in, float* out) const override;

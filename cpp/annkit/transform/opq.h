@@ -26,6 +26,7 @@ class Opq final : public Transform {
     void fit(const Rows& rows, const Fit& fit) override;
     void save(Writer& out) const override;
     bool is_fitted() const override { return !map_.empty(); }
+    size_t nbytes() const override { return map_.nbytes(); }
     size_t dim_in() const override { return map_.inputs(); }
     size_t dim_out(size_t dim_in) const override { return options_.dim > 0 ? options_.dim : dim_in; }
     void apply(const Rows& in, float* out) const override { map_.apply(in, out); }

@@ -16,6 +16,7 @@ class Projection final : public Transform {
     void fit(const Rows& rows, const Fit& fit) override;  // looks at the dimension alone
     void save(Writer& out) const override;
     bool is_fitted() const override { return !map_.empty(); }
+    size_t nbytes() const override { return map_.nbytes(); }
     size_t dim_in() const override { return map_.inputs(); }
     size_t dim_out(size_t) const override { return dim_; }
     void apply(const Rows& in, float* out) const override { map_.apply(in, out); }

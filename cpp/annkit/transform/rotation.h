@@ -23,6 +23,7 @@ class Rotation final : public Transform {
     void fit(const Rows& rows, const Fit& fit) override;  // looks at the dimension alone
     void save(Writer& out) const override;
     bool is_fitted() const override { return dim_in_ > 0; }
+    size_t nbytes() const override { return map_.nbytes() + mixing_.nbytes(); }
     size_t dim_in() const override { return dim_in_; }
     size_t dim_out(size_t dim_in) const override { return dim_ > 0 ? dim_ : dim_in; }
     void apply(const Rows& in, float* out) const override;

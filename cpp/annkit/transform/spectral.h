@@ -20,6 +20,7 @@ class Spectral final : public Transform {
     void fit(const Rows& rows, const Fit& fit) override;
     void save(Writer& out) const override;
     bool is_fitted() const override { return !map_.empty(); }
+    size_t nbytes() const override { return map_.nbytes() + phases_.size() * sizeof(float); }
     size_t dim_in() const override { return map_.inputs(); }
     size_t dim_out(size_t) const override { return bits_; }
     void apply(const Rows& in, float* out) const override;

@@ -22,6 +22,7 @@ class Transform : public Part {
     virtual bool is_fitted() const = 0;  // also true of those that learn nothing
     virtual size_t dim_in() const = 0;   // 0: not known yet, or any
     virtual size_t dim_out(size_t dim_in) const = 0;
+    virtual size_t nbytes() const = 0;  // of what it has learned
     // in: any float or integer dtype, of the fitted dimension; out: n * dim_out floats. Safe from many threads at once.
     // The result of a row does not depend on the rows beside it.
     virtual void apply(const Rows& in, float* out) const = 0;
