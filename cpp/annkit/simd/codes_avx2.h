@@ -6,9 +6,9 @@
 
 #include <immintrin.h>
 
+#include "annkit/simd/byte_codes.h"
 #include "annkit/simd/bytes_avx2.h"
 #include "annkit/simd/kernels.h"
-#include "annkit/simd/prefetch.h"
 
 namespace annkit::simd {
 namespace {
@@ -21,24 +21,6 @@ size_t groups(size_t dim) { return (dim + 3) / 4; }
 Sums multiply(Sums sum, __m256i codes, __m256i query) {
     return sum + Sums(_mm256_madd_epi16(_mm256_maddubs_epi16(codes, query), _mm256_set1_epi16(1)));
 }
-
-// What rows contribute to scores; null: nothing.
-struct Sides {
-    const float *mul, *add, *err;
-};
-
-// The sides of kRows rows of which only the first n exist; the others get NaN for a score and are not reported.
-template <size_t kRows>
-struct LastSides {
-    float mul[kRows], add[kRows], err[kRows];
-    LastSides(const TileArgs& a, size_t row, size_t n) {
-        for (size_t r = 0; r < kRows; ++r) {
-            mul[r] = r < n ? a.mul[row + r] : 0;
-            add[r] = r < n ? a.add[row + r] : __builtin_nanf("");
-            err[r] = r < n && a.err != nullptr ? a.err[row + r] : 0;
-        }
-    }
-};
 
 // Wide and narrow: four bytes of a row are broadcast against those of 8 queries, kVectors times.
 // Panel: groups of four elements of all lanes, zeros as padding.
@@ -57,13 +39,6 @@ void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel)
         for (size_t j = 0; j + 4 <= dim; j += 4) __builtin_memcpy(to + j * kLanes, q + j, 4);
         for (size_t j = dim / 4 * 4; j < dim; ++j) to[dim / 4 * 4 * kLanes + j % 4] = q[j];
     }
-}
-
-// Asks for n rows that are kFetchAhead bytes behind this one, as far as there are any.
-void fetch_ahead(const TileArgs& a, size_t row, size_t n) {
-    const auto* rows = static_cast<const uint8_t*>(a.rows);
-    const uint8_t *next = rows + row * a.stride + kFetchAhead, *end = rows + a.n * a.stride;
-    for (size_t i = 0; i < n * a.stride && next + i < end; i += 64) prefetch(next + i);
 }
 
 // kRows rows from row on against all lanes, or of them those that exist (kWhole: all do); returns the number of hits.
@@ -196,19 +171,6 @@ __m256 spread_rows(const float* x) {
     if constexpr (kQueries == 1) return _mm256_loadu_ps(x);
     if constexpr (kQueries == 2) return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(x));
     if constexpr (kQueries == 4) return _mm256_setr_ps(x[0], x[1], x[0], x[1], x[0], x[1], x[0], x[1]);
-}
-
-// Writes the scores of all lanes, as few_dots has them, of up to 8 / kQueries rows.
-template <size_t kQueries>
-void store_lanes(const TileArgs& a, size_t row, const float (&all)[8]) {
-    constexpr size_t kRows = 8 / kQueries;
-    for (size_t lane = 0; lane < kQueries; ++lane) {
-        float* to = a.scores + lane * a.n + row;
-        if (row + kRows <= a.n)
-            __builtin_memcpy(to, all + lane * kRows, kRows * sizeof(float));
-        else
-            __builtin_memcpy(to, all + lane * kRows, (a.n - row) * sizeof(float));
-    }
 }
 
 template <size_t kQueries>

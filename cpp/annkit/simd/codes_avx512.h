@@ -6,9 +6,9 @@
 
 #include <immintrin.h>
 
+#include "annkit/simd/byte_codes.h"
 #include "annkit/simd/bytes_avx512.h"
 #include "annkit/simd/kernels.h"
-#include "annkit/simd/prefetch.h"
 
 namespace annkit::simd {
 namespace {
@@ -16,24 +16,6 @@ namespace byte_codes {
 
 using bytes::groups;
 using bytes::Sums;
-
-// What rows contribute to scores; null: nothing.
-struct Sides {
-    const float *mul, *add, *err;
-};
-
-// The sides of kRows rows of which only the first n exist; the others get NaN for a score and are not reported.
-template <size_t kRows>
-struct LastSides {
-    float mul[kRows], add[kRows], err[kRows];
-    LastSides(const TileArgs& a, size_t row, size_t n) {
-        for (size_t r = 0; r < kRows; ++r) {
-            mul[r] = r < n ? a.mul[row + r] : 0;
-            add[r] = r < n ? a.add[row + r] : __builtin_nanf("");
-            err[r] = r < n && a.err != nullptr ? a.err[row + r] : 0;
-        }
-    }
-};
 
 // Pointers to kRows rows, one for four of them: as many as fit the registers. Instead of rows that do not exist
 // (unless kWhole: all do) the last.
@@ -54,13 +36,6 @@ struct Cursor {
         for (const uint8_t*& x : base) x += bytes;
     }
 };
-
-// Asks for n rows that are kFetchAhead bytes behind this one, as far as there are any.
-void fetch_ahead(const TileArgs& a, size_t row, size_t n) {
-    const auto* rows = static_cast<const uint8_t*>(a.rows);
-    const uint8_t *next = rows + row * a.stride + kFetchAhead, *end = rows + a.n * a.stride;
-    for (size_t i = 0; i < n * a.stride && next + i < end; i += 64) prefetch(next + i);
-}
 
 // Wide and narrow: four bytes of a row are broadcast against those of 16 queries, kVectors times.
 // Panel: groups of four elements of all lanes, zeros as padding.
@@ -230,19 +205,6 @@ __m512 spread_rows(const float* x) {
     if constexpr (kQueries == 1) return _mm512_loadu_ps(x);
     if constexpr (kQueries == 2) return _mm512_broadcast_f32x8(_mm256_loadu_ps(x));
     if constexpr (kQueries == 4) return _mm512_broadcast_f32x4(_mm_loadu_ps(x));
-}
-
-// Writes the scores of all lanes, as few_dots has them, of up to 16 / kQueries rows.
-template <size_t kQueries>
-void store_lanes(const TileArgs& a, size_t row, const float (&all)[16]) {
-    constexpr size_t kRows = 16 / kQueries;
-    for (size_t lane = 0; lane < kQueries; ++lane) {
-        float* to = a.scores + lane * a.n + row;
-        if (row + kRows <= a.n)
-            __builtin_memcpy(to, all + lane * kRows, kRows * sizeof(float));
-        else
-            __builtin_memcpy(to, all + lane * kRows, (a.n - row) * sizeof(float));
-    }
 }
 
 template <size_t kQueries>
