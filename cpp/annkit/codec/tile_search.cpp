@@ -186,7 +186,7 @@ void TileSearch::score_all(const Meeting& meeting, size_t n) {
         Shortlist& list = *lists_[panel.queries[lane]];
         if (list.bound() < kInfinity) continue;
         const float* scores = &scores_[lane * n];
-        if (simd::kernels().count(scores, n, kInfinity) < n) continue;  // NaN: terms that overflow
+        if (simd::kernels().count(scores, n, kInfinity) < n) continue;  // NaN: a file with damaged factors
         const uint32_t* best = smallest_.of(scores, n, k);
         float limit = -kInfinity;
         for (size_t i = 0; i < k; ++i) {
