@@ -15,7 +15,7 @@ constexpr size_t kSketches = size_t(1) << 14;  // sifted at a time
 // many queries are left out, and all begins anew: then it costs a batch a sixtieth at most.
 constexpr double kLeastCredit = 0.05, kMostCredit = 8, kPaid = 0.5;
 constexpr size_t kPause = 63;
-constexpr size_t kMeasured = 64;   // keys whose time tells the time of others;
+constexpr size_t kMeasured = 64;   // keys whose time tells the time of others
 constexpr double kDoubted = 0.95;  // what forbids looking up so many may be wrong
 
 // The next larger number with as many bits set.
