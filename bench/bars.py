@@ -26,7 +26,6 @@ import numpy as np
 import training_bars
 from figures import (
     MADE,
-    MORE,
     REAL,
     Limits,
     Rows,
@@ -247,7 +246,7 @@ def _main() -> None:
         "--data",
         default="",
         metavar="A,B",
-        help=f"of {', '.join([*REAL, *MADE, *MORE])}; all but {', '.join(MORE)} by default",
+        help=f"of {', '.join(REAL)}, and mixture-D of D dimensions; {', '.join([*REAL, *MADE])} by default",
     )
     parser.add_argument("--rows", type=int, help="at most so many rows")
     parser.add_argument(

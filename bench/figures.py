@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -125,9 +126,9 @@ class Limits(NamedTuple):
 
 
 REAL = {"sift": "sift-caltech-128", "fashion": "fashion-mnist-784", "w2v": "w2v-enwiki-100"}
-MADE = {"mixture-128": (200_000, 128), "mixture-768": (60_000, 768)}
-# Not among those that are taken by default.
-MORE = {"mixture-25": (200_000, 25), "mixture-200": (100_000, 200)}
+# Mixtures of other dimensions are taken where they are named.
+MADE = ("mixture-128", "mixture-768")
+_MIXTURE = re.compile(r"mixture-([1-9]\d{0,3})")
 
 
 def data_folder() -> Path:
@@ -141,8 +142,11 @@ def data_sets(wanted: Collection[str] = (), most: int | None = None, queries: in
 
     Real ones lie in data_folder().
     """
-    if unknown := set(wanted) - {*REAL, *MADE, *MORE}:
-        raise SystemExit(f"unknown data {', '.join(sorted(unknown))}, expected of {', '.join((*REAL, *MADE, *MORE))}")
+    made = [name for name in wanted or MADE if _MIXTURE.fullmatch(name)]
+    if unknown := set(wanted) - {*REAL, *made}:
+        raise SystemExit(
+            f"unknown data {', '.join(sorted(unknown))}, expected of {', '.join(REAL)}, mixture-DIMENSIONS"
+        )
     folder = data_folder()
     for name, stem in REAL.items():
         files = [folder / f"{stem}.{part}.npy" for part in ("base", "query")]
@@ -154,9 +158,10 @@ def data_sets(wanted: Collection[str] = (), most: int | None = None, queries: in
         if unit:
             x, q = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, q))
         yield Rows(name, x, q, unit)
-    for name, (n, dim) in (MADE | MORE).items():
-        if name in wanted or (not wanted and name in MADE):
-            yield Rows(name, *mixture(min(n, most or n), dim, queries))
+    for name in made:
+        dim = int(name.removeprefix("mixture-"))
+        n = min(200_000, 46_080_000 // dim)
+        yield Rows(name, *mixture(min(n, most or n), dim, queries))
 
 
 class Truth:
