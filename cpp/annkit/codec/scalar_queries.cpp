@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <numeric>
 
 namespace annkit {
 namespace {
@@ -43,20 +44,28 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
 ScalarQueries::Query ScalarQueries::round(const float* query, float* weights, int8_t* codes) const {
     const size_t dim = codec_.low_.size();
     const float* center = l2_ && !residual_ ? codec_.center_.data() : zeros_.data();
-    float largest = 0, low[4] = {}, norm2[4] = {}, left[4] = {};
-    for (size_t j = 0; j < dim; ++j) {
+    constexpr size_t kLanes = 16;  // side by side, so that compilers use vectors
+    const auto in_lanes = [dim](auto&& take) {
+        size_t j = 0;
+        for (; j + kLanes <= dim; j += kLanes)
+            for (size_t lane = 0; lane < kLanes; ++lane) take(j + lane, lane);
+        for (size_t lane = 0; j + lane < dim; ++lane) take(j + lane, lane);
+    };
+    const auto total = [](const float (&x)[kLanes]) { return std::accumulate(x, x + kLanes, 0.0f); };
+    float largest[kLanes] = {}, low[kLanes] = {}, norm2[kLanes] = {}, left[kLanes] = {};
+    in_lanes([&](size_t j, size_t lane) {
         const float q = query[j] - center[j];
         weights[j] = q * codec_.step_[j];
-        largest = std::max(largest, std::abs(weights[j]));
-        low[j % 4] += q * (codec_.low_[j] - center[j]);
-        norm2[j % 4] += q * q;
-    }
+        largest[lane] = std::max(largest[lane], std::abs(weights[j]));
+        low[lane] += q * (codec_.low_[j] - center[j]);
+        norm2[lane] += q * q;
+    });
     simd::I8Row rounded;
-    const auto levels = float(simd::kernels().byte_query_levels);
-    simd::kernels().to_i8(weights, zeros_.data(), dim, std::max(largest / levels, simd::kLeastScale), codes, rounded);
-    for (size_t j = 0; j < dim; ++j)
-        left[j % 4] += (weights[j] - rounded.scale * float(codes[j])) * codec_.mean_code_[j];
-    const auto total = [](const float* x) { return (x[0] + x[1]) + (x[2] + x[3]); };
+    const float most = *std::max_element(largest, largest + kLanes) / float(simd::kernels().byte_query_levels);
+    simd::kernels().to_i8(weights, zeros_.data(), dim, std::max(most, simd::kLeastScale), codes, rounded);
+    in_lanes([&](size_t j, size_t lane) {
+        left[lane] += (weights[j] - rounded.scale * float(codes[j])) * codec_.mean_code_[j];
+    });
     const float up = 1 + (float(dim) + 16) * FLT_EPSILON;
     return {rounded.scale, total(left),  std::sqrt(rounded.error2) * up,
             total(low),    total(norm2), std::sqrt(total(norm2)) * up};
