@@ -39,28 +39,30 @@ TableQueries::TableQueries(CodeGroups groups, const CodeUse& use, const Rows& qu
 }
 
 // Entries are taken from their group's least one and rounded down, in steps that are the same for all groups, as sums
-// go by one scale: a sum of entries is a lower bound. Steps are so large that four groups in a row add up to 255 at
-// most, which the tiles are fastest with, and all to less than 2^16. (SIFT, 200,000 rows in 32 groups: 22 rows have
-// bounds below the tenth best score, with entries up to 255 it is 14, up to 63 it is 34.) Of 8 bits, a group at most.
+// go by one scale: a sum of entries is a lower bound. Steps are so large that groups whose bytes the tiles add up reach
+// 255 at most, which they are fastest with, and all of them less than 2^16. (SIFT, 200,000 rows in 32 groups: with
+// entries up to 255, 14 rows have bounds below the tenth best score, and up to 63 it is 34.) Of 8 bits, a group at most.
 TableQueries::Query TableQueries::round(std::span<const float> table, float norm, uint8_t* steps) const {
-    constexpr double kFour = 255, kAll = 65535;
+    constexpr double kByte = 255, kAll = 65535;
     const simd::Kernels& kernels = simd::kernels();
     const size_t m = groups_.m, entries = groups_.entries();
     std::vector<float> least(m), largest(m);
-    const size_t together = groups_.in_blocks ? 4 : 1;
+    const auto [together, apart] = groups_.in_blocks ? kernels.nibble_sums : simd::ByteSums{};
     kernels.table_ranges(table.data(), m, entries, least.data(), largest.data());
-    double four = 0, most_of_four = 0, all = 0, low = 0, magnitude = 0;
+    std::vector<double> sums(apart);
+    double most_of_sums = 0, all = 0, low = 0, magnitude = 0;
     for (size_t g = 0; g < m; ++g) {
         const double range = double(largest[g]) - least[g];
         low += least[g];
         magnitude += std::max(std::abs(least[g]), std::abs(largest[g]));
-        four = g % together == 0 ? range : four + range;
-        most_of_four = std::max(most_of_four, four);
+        double& sum = sums[g % apart];
+        sum = g % (together * apart) < apart ? range : sum + range;
+        most_of_sums = std::max(most_of_sums, sum);
         all += range;
     }
     // A tile wants it above 0.
     const auto scale =
-        float(std::clamp<double>(std::max(most_of_four / kFour, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
+        float(std::clamp<double>(std::max(most_of_sums / kByte, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
     kernels.round_tables(table.data(), m, entries, least.data(), 1 / scale, steps);
     double width = 0;
     for (size_t g = 0; g < m; ++g) {

@@ -142,13 +142,13 @@ size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
     constexpr size_t kMost = 1024, kTwice = 256;  // where rows are met once, and once more
     const TilePanel& panel = meeting.panel;
     const simd::Tile& single = queries_.tiles().single;
-    const size_t k = empty_.limit(), enough = std::max(4 * k, kTwice);
+    const size_t k = empty_.limit();
     const auto unbounded = [this](uint32_t query) { return lists_[query]->bound() == kInfinity; };
     if (single.lanes == 0 || !allowed_.sets.empty() || k > kMost / 4 || n < std::max(2 * k, kFirstRows) ||
         std::none_of(panel.queries, panel.queries + panel.n, unbounded))
         return 0;
-    if (panel.tile != &single) {
-        n = std::min(n, enough);
+    if (!panel.tile->all_scores) {
+        n = std::min(n, std::max(4 * k, kTwice));
         for (size_t i = 0; i < panel.n; i += single.lanes) {
             const size_t few = std::min(single.lanes, panel.n - i);
             pack(std::span(panel.queries).subspan(i, few), std::span(panel.visits).subspan(i, few), first_panel_);
@@ -170,7 +170,7 @@ size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
     return n;
 }
 
-// The scores of n rows for all lanes of a single tile, which bound those of its queries that have no bound.
+// The scores of n rows for all lanes of a tile, which bound those of its queries that have no bound.
 void TileSearch::score_all(const Meeting& meeting, size_t n) {
     const TilePanel& panel = meeting.panel;
     const size_t k = empty_.limit();

@@ -161,7 +161,7 @@ TileResult run(const TileArgs& a) {
 template <size_t kLanes>
 constexpr Tile tile() {
     static_assert(kLanes * kBlocks * kBlock <= kMinHits);
-    return {kLanes, panel_bytes<kLanes>, pack_queries, nullptr, nullptr, nullptr, run};
+    return {kLanes, panel_bytes<kLanes>, pack_queries, nullptr, nullptr, nullptr, run, true};
 }
 
 }  // namespace byte_tables

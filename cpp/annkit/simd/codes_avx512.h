@@ -261,7 +261,7 @@ constexpr Tile tile() {
 void fill_byte_codes(Kernels& k) {
     using namespace byte_codes;
     k.byte_codes = {
-        tile<2>(), tile<1>(), {kFewLanes, few_panel_bytes, pack_few, nullptr, nullptr, nullptr, run_single}};
+        tile<2>(), tile<1>(), {kFewLanes, few_panel_bytes, pack_few, nullptr, nullptr, nullptr, run_single, true}};
     k.byte_query_levels = 127;
 }
 

@@ -99,12 +99,13 @@ TileResult run_nibbles(const TileArgs& a) {
 
 template <size_t kLanes>
 constexpr Tile byte_tile() {
-    return {kLanes, byte_panel_bytes<kLanes>, pack_byte_queries<kLanes>, nullptr, nullptr, nullptr, run_bytes<kLanes>};
+    return {kLanes, byte_panel_bytes<kLanes>, pack_byte_queries<kLanes>, nullptr, nullptr, nullptr, run_bytes<kLanes>,
+            true};
 }
 
 template <size_t kLanes>
 constexpr Tile nibble_tile() {
-    return {kLanes, nibble_panel_bytes<kLanes>, pack_nibble_queries, nullptr, nullptr, nullptr, run_nibbles};
+    return {kLanes, nibble_panel_bytes<kLanes>, pack_nibble_queries, nullptr, nullptr, nullptr, run_nibbles, true};
 }
 
 }  // namespace codes

@@ -49,7 +49,8 @@ struct TileArgs {
     const float* err = nullptr;
     size_t pause = SIZE_MAX;  // return after so many hits, if any, so that bounds can be tightened
     bool far = false;         // rows come from memory: fetch them kFetchAhead bytes before their turn
-    // Single tiles only: all scores go here instead, lane by lane, n apart, with room for all lanes; there are no hits.
+    // Of tiles with all_scores: all scores go here instead, lane by lane, n apart, with room for all lanes; there are
+    // no hits.
     float* scores = nullptr;
 };
 struct TileResult {
@@ -73,10 +74,17 @@ struct Tile {
     void (*pack_rows)(const void* const* rows, size_t n, size_t dim, void* out);  // 64-byte aligned
     size_t (*stride)(size_t dim);                                                 // of packed rows; 0: they interleave
     TileResult (*run)(const TileArgs&);
+    bool all_scores = false;  // see TileArgs::scores
+};
+// Positions whose look-ups are added as bytes: so many, so far apart, from each of the first `apart` ones of every
+// together * apart on.
+struct ByteSums {
+    size_t together = 1, apart = 1;
 };
 struct TilePair {
     Tile wide, narrow;  // narrow: for what is left of a batch (lanes of narrow <= lanes of wide)
-    Tile single = {};   // tiles of codes only: for a query or two (lanes of single <= lanes of narrow)
+    // Tiles of codes only: for a query or two (lanes of single <= lanes of narrow); with all_scores.
+    Tile single = {};
 };
 
 // The nearest of n rows for each lane of a panel. Rows may come in several calls, in rising order: best and nearest go
@@ -206,16 +214,17 @@ struct Kernels {
     //
     // nibble_codes: 4-bit codes in blocks of kBlockRows rows; queries are tables of 16 bytes for each of dim positions
     // (dim even). dot = sum over positions of table[position][code], exact if the maxima of a query's tables add up to
-    // less than 2^16. Fastest are tables of which the maxima at any 4 positions add up to less than 255, then those
-    // where that is so of any 2. A block is dim / 2 times 32 bytes, two positions each; of those, byte i of the first
-    // (second) 16 holds the first (second) position's codes of rows i (low nibble) and i + 16 (high). args.first is a
-    // multiple of kBlockRows; a last block may hold fewer rows, but is there as a whole. mul and add may both be null,
-    // meaning 1 and 0 (then err is null, too, and scales are positive), which is faster.
+    // less than 2^16. Fastest are tables of which the maxima at positions of nibble_sums add up to less than 255. A
+    // block is dim / 2 times 32 bytes, two positions each; of those, byte i of the first (second) 16 holds the first
+    // (second) position's codes of rows i (low nibble) and i + 16 (high). args.first is a multiple of kBlockRows; a
+    // last block may hold fewer rows, but is there as a whole. mul and add may both be null, meaning 1 and 0 (then err
+    // is null, too, and scales are positive), which is faster.
     //
     // byte_tables: rows of dim bytes, args.stride apart, dim at most kMostGroups; queries are tables of 256 bytes for
     // each. dot = sum of table[position][code], exact. mul and add as for nibble_codes. Null where there is no such
     // kernel.
     TilePair byte_codes, nibble_codes, byte_tables;
+    ByteSums nibble_sums;
     int byte_query_levels;
 
     NearestTile nearest;

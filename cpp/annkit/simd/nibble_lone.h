@@ -164,7 +164,7 @@ struct Lone : Vectors<V> {
         return a.err != nullptr ? run_one<true, true>(a) : run_one<true, false>(a);
     }
 
-    static constexpr Tile tile() { return {1, panel_bytes, pack, nullptr, nullptr, nullptr, run}; }
+    static constexpr Tile tile() { return {1, panel_bytes, pack, nullptr, nullptr, nullptr, run, true}; }
 };
 
 }  // namespace nibbles

@@ -96,6 +96,7 @@ struct V256 {
 
 void fill_nibbles(Kernels& k) {
     using Tiles = nibbles::Tiles<nibbles::V256>;
+    k.nibble_sums = {nibbles::kPadding, 1};
     k.nibble_codes = {Tiles::tile<32>(), Tiles::tile<4>(), nibbles::Lone<nibbles::V256>::tile()};
 }
 
