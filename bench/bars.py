@@ -223,6 +223,7 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "sq": code_bars.scalar,
     "fastscan": code_bars.fastscan,
     "codes": code_bars.codes,
+    "pq-seeds": code_bars.seeds,
     "ivf": list_bars.search,
     "ivf-build": list_bars.build,
     "ivf-memory": list_bars.memory,

@@ -61,7 +61,8 @@ seed : int, optional
 Notes
 -----
 Jegou, Douze, Schmid, "Product quantization for nearest neighbor search", 2011. ``fit`` wants 2 ** bits rows at least, and
-does well with 39 times as many or more; it trains on 256 times as many, drawn at random, where there are more.
+does well with 39 times as many or more; it trains on 256 times as many, at least 16,384, drawn at random, where there
+are more.
 
 Examples
 --------

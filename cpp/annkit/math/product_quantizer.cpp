@@ -81,7 +81,7 @@ void ProductQuantizer::check_trainable(size_t n, size_t dim) const {
 }
 
 std::vector<uint32_t> ProductQuantizer::sample(size_t n, uint64_t seed) const {
-    const size_t most = kSample * entries();
+    const size_t most = std::max(kSample * entries(), kLeastSample);
     if (n > most) return choose(n, most, Random(seed));
     std::vector<uint32_t> all(n);
     std::iota(all.begin(), all.end(), 0u);
