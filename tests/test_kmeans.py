@@ -70,6 +70,22 @@ def test_rounds_end_once_nothing_changes(rng):
     np.testing.assert_allclose(model.centroids_, means, rtol=1e-5)
 
 
+@pytest.mark.parametrize("spherical", [False, True])
+@pytest.mark.parametrize(("n", "k"), [(3000, 12), (60_000, 3)])
+def test_centroids_are_the_means_of_their_rows_after_any_round(rng, n, k, spherical):
+    """Also of cells that went far from where they began, rows coming and leaving."""
+    x = blobs(rng, n, 9, 12, 0.3) * np.float32(30) + np.float32(500)
+    for rounds in (2, 3, 8, 25):
+        before = ak.KMeans(k, sample=0, rounds=rounds - 1, spherical=spherical).fit(x)
+        after = ak.KMeans(k, sample=0, rounds=rounds, spherical=spherical).fit(x)
+        assigned = before.predict(x)
+        means = np.stack([x[assigned == c].mean(axis=0, dtype=np.float64) for c in range(k)])
+        if spherical:
+            means /= np.linalg.norm(means, axis=1, keepdims=True)
+        np.testing.assert_allclose(after.centroids_, means, rtol=1e-6)
+        assert spherical or after.objective_[-1] == pytest.approx(((x - means[assigned]) ** 2).sum(), rel=1e-4)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.uint8, np.int8])
 @pytest.mark.parametrize("spherical", [False, True])
 def test_predict_is_numpys_argmin(rng, dtype, spherical):

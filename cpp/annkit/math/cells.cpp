@@ -2,11 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <queue>
 
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
+namespace {
+
+// A cell whose cost is less of its squares starts anew from its mean: rounding would be a part of the cost.
+constexpr double kLeastOfSquares = 1e-3;
+
+}  // namespace
 
 void normalise_row(std::span<float> row) {
     double norm2 = 0;
@@ -15,83 +22,153 @@ void normalise_row(std::span<float> row) {
     for (float& x : row) x = float(double(x) / std::sqrt(norm2));
 }
 
-Cells::Cells(const TrainingRows& rows, std::span<const uint32_t> assigned, size_t k)
-    : rows_(rows), starts_(k + 1), order_(assigned.size()), costs_(k) {
-    constexpr uint32_t kPiece = 1024;
-    for (const uint32_t cell : assigned) ++starts_[cell + 1];
-    for (size_t c = 0; c < k; ++c) starts_[c + 1] += starts_[c];
-    std::vector<uint32_t> next(starts_.begin(), starts_.end() - 1);
-    for (size_t i = 0; i < assigned.size(); ++i) order_[next[assigned[i]]++] = uint32_t(i);
-    for (uint32_t c = 0; c < k; ++c)
-        for (uint32_t first = starts_[c]; first < starts_[c + 1]; first += kPiece)
-            pieces_.push_back({c, first, std::min(first + kPiece, starts_[c + 1])});
+Cells::Cells(const TrainingRows& rows, size_t k, bool normalise)
+    : rows_(rows),
+      normalise_(normalise),
+      counts_(k),
+      renewed_(k, 1),
+      points_(k * rows.dim()),
+      sums_(k * rows.dim()),
+      squares_(k),
+      costs_(k),
+      products_(k) {}
+
+// A cell of which more changes than stays starts anew.
+Cells::Changes Cells::compare(std::span<const uint32_t> before, std::span<const uint32_t> assigned) {
+    std::vector<uint32_t> came(k()), left(k());
+    for (size_t i = 0; i < assigned.size(); ++i) {
+        if (assigned[i] == before[i]) continue;
+        ++came[assigned[i]];
+        if (before[i] != kNowhere) ++left[before[i]];
+    }
+    Changes out{{{}, std::vector<uint32_t>(k() + 1)}, std::vector<uint32_t>(k())};
+    for (size_t c = 0; c < k(); ++c) {
+        counts_[c] += came[c] - left[c];
+        if (uint64_t(came[c]) + left[c] >= counts_[c]) renewed_[c] = 1;
+        out.leaving[c] = out.starts[c] + (renewed_[c] ? counts_[c] : came[c]);
+        out.starts[c + 1] = out.leaving[c] + (renewed_[c] ? 0 : left[c]);
+    }
+    out.rows.resize(out.starts[k()]);
+    std::vector<uint32_t> coming(out.starts.begin(), out.starts.end() - 1), leaving = out.leaving;
+    for (size_t i = 0; i < assigned.size(); ++i) {
+        const uint32_t now = assigned[i], was = before[i];
+        if (now != was || renewed_[now]) out.rows[coming[now]++] = uint32_t(i);
+        if (now != was && was != kNowhere && !renewed_[was]) out.rows[leaving[was]++] = uint32_t(i);
+    }
+    return out;
 }
 
-// Adds the rows' differences from a point; returns the sum of their squares.
-double Cells::sum(const Piece& piece, const float* point, double* out) const {
-    constexpr uint32_t kStep = 64;
+void Cells::renew(size_t cell, const float* centroid) {
+    const size_t dim = rows_.dim();
+    std::fill_n(&sums_[cell * dim], dim, 0.0);
+    squares_[cell] = 0;
+    if (!normalise_) std::copy_n(centroid, dim, &points_[cell * dim]);
+}
+
+// Adds the rows' differences from the cell's point; returns the sum of their squares.
+double Cells::sum(size_t cell, std::span<const uint32_t> rows, double* out) const {
+    constexpr size_t kStep = 64;
     const float* pointers[kStep];
     double squares = 0;
-    for (uint32_t i = piece.first; i < piece.last; i += kStep) {
-        const uint32_t n = std::min(kStep, piece.last - i);
-        for (uint32_t r = 0; r < n; ++r) pointers[r] = rows_.row(order_[i + r]);
-        squares += simd::kernels().sum_differences(point, pointers, rows_.dim(), n, out);
+    for (size_t i = 0; i < rows.size(); i += kStep) {
+        const size_t n = std::min(kStep, rows.size() - i);
+        for (size_t r = 0; r < n; ++r) pointers[r] = rows_.row(rows[i + r]);
+        squares += simd::kernels().sum_differences(&points_[cell * rows_.dim()], pointers, rows_.dim(), n, out);
     }
     return squares;
 }
 
-// Where centroids become means, they are the points that differences are taken from: with x - new = (x - old) - (new -
-// old), one pass over the rows gives the means and what they cost.
-void Cells::update(std::span<float> centroids, bool normalise, const Call& call) {
+// Of a piece; returns by how much it changes the sum of squares.
+double Cells::apply(const Changes& changes, const Piece& piece, double* out) const {
+    const std::span<const uint32_t> rows(changes.rows);
+    const size_t leaving = std::clamp(changes.leaving[piece.cell], piece.first, piece.last);
+    const double came = sum(piece.cell, rows.subspan(piece.first, leaving - piece.first), out);
+    if (leaving == piece.last) return came;
+    std::vector<double> gone(rows_.dim());
+    const double left = sum(piece.cell, rows.subspan(leaving, piece.last - leaving), gone.data());
+    for (size_t j = 0; j < gone.size(); ++j) out[j] -= gone[j];
+    return came - left;
+}
+
+// With x - new = (x - point) - (new - point), one look at a row gives the means and what they cost.
+void Cells::move(size_t cell, float* centroid) {
+    costs_[cell] = products_[cell] = 0;
+    renewed_[cell] = 0;
+    if (counts_[cell] == 0) return;
     const size_t dim = rows_.dim();
-    const int threads = threads_for(call, double(order_.size()) * double(dim));
-    std::vector<double> sums(pieces_.size() * dim), costs(pieces_.size());
-    const std::vector<float> origin(dim);
-    parallel_for(pieces_.size(), threads, call, [&](size_t p, int) {
-        const float* old = &centroids[pieces_[p].cell * dim];
-        costs[p] = sum(pieces_[p], normalise ? origin.data() : old, &sums[p * dim]);
-    });
-    product_ = 0;
-    std::fill(costs_.begin(), costs_.end(), 0.0);
-    for (size_t p = 0; p < pieces_.size();) {
-        const uint32_t cell = pieces_[p].cell;
-        const auto n = double(count(cell));
-        double* total = &sums[p * dim];
-        costs_[cell] = costs[p];
-        for (++p; p < pieces_.size() && pieces_[p].cell == cell; ++p) {
-            costs_[cell] += costs[p];
-            for (size_t j = 0; j < dim; ++j) total[j] += sums[p * dim + j];
-        }
-        float* centroid = &centroids[cell * dim];
-        double norm2 = 0;
-        for (size_t j = 0; j < dim; ++j) norm2 += total[j] * total[j];
-        for (size_t j = 0; j < dim; ++j) {
-            const double old = normalise ? 0.0 : double(centroid[j]), sum = total[j] + n * old;
-            if (!normalise)
-                centroid[j] = float(old + total[j] / n);
-            else if (norm2 > 0)
-                centroid[j] = float(total[j] / std::sqrt(norm2));
-            const double moved = double(centroid[j]) - old;
-            costs_[cell] += moved * (n * moved - 2 * total[j]);
-            product_ += sum * double(centroid[j]);
-        }
-        costs_[cell] = std::max(costs_[cell], 0.0);
+    const double* total = &sums_[cell * dim];
+    const float* point = &points_[cell * dim];
+    const auto n = double(counts_[cell]);
+    double norm2 = 0, cost = squares_[cell];
+    for (size_t j = 0; j < dim && normalise_; ++j) norm2 += total[j] * total[j];
+    for (size_t j = 0; j < dim; ++j) {
+        const double old = double(point[j]);
+        if (!normalise_)
+            centroid[j] = float(old + total[j] / n);
+        else if (norm2 > 0)
+            centroid[j] = float(total[j] / std::sqrt(norm2));
+        const double moved = double(centroid[j]) - old;
+        cost += moved * (n * moved - 2 * total[j]);
+        products_[cell] += (total[j] + n * old) * double(centroid[j]);
     }
+    costs_[cell] = std::max(cost, 0.0);
+    renewed_[cell] = !normalise_ && cost < kLeastOfSquares * squares_[cell];
 }
 
-double Cells::cost() const {
-    double total = 0;
-    for (const double cost : costs_) total += cost;
-    return total;
+// The first piece of a cell adds to the cell's own sums, any other to some that are added to them afterwards.
+void Cells::update(std::span<const uint32_t> before, std::span<const uint32_t> assigned, std::span<float> centroids,
+                   const Call& call) {
+    constexpr uint32_t kPiece = 1024, kCells = 32;
+    const size_t dim = rows_.dim();
+    const Changes changes = compare(before, assigned);
+    std::vector<Piece> pieces;
+    std::vector<size_t> starts(k() + 1);
+    size_t others = 0;
+    for (uint32_t c = 0; c < k(); ++c) {
+        if (renewed_[c]) renew(c, &centroids[c * dim]);
+        for (uint32_t first = changes.starts[c], end = changes.starts[c + 1]; first < end; first += kPiece)
+            pieces.push_back({c, first, std::min(first + kPiece, end), pieces.size() == starts[c] ? 0 : others++});
+        starts[c + 1] = pieces.size();
+    }
+    std::vector<double> sums(others * dim), squares(pieces.size());
+    const auto sums_of = [&](size_t p) {
+        return starts[pieces[p].cell] == p ? &sums_[pieces[p].cell * dim] : &sums[pieces[p].other * dim];
+    };
+    const double work = double(changes.rows.size()) * double(dim);
+    parallel_for(pieces.size(), threads_for(call, work), call,
+                 [&](size_t p, int) { squares[p] = apply(changes, pieces[p], sums_of(p)); });
+    parallel_blocks(k(), kCells, threads_for(call, double(sums_.size() + sums.size())), call,
+                    [&](size_t first, size_t n) {
+                        for (size_t c = first; c < first + n; ++c) {
+                            for (size_t p = starts[c]; p < starts[c + 1]; ++p) {
+                                squares_[c] += squares[p];
+                                for (size_t j = 0; p > starts[c] && j < dim; ++j) sums_[c * dim + j] += sums_of(p)[j];
+                            }
+                            move(c, &centroids[c * dim]);
+                        }
+                    });
 }
 
-size_t Cells::fill_empty(std::span<float> centroids, bool normalise, Random& random) {
+double Cells::cost() const { return std::accumulate(costs_.begin(), costs_.end(), 0.0); }
+double Cells::product() const { return std::accumulate(products_.begin(), products_.end(), 0.0); }
+
+// The rows of each cell.
+Cells::Lists Cells::list(std::span<const uint32_t> assigned) const {
+    Lists out{std::vector<uint32_t>(assigned.size()), std::vector<uint32_t>(k() + 1)};
+    for (size_t c = 0; c < k(); ++c) out.starts[c + 1] = out.starts[c] + counts_[c];
+    std::vector<uint32_t> next(out.starts.begin(), out.starts.end() - 1);
+    for (size_t i = 0; i < assigned.size(); ++i) out.rows[next[assigned[i]]++] = uint32_t(i);
+    return out;
+}
+
+size_t Cells::fill_empty(std::span<const uint32_t> assigned, std::span<float> centroids, Random& random) {
     struct Donor {
         double cost;
         uint32_t cell;
         bool operator<(const Donor& other) const { return cost != other.cost ? cost < other.cost : cell > other.cell; }
     };
     std::priority_queue<Donor> donors;
+    Lists lists;
     size_t filled = 0;
     for (uint32_t c = 0; c < k(); ++c) {
         if (count(c) > 0) continue;
@@ -99,13 +176,14 @@ size_t Cells::fill_empty(std::span<float> centroids, bool normalise, Random& ran
             for (uint32_t d = 0; d < k(); ++d)
                 if (count(d) > 1 && cost(d) > 0) donors.push({cost(d), d});
         if (donors.empty()) break;
+        if (lists.rows.empty()) lists = list(assigned);
         const Donor donor = donors.top();
         donors.pop();
         donors.push({donor.cost / 2, donor.cell});
-        const float* x = rows_.row(order_[starts_[donor.cell] + random.below(count(donor.cell))]);
+        const float* x = rows_.row(lists.rows[lists.starts[donor.cell] + random.below(count(donor.cell))]);
         const std::span<float> centroid = centroids.subspan(c * rows_.dim(), rows_.dim());
         std::copy_n(x, centroid.size(), centroid.begin());
-        if (normalise) normalise_row(centroid);
+        if (normalise_) normalise_row(centroid);
         ++filled;
     }
     return filled;

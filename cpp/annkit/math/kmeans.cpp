@@ -56,8 +56,9 @@ class Lloyd {
           options_(options),
           random_(seed),
           centroids_(std::move(start)),
-          assigned_(rows.size(), UINT32_MAX),
-          before_(rows.size()) {}
+          assigned_(rows.size(), Cells::kNowhere),
+          before_(rows.size()),
+          cells_(rows, options.k, options.spherical) {}
 
     // Returns how many rows changed their centroid.
     size_t assign(const Call& call) {
@@ -78,12 +79,11 @@ class Lloyd {
 
     // Returns how many empty cells were filled.
     size_t update(const Call& call) {
-        Cells cells(rows_, assigned_, options_.k);
-        cells.update(centroids_, options_.spherical, call);
-        objective_.push_back(options_.spherical ? -cells.product() : cells.cost());
-        cost_ = cells.cost();
-        if (options_.balance > 0) penalise(cells, call);
-        return cells.fill_empty(centroids_, options_.spherical, random_);
+        cells_.update(before_, assigned_, centroids_, call);
+        cost_ = cells_.cost();
+        objective_.push_back(options_.spherical ? -cells_.product() : cost_);
+        if (options_.balance > 0) penalise(call);
+        return cells_.fill_empty(assigned_, centroids_, random_);
     }
 
     KMeansResult result() && { return {std::move(centroids_), std::move(objective_), rows_.size()}; }
@@ -111,12 +111,12 @@ class Lloyd {
     // centroids, if it has twice the mean count. Then about balance times as many rows leave a crowded cell as it has
     // too many, and it settles at 1 / (1 + balance) of the crowding it had. Averaging over rounds by the same weight
     // gets there without swinging: rows would leave all at once and come back all at once.
-    void penalise(const Cells& cells, const Call& call) {
+    void penalise(const Call& call) {
         const double mean_count = double(rows_.size()) / double(options_.k), weight = 1 / (1 + options_.balance);
         const double unit = options_.balance * typical_gap(rows_, centroids_, options_.k, call);
         crowding_.resize(options_.k, 1), penalty_.resize(options_.k);
         for (size_t c = 0; c < options_.k; ++c) {
-            crowding_[c] += weight * (double(cells.count(c)) / mean_count - crowding_[c]);
+            crowding_[c] += weight * (double(cells_.count(c)) / mean_count - crowding_[c]);
             penalty_[c] = float(unit * crowding_[c]);
         }
     }
@@ -126,6 +126,7 @@ class Lloyd {
     Random random_;
     std::vector<float> centroids_, penalty_;
     std::vector<uint32_t> assigned_, before_;
+    Cells cells_;
     std::vector<double> objective_, crowding_;
     std::optional<ByteAssigner> bytes_;
     double cost_ = 0;
