@@ -13,9 +13,9 @@ namespace annkit {
 class ProductQuantizer {
   public:
     static constexpr size_t kLeastBits = 4, kMostBits = 12;
-    // Trained on at most: so many rows a centroid (Faiss's number, too), but more of few centroids. With 4 bits and 4096
-    // rows recall@10 is 0.002 to 0.004 lower on SIFT, word vectors and mixtures, and varies more from seed to seed.
-    // The best of several starts by k-means++ errs less (SIFT: by 2 %), yet finds neighbours no better.
+    // Trained on at most: so many rows a centroid (Faiss's number, too), but more of few centroids. With 4 bits and
+    // 4096 rows recall@10 is 0.002 to 0.004 lower on SIFT, word vectors and mixtures, and varies more from seed to
+    // seed. The best of several starts by k-means++ errs less (SIFT: by 2 %), yet finds neighbours no better.
     static constexpr size_t kSample = 256, kLeastSample = 16384;
     static constexpr size_t kRounds = 25;
 
