@@ -17,17 +17,19 @@ constexpr size_t kMostGroups = 65536;
 constexpr size_t kMostDim = size_t(1) << 24;  // as many as an index takes
 
 // The rows that are trained on, as floats.
-std::vector<float> training_rows(const Rows& rows, const std::vector<uint32_t>& chosen, Monitor* monitor) {
-    std::vector<float> x(chosen.size() * rows.dim);
-    for (size_t i = 0; i < chosen.size();) {
-        size_t together = 1;  // rows that follow each other
-        while (together < kBlock && i + together < chosen.size() && chosen[i + together] == chosen[i] + together)
-            ++together;
-        const FloatBlock block(rows.slice(chosen[i], together), "the array");
-        for (size_t r = 0; r < together; ++r, ++i) std::copy_n(block.row(r), rows.dim, &x[i * rows.dim]);
-        if (monitor != nullptr && i / 8192 != (i - together) / 8192) monitor->poll();
-    }
-    return x;
+Buffer training_rows(const Rows& rows, const std::vector<uint32_t>& chosen, const Call& call) {
+    Buffer out = allocate(chosen.size() * rows.dim * sizeof(float));
+    auto* x = reinterpret_cast<float*>(out.get());
+    const double work = 4 * double(chosen.size()) * double(rows.dim);
+    parallel_blocks(chosen.size(), kBlock, threads_for(call, work), call, [&](size_t first, size_t n) {
+        for (size_t i = first, last = first + n; i < last;) {
+            size_t together = 1;  // rows that follow each other
+            while (i + together < last && chosen[i + together] == chosen[i] + together) ++together;
+            const FloatBlock block(rows.slice(chosen[i], together), "the array");
+            for (size_t r = 0; r < together; ++r, ++i) std::copy_n(block.row(r), rows.dim, x + i * rows.dim);
+        }
+    });
+    return out;
 }
 
 // |c + r|^2 - |c|^2
@@ -82,9 +84,11 @@ void Product::fit(const Rows& rows, const Fit& fit) {
     Fit own = fit;
     own.seed = seed_.value_or(fit.seed);
     const std::vector<uint32_t> chosen = quantizer_.sample(rows.n, own.seed);
-    const std::vector<float> x = training_rows(rows, chosen, fit.call.monitor);
+    Phase reading(fit.call.monitor, 0, 0.05), training(fit.call.monitor, 0.05, 1);
+    const Buffer x = training_rows(rows, chosen, {fit.call.threads, reading.monitor()});
+    own.call.monitor = training.monitor();
     ProductQuantizer fresh(quantizer_.m(), quantizer_.bits());
-    fresh.train(x.data(), chosen.size(), rows.dim, ProductQuantizer::kRounds, {}, own);
+    fresh.train(reinterpret_cast<const float*>(x.get()), chosen.size(), rows.dim, ProductQuantizer::kRounds, {}, own);
     quantizer_ = std::move(fresh);
 }
 

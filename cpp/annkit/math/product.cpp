@@ -105,9 +105,9 @@ void add_outer(const Outer& in, std::span<double> sums, const Call& call) {
     const PackedMatrix y = PackedMatrix::of_transposed(in.y, in.n, in.dy);
     const simd::Product& product = simd::kernels().product;
     const size_t stride = padded_stride(in.n);
-    const double work = double(in.n) * double(in.dx) * double(in.dy);
-    parallel_for((in.dx + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
-        const size_t first = task * kBlock, count = std::min(kBlock, in.dx - first);
+    const int threads = threads_for(call, double(in.n) * double(in.dx) * double(in.dy));
+    const size_t share = in.dx / (3 * size_t(threads)) / product.rows * product.rows;
+    parallel_blocks(in.dx, std::clamp(share, product.rows, kBlock), threads, call, [&](size_t first, size_t count) {
         std::vector<float> columns(count * stride), block(count * in.dy);
         constexpr size_t kRun = 16;
         for (size_t start = 0; start < in.n; start += kRun)

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <optional>
 
 #include "annkit/core/errors.h"
@@ -62,17 +63,23 @@ std::vector<float> project(const Rows& rows, std::span<const size_t> chosen, con
     return out;
 }
 
-// What product quantization makes of the rows.
-void quantize(const ProductQuantizer& pq, const std::vector<float>& rows, std::vector<float>& out, const Call& call) {
+// What product quantization makes of the rows. Returns the sum of squared errors.
+double quantize(const ProductQuantizer& pq, std::span<const float> rows, float* out, const Call& call) {
     constexpr size_t kBlock = 256;
     const size_t n = rows.size() / pq.dim();
-    parallel_for((n + kBlock - 1) / kBlock, threads_for(call, double(rows.size()) * double(pq.entries())), call,
+    std::vector<double> errors((n + kBlock - 1) / kBlock);
+    parallel_for(errors.size(), threads_for(call, double(rows.size()) * double(pq.entries())), call,
                  [&](size_t task, int) {
-                     const size_t first = task * kBlock, count = std::min(kBlock, n - first);
+                     const size_t first = task * kBlock * pq.dim(), count = std::min(kBlock, n - task * kBlock);
                      std::vector<uint16_t> codes(count * pq.m());
-                     pq.encode(&rows[first * pq.dim()], count, codes.data());
-                     pq.decode(codes.data(), count, &out[first * pq.dim()]);
+                     pq.encode(&rows[first], count, codes.data());
+                     pq.decode(codes.data(), count, out + first);
+                     for (size_t i = first; i < first + count * pq.dim(); ++i) {
+                         const double off = double(rows[i]) - double(out[i]);
+                         errors[task] += off * off;
+                     }
                  });
+    return std::accumulate(errors.begin(), errors.end(), 0.0);
 }
 
 // Codebooks and rotation, improved in turn.
@@ -88,17 +95,12 @@ class Alternation {
     // Looks at the first n rows only. Returns what quantization erred by a row, before the rotation moved.
     double round(size_t n, const Fit& fit) {
         const bool first = !pq_.is_trained();
-        std::vector<float> rotated(n * dim_), quantized(n * dim_);
-        multiply(rows_.data(), n, dim_, PackedMatrix::of(rotation_.data(), dim_, dim_), rotated.data(), fit.call);
+        rotated_.resize(n * dim_), quantized_.resize(n * dim_);
+        multiply(rows_.data(), n, dim_, PackedMatrix::of(rotation_.data(), dim_, dim_), rotated_.data(), fit.call);
         const std::vector<float> start(pq_.codebooks().begin(), pq_.codebooks().end());
-        pq_.train(rotated.data(), n, dim_, first ? kFirstLloyd : kLloyd, start, fit);
-        quantize(pq_, rotated, quantized, fit.call);
-        double error = 0;
-        for (size_t i = 0; i < n * dim_; ++i) {
-            const double off = double(rotated[i]) - double(quantized[i]);
-            error += off * off;
-        }
-        turn(quantized, n, fit.call);
+        pq_.train(rotated_.data(), n, dim_, first ? kFirstLloyd : kLloyd, start, fit);
+        const double error = quantize(pq_, rotated_, quantized_.data(), fit.call);
+        turn(n, fit.call);
         return error / double(n);
     }
     const std::vector<float>& rotation() const { return before_; }  // without the momentum
@@ -113,10 +115,10 @@ class Alternation {
     static constexpr double kStay = 1e-4;
 
     // Procrustes: the rotation that brings rows nearest to what they were quantized to, then further the way it went.
-    void turn(const std::vector<float>& quantized, size_t n, const Call& call) {
+    void turn(size_t n, const Call& call) {
         std::vector<double> sums(dim_ * dim_);
         for (size_t first = 0; first < n; first += kOuterRows)
-            add_outer({&quantized[first * dim_], dim_, &rows_[first * dim_], dim_, std::min(kOuterRows, n - first)},
+            add_outer({&quantized_[first * dim_], dim_, &rows_[first * dim_], dim_, std::min(kOuterRows, n - first)},
                       sums, call);
         double norm2 = 0;
         for (double value : sums) norm2 += value * value;
@@ -130,7 +132,7 @@ class Alternation {
     }
 
     const std::vector<float>& rows_;
-    std::vector<float> rotation_, before_;
+    std::vector<float> rotation_, before_, rotated_, quantized_;
     ProductQuantizer pq_;
     size_t dim_;
 };
