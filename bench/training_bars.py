@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import faiss_flat_time, faiss_module, fma_rate, median_of, median_time, once, rng, show
+from figures import faiss_flat_time, faiss_module, fma_rate, median_of, median_time, median_times, once, rng, show
 
 import annkit as ak
 from annkit._core import _codes
@@ -216,3 +216,14 @@ def transforms() -> None:
             x, faiss.vector_to_array(peer.A).reshape(dim, dim), m
         )
         show(f"OPQ fit, d={dim}", f"{seconds:.2f} s", f"error {ratio:.3f} x Faiss's", f"{theirs / seconds:.1f} x Faiss")
+
+
+def fit_threads() -> None:
+    """Fits by two threads against one."""
+    for name, x in rows_to_cluster():
+        n, dim = x.shape
+        for part in (ak.PQ(dim // 4, bits=4), ak.PQ(dim // 8), ak.OPQ(dim // 8), ak.PCA(64), ak.ITQ(64)):
+            one, two = median_times(
+                lambda p=part, x=x: p.fit(x, threads=1), lambda p=part, x=x: p.fit(x, threads=2), seconds=0.5
+            )
+            show(f"{part}, {name}, fit of {n:,} x {dim}", f"{one:.3f} s", f"two threads {one / two:.2f} x (1.9)", "")
