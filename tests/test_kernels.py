@@ -73,13 +73,13 @@ def test_extreme_bytes_do_not_saturate(rng, level, metric, element):
 
 def test_hamming_rows_are_exact(rng, level):
     for width in WIDTHS:
-        codes = rng.integers(0, 256, (37, width)).astype(np.uint8)
+        codes = rng.integers(0, 256, (100, width)).astype(np.uint8)
         codes[0], codes[1] = 0, 255
         for query in (codes[:1], codes[1:2], codes[5:6] ^ 129):
             wanted = hamming(query, codes)[0]
             for offset in (0, 1, 3):
                 q, c = as_bytes(query, offset), as_bytes(codes, offset)
-                for n in (1, 4, 37):
+                for n in (1, 4, 37, 100):
                     got = kernels.score_rows(level, "hamming", 0, q, c[:n], width, 1)
                     np.testing.assert_array_equal(got, wanted[:n])
                     np.testing.assert_array_equal(kernels.hamming_scan(level, q, c[:n]), wanted[:n])

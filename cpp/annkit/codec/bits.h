@@ -10,8 +10,6 @@ class Reader;
 
 // Hamming distances of codes of so many bytes.
 RowScoring bit_scoring(size_t bytes);
-// Whether codes of so many bytes, lying one after the other, are scanned by kernels of their own.
-bool is_usual_width(size_t bytes);
 // From so many queries on transposing a tile of codes pays.
 size_t bit_tiles_from(size_t bytes);
 

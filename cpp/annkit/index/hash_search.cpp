@@ -1,6 +1,7 @@
 #include "annkit/index/hash_search.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "annkit/codec/bits.h"
@@ -33,10 +34,9 @@ double combinations(size_t n, size_t k) {
 }  // namespace
 
 double HashCosts::scan(size_t rows, size_t bits, size_t queries) {
-    const double size = double(rows) * double(bits);
-    if (queries < bit_tiles_from(bits / 8))
-        return 3000 + (is_usual_width(bits / 8) ? 0.0022 * size : double(rows) * 0.7 * double((bits + 511) / 512));
-    return 5500 + (0.00042 + 0.0125 / double(queries)) * size;
+    const size_t slot = bits <= 256 ? std::max<size_t>(std::bit_ceil(bits), 64) : (bits + 511) / 512 * 512;
+    if (queries < bit_tiles_from(bits / 8)) return 3000 + 0.0022 * double(rows) * double(slot);
+    return 5500 + (0.00042 + 0.0125 / double(queries)) * double(rows) * double((bits + 63) / 64 * 64);
 }
 
 HashSearch::HashSearch(const SubstringTables& tables, const Codec& codec, const Codes& codes)

@@ -15,6 +15,11 @@ inline uint64_t load_bits(const void* code, size_t bytes, size_t word) {
     } else if (bytes >= 8) {
         __builtin_memcpy(&bits, from + bytes - 8, 8);
         bits >>= 8 * (8 - bytes % 8);
+    } else if (bytes >= 4) {  // two halves that overlap
+        uint32_t low, high;
+        __builtin_memcpy(&low, from, 4);
+        __builtin_memcpy(&high, from + bytes - 4, 4);
+        bits = low | uint64_t(high) << (8 * bytes - 32);
     } else {
         for (size_t i = 0; i < bytes; ++i) bits |= uint64_t(from[i]) << (8 * i);
     }
