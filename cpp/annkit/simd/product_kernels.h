@@ -51,15 +51,14 @@ template <class V, size_t R, size_t C>
         }
 }
 
-// Columns outside, so that those of a block stay in cache while the rows pass.
+// Columns outside, so that those of a block stay in cache while the rows pass. What is left of them goes by half as
+// many: a lone column waits for its own additions.
 template <class V, size_t R, size_t C>
-void product_sweep(const ProductArgs& a, size_t first, size_t last) {
+void product_sweep(const ProductArgs& a, size_t first, size_t last, size_t column = 0) {
     const size_t columns = (a.outputs + V::kLanes - 1) / V::kLanes;
-    size_t column = 0;
     for (; column + C <= columns; column += C)
         for (size_t row = first; row < last; row += R) product_block<V, R, C>(a, row, column);
-    for (; column < columns; ++column)
-        for (size_t row = first; row < last; row += R) product_block<V, R, 1>(a, row, column);
+    if constexpr (C > 1) product_sweep<V, R, (C + 1) / 2>(a, first, last, column);
 }
 
 template <class V, size_t kRows, size_t kColumns, size_t kThreeColumns, size_t kOneColumns>
