@@ -46,7 +46,8 @@ Input rows_from(py::handle given, std::string_view what) {
     const auto dtype = dtype_of(array);
     if (!dtype)
         fail<TypeError>(what, " has dtype ", text(array.dtype()),
-                        ", expected float32, float64, float16, bfloat16, uint8 or int8");
+                        ", expected float32, float64, float16, bfloat16, uint8 or int8",
+                        array.dtype().kind() == 'b' ? "; numpy.packbits(x, axis=1) packs bits" : "");
     if (array.ndim() != 1 && array.ndim() != 2)
         fail(what, " has ", array.ndim(), " dimensions and shape ", text(array.attr("shape")),
              ", expected (n, dim), or (dim,) for a single row");
@@ -90,7 +91,13 @@ py::array_t<int64_t> ids_from(py::handle given, std::string_view what) {
 
 py::array_t<int64_t> labels_from(py::handle given, size_t rows) {
     if (given.is_none()) return py::array_t<int64_t>(0);
-    py::array_t<int64_t> labels = ids_from(given, "labels");
+    py::array array = array_from(given, "labels");
+    const char kind = array.dtype().kind();
+    if (kind == 'U' || kind == 'S' || kind == 'O')
+        fail<TypeError>("labels has dtype ", text(array.dtype()),
+                        ", expected int64; numpy.unique(labels, return_inverse=True)[1] numbers classes");
+    if (kind == 'b') array = array.attr("view")("u1");
+    py::array_t<int64_t> labels = ids_from(array, "labels");
     check(size_t(labels.size()) == rows, "got ", labels.size(), " labels for ", rows, " rows, expected one a row");
     return labels;
 }
