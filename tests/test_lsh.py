@@ -11,6 +11,7 @@ from scipy import integrate, stats
 from truth import assert_nearest, assert_same, distances, tolerance_of
 
 import annkit as ak
+from annkit import _lsh
 
 FAMILIES = ["hyperplane", "p-stable", "cross-polytope"]
 DIM, N = 24, 4000
@@ -233,6 +234,16 @@ def test_tuned_reaches_the_recall_on_queries_it_has_not_seen(metric):
     assert (found.tables.metric, found.tables.ids.tolist()) == (metric, list(range(N)))
     truth = ak.Flat(metric=metric).add(X).search(Q, 10).ids
     assert recall(found.tables.search(Q, 10, **found.settings).ids, truth) > 0.84  # of 100 queries
+
+
+def test_tuned_goes_on_where_time_was_too_short_for_the_recall(monkeypatch):
+    monkeypatch.setattr(_lsh, "_LEAST_SECONDS", 1e-9)
+    for target in (0.95, 1.0):
+        found = ak.LSHTables.tuned(X, target, within=1e-9, families=["hyperplane"])
+        truth = ak.Flat().add(X).search(Q, 10).ids
+        assert found.reached
+        assert found.recall >= target
+        assert recall(found.tables.search(Q, 10, **found.settings).ids, truth) > target - 0.06
 
 
 def test_tuned_says_what_is_wrong():

@@ -104,7 +104,7 @@ codec : Codec, optional
 families : sequence of str, optional
     To choose among; all by default.
 within : float, default 20.0
-    Seconds to take for the choice, about; building comes on top.
+    Seconds to take for the choice, about; building comes on top, and what it takes until the recall is reached.
 seed : int, default 0
 threads : int, optional
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from annkit import metrics
 from annkit._core import Codec, Flat, Index, LSHTables
 from annkit._tuning import TuneResult, tune
 
@@ -81,6 +82,25 @@ class _Trial:
         queries = self.rows[self.held]
         return tune(index, queries, self.truth, recall, within=within, k=self.k, threads=self.threads)
 
+    def go_on(self, index: LSHTables, found: TuneResult, recall: float) -> TuneResult:
+        """Widen settings until they reach the recall, however long it takes: all buckets and rows are exact."""
+        most = {"probes": 2**index.bits, "candidates": len(index)}
+        while not found.reached and any(found.settings[name] < most[name] for name in most):
+            wider = [
+                found.settings | {name: min(2 * int(found.settings[name]), most[name])}
+                for name in most
+                if found.settings[name] < most[name]
+            ]
+            found = max((self._measure(index, settings, recall) for settings in wider), key=lambda one: one.recall)
+        return found
+
+    def _measure(self, index: LSHTables, settings: dict[str, float], recall: float) -> TuneResult:
+        start = time.perf_counter()
+        ids = index.search(self.rows[self.held], self.k, threads=self.threads, **settings).ids  # type: ignore[arg-type]
+        qps = len(self.held) / (time.perf_counter() - start)
+        reached = float(metrics.recall(ids, self.truth))
+        return TuneResult(settings, reached, qps, reached >= recall, [])
+
 
 def _rank(found: TuneResult) -> tuple[bool, float]:
     return found.reached, found.qps if found.reached else found.recall
@@ -135,7 +155,9 @@ def tuned(
     if sample is not rows:
         held = np.sort(rng.choice(len(rows), _QUERIES, replace=False))
         trial = _Trial(rows, held, metric, k, threads)
-    last = trial.run(copy.copy(index), recall, within * 0.3)  # with more time than each had so far
+    searched = copy.copy(index)
+    last = trial.run(searched, recall, within * 0.3)  # with more time than each had so far
     if sample is not rows or _rank(last) > _rank(found):
         found = last
+    found = trial.go_on(searched, found, recall)
     return TunedLSH(index, found.settings, found.recall, found.qps, found.reached)
