@@ -21,7 +21,8 @@ namespace annkit::bindings {
 
 Input input_for(const Index& index, py::handle given, std::string_view what) {
     Input input = rows_from(given, what);
-    if (index.query_type(input.rows.dtype) == Dtype::bits) input.rows = as_bits(input.rows);
+    const Dtype type = run([&] { return index.query_type(input.rows.dtype); });
+    if (type == Dtype::bits) input.rows = as_bits(input.rows);
     return input;
 }
 
@@ -35,6 +36,13 @@ const Codec& codec_from(const py::object& codec) {
 }
 
 namespace {
+
+std::string repr(const Index& index) {
+    return run([&] {
+        const auto held = index.hold_for_reading();
+        return index.repr();
+    });
+}
 
 py::object add(py::object self, py::handle x, py::handle ids, bool replace, py::handle progress, py::handle threads) {
     auto& index = self.cast<Index&>();
@@ -61,8 +69,7 @@ Settings settings_from(const Index& index, const py::kwargs& given) {
     Settings settings;
     for (const auto& [key, value] : given) {
         const auto name = py::cast<std::string>(key);
-        if (!index.takes(name))
-            fail<TypeError>("search of ", index.repr(), " got an unexpected setting \"", name, "\"");
+        if (!index.takes(name)) fail<TypeError>("search of ", repr(index), " got an unexpected setting \"", name, "\"");
         const auto count = std::find_if(std::begin(kCounts), std::end(kCounts),
                                         [&](const auto& known) { return known.first == name; });
         if (count != std::end(kCounts)) {
@@ -299,7 +306,8 @@ void bind_indexes(py::module_& m) {
             [](py::object self, py::handle ids) {
                 auto& index = self.cast<Index&>();
                 const py::array_t<int64_t> given = ids_from(ids, "ids");
-                run([&] { index.remove({given.data(), size_t(given.size())}); });
+                PythonMonitor monitor;
+                run([&] { index.remove({given.data(), size_t(given.size())}, {0, &monitor}); });
                 return self;
             },
             arg("ids"), documents::kRemove)
@@ -307,7 +315,8 @@ void bind_indexes(py::module_& m) {
             "compact",
             [](py::object self) {
                 auto& index = self.cast<Index&>();
-                run([&] { index.compact(); });
+                PythonMonitor monitor;
+                run([&] { index.compact({0, &monitor}); });
                 return self;
             },
             documents::kCompact)
@@ -316,7 +325,7 @@ void bind_indexes(py::module_& m) {
         .def("to_bytes", to_bytes, documents::kToBytes)
         .def_static("from_bytes", from_bytes, arg("data"), documents::kFromBytes)
         .def("__len__", &Index::size, py::call_guard<py::gil_scoped_release>())
-        .def("__repr__", &Index::repr)
+        .def("__repr__", repr)
         .def("__reduce__",
              [](py::object self) {
                  return py::make_tuple(py::module_::import("annkit._pickle").attr("index_from_bytes"),
@@ -330,7 +339,14 @@ void bind_indexes(py::module_& m) {
             "dim", [](const Index& self) { return run([&] { return self.dim(); }); },
             "int: the dimension (of bits: how many bits), 0 before the first rows.")
         .def_property_readonly(
-            "factory", [](const Index& self) { return run([&] { return self.factory(); }); }, documents::kFactory)
+            "factory",
+            [](const Index& self) {
+                return run([&] {
+                    const auto held = self.hold_for_reading();
+                    return self.factory();
+                });
+            },
+            documents::kFactory)
         .def_property_readonly(
             "codec", [](const Index& self) { return run([&] { return self.codec_copy(); }); }, documents::kIndexCodec)
         .def_property_readonly("settings", settings, documents::kSettings)

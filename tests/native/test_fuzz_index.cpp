@@ -3,45 +3,27 @@
 //
 // Files are damaged in three ways: bytes anywhere (which checksums find); values inside sections, or whole sections
 // that go missing or change their shape, with checksums that are right again; and files of Flat made up from nothing.
+// Before that, every section of every file gets each number that is none, or that is none to be expected.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
-#include "annkit/codec/bits.h"
-#include "annkit/codec/certified.h"
-#include "annkit/codec/product.h"
-#include "annkit/codec/rabitq.h"
-#include "annkit/codec/scalar.h"
-#include "annkit/codec/sign_bits.h"
 #include "annkit/core/checksum.h"
 #include "annkit/core/container.h"
 #include "annkit/core/mapped_file.h"
 #include "annkit/core/random.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
-#include "annkit/index/flat.h"
-#include "annkit/index/hnsw.h"
-#include "annkit/index/ivf.h"
-#include "annkit/index/lsh_tables.h"
-#include "annkit/index/multi_index_hash.h"
-#include "annkit/index/pipeline.h"
-#include "annkit/index/refine.h"
 #include "annkit/registry.h"
-#include "annkit/transform/center.h"
-#include "annkit/transform/itq.h"
-#include "annkit/transform/normalize.h"
-#include "annkit/transform/opq.h"
-#include "annkit/transform/pca.h"
-#include "annkit/transform/projection.h"
-#include "annkit/transform/rotation.h"
-#include "annkit/transform/spectral.h"
 #include "checks.h"
+#include "indexes.h"
 
 namespace {
 
 using namespace annkit;
+using indexes::saved;
 using Bytes = std::vector<std::byte>;
 
 double number_from(const char* name, double otherwise) {
@@ -49,123 +31,21 @@ double number_from(const char* name, double otherwise) {
     return given == nullptr ? otherwise : std::atof(given);
 }
 
-Bytes saved(const Index& index) {
-    Writer out(index.kind());
-    index.save(out);
-    return out.to_bytes();
-}
-
-constexpr size_t kRows = 40, kDim = 16;
-
-template <class T, class... Arguments>
-std::unique_ptr<Transform> transform(Arguments&&... arguments) {
-    return std::make_unique<T>(std::forward<Arguments>(arguments)...);
-}
-
-template <class... Transforms>
-std::unique_ptr<Index> behind(std::unique_ptr<Index> index, Transforms... transforms) {
-    std::vector<std::unique_ptr<Transform>> parts;
-    (parts.push_back(std::move(transforms)), ...);
-    return std::make_unique<Pipeline>(std::move(parts), std::move(index));
-}
-
-std::unique_ptr<Index> flat(const Codec& codec, Metric metric) { return std::make_unique<Flat>(codec, metric); }
-std::unique_ptr<Index> ivf(const Codec& codec, Metric metric, std::optional<bool> residual = {}) {
-    return std::make_unique<Ivf>(4, codec, metric, residual);
-}
-std::unique_ptr<Index> hnsw(const Codec& codec, Metric metric) {
-    return std::make_unique<Hnsw>(6, 12, codec, nullptr, metric);
-}
-std::unique_ptr<Index> lsh(const Codec& codec, Metric metric, LshKind kind, size_t tables, size_t sketch) {
-    LshOptions options;
-    options.kind = kind;
-    options.tables = tables;
-    options.bits = 4;
-    options.sketch = sketch;
-    return std::make_unique<LshTables>(options, codec, metric);
-}
-
-// An index of every kind, over every codec and transform, for rows of floats.
-std::vector<std::unique_ptr<Index>> float_indexes() {
-    std::vector<std::unique_ptr<Index>> all;
-    const auto keep = [&](std::unique_ptr<Index> index) { all.push_back(std::move(index)); };
-    keep(flat(Raw("f32"), Metric::l2));
-    keep(flat(Raw("f16"), Metric::cosine));
-    keep(flat(Certified(Raw("f32"), false), Metric::ip));
-    keep(flat(Scalar(8, false, 0), Metric::l2));
-    keep(flat(Scalar(6, true, 0.1), Metric::ip));
-    keep(flat(Scalar(4, false, 0), Metric::cosine));
-    keep(flat(Product(8, 4), Metric::l2));
-    keep(flat(Product(4, 5, 9), Metric::ip));
-    keep(flat(RaBitQ(1), Metric::l2));
-    keep(flat(RaBitQ(4), Metric::cosine));
-    keep(ivf(Raw("bf16"), Metric::euclidean));
-    keep(ivf(Scalar(8, false, 0), Metric::l2, true));
-    keep(ivf(Scalar(4, false, 0), Metric::cosine));
-    keep(ivf(Product(8, 4), Metric::l2));
-    keep(ivf(Product(4, 5), Metric::ip, false));
-    keep(ivf(RaBitQ(1), Metric::l2));
-    keep(ivf(RaBitQ(3), Metric::ip));
-    const Hnsw graph(4, 10, Raw("f32"), nullptr, Metric::l2);
-    keep(std::make_unique<Ivf>(4, Scalar(8, false, 0), Metric::l2, std::nullopt, &graph));
-    keep(hnsw(Raw("f32"), Metric::l2));
-    keep(hnsw(Raw("bf16"), Metric::cosine));
-    keep(hnsw(Scalar(8, false, 0), Metric::ip));
-    keep(hnsw(Product(8, 4), Metric::l2));
-    keep(lsh(Raw("f32"), Metric::l2, LshKind::hyperplane, 2, 64));
-    keep(lsh(Scalar(8, false, 0), Metric::ip, LshKind::p_stable, 1, 0));
-    keep(lsh(Product(8, 4), Metric::cosine, LshKind::cross_polytope, 1, 128));
-    keep(std::make_unique<Hnsw>(8, 12, RaBitQ(1), &static_cast<const Codec&>(Scalar(8, false, 0)), Metric::l2));
-    keep(std::make_unique<Refine>(*hnsw(Scalar(4, false, 0), Metric::cosine), Raw("f16"), 2));
-    keep(std::make_unique<Refine>(*ivf(Product(8, 4), Metric::l2), Raw("f32"), 4));
-    keep(std::make_unique<Refine>(*flat(RaBitQ(1), Metric::cosine), Scalar(8, false, 0), 2));
-    keep(
-        behind(flat(Scalar(8, false, 0), Metric::l2), transform<Pca>(Pca::Options{8, 0.5, 2}), transform<Normalize>()));
-    keep(behind(ivf(Product(4, 4), Metric::l2), transform<Center>(), transform<Opq>(Opq::Options{4, 8, 4, 2})));
-    keep(behind(flat(Raw("f32"), Metric::ip), transform<Projection>(size_t(6)), transform<Rotation>(size_t(0), true)));
-    keep(behind(ivf(RaBitQ(1), Metric::cosine), transform<Rotation>(size_t(8), false)));
-    keep(flat(SignBits(true), Metric::hamming));
-    keep(hnsw(SignBits(false), Metric::hamming));
-    keep(ivf(SignBits(true), Metric::hamming));
-    keep(flat(SignBits(true, true), Metric::l2));
-    keep(hnsw(SignBits(false, true), Metric::ip));
-    keep(ivf(SignBits(false, true), Metric::l2));
-    keep(std::make_unique<MultiIndexHash>(SignBits(true), 2));
-    keep(behind(flat(SignBits(false), Metric::hamming), transform<Itq>(Itq::Options{12, 3})));
-    keep(behind(flat(Raw("f32"), Metric::l2), transform<Spectral>(size_t(20))));
-    return all;
-}
-
 // Small files of every kind: with ids and removed rows, without rows, and not fitted.
 std::vector<Bytes> seeds(Random& random) {
     std::vector<Bytes> files;
-    std::vector<float> rows(kRows * kDim);
-    for (float& x : rows) x = float(random.normal());
-    std::vector<uint8_t> codes(kRows * kDim);
-    for (uint8_t& x : codes) x = uint8_t(random.next());
-    std::vector<int64_t> ids(kRows);
-    for (size_t i = 0; i < kRows; ++i) ids[i] = int64_t(i * i);
+    std::vector<int64_t> ids(indexes::kRows);
+    for (size_t i = 0; i < ids.size(); ++i) ids[i] = int64_t(i * i);
     const std::vector<int64_t> removed{4, 9};
-    const auto keep = [&](Index& index, const Rows& x, bool with_ids) {
-        files.push_back(saved(index));
-        index.fit(x, {});
-        files.push_back(saved(index));
-        index.add(x, with_ids ? Ids(ids) : std::nullopt, false, {});
-        index.remove(removed);
-        for (size_t times = 0; times < 4; ++times) files.push_back(saved(index));  // full ones are worth more trials
-    };
-    const Rows floats = Rows::of(rows.data(), kRows, kDim);
-    const auto* raw_bytes = reinterpret_cast<const std::byte*>(codes.data());
-    for (const auto& index : float_indexes()) keep(*index, floats, files.size() % 4 == 0);
-    keep(*flat(Raw("u8"), Metric::l2), {raw_bytes, kRows, kDim, Dtype::u8, kDim, 1}, true);
-    keep(*flat(Bits(), Metric::hamming), {raw_bytes, kRows, 8 * kDim, Dtype::bits, kDim, 1}, true);
-    const Rows bits{raw_bytes, kRows, 8 * kDim, Dtype::bits, kDim, 1};
-    keep(*ivf(Bits(), Metric::hamming), bits, true);
-    const Hnsw graph(4, 10, Bits(), nullptr, Metric::hamming);
-    Ivf by_graph(4, Bits(), Metric::hamming, std::nullopt, &graph);
-    keep(by_graph, bits, false);
-    MultiIndexHash hashed;
-    keep(hashed, bits, true);
+    const indexes::Examples examples(random);
+    for (const auto& [index, rows] : examples.all()) {
+        files.push_back(saved(*index));
+        index->fit(rows, {});
+        files.push_back(saved(*index));
+        index->add(rows, rows.dtype != Dtype::f32 || files.size() % 4 == 0 ? Ids(ids) : std::nullopt, false, {});
+        index->remove(removed, {});
+        for (size_t times = 0; times < 4; ++times) files.push_back(saved(*index));  // full ones are worth more trials
+    }
     return files;
 }
 
@@ -209,6 +89,15 @@ Bytes assembled(std::vector<Section> sections, const std::vector<Bytes>& content
     return file;
 }
 
+std::vector<Bytes> contents_of(const Bytes& file, const std::vector<Section>& sections) {
+    std::vector<Bytes> contents;
+    for (const Section& section : sections) {
+        const auto from = file.begin() + ptrdiff_t(section.offset);
+        contents.emplace_back(from, from + ptrdiff_t(section.bytes));
+    }
+    return contents;
+}
+
 // A name of another metric, part or type.
 Bytes another_word(Random& random) {
     constexpr std::string_view kWords[] = {"l2",        "euclidean", "ip",        "cosine",     "hamming",  "flat",
@@ -224,11 +113,7 @@ Bytes another_word(Random& random) {
 // The file with some sections' values, shapes or presence changed, and checksums that are right again.
 Bytes altered(const Bytes& file, Random& random) {
     std::vector<Section> sections = container::decode_header(*memory_source(file, nullptr));
-    std::vector<Bytes> contents;
-    for (const Section& section : sections) {
-        const auto from = file.begin() + ptrdiff_t(section.offset);
-        contents.emplace_back(from, from + ptrdiff_t(section.bytes));
-    }
+    std::vector<Bytes> contents = contents_of(file, sections);
     for (uint64_t times = 1 + random.below(3); times > 0 && !sections.empty(); --times) {
         const size_t which = random.below(sections.size());
         Section& section = sections[which];
@@ -327,6 +212,10 @@ void use(Index& index, Random& random) {
     index.search(rows, kHits, request, {distances, bits ? counts : nullptr, ids});
     const auto known = [&](int64_t id) { return id == -1 || std::find(held.begin(), held.end(), id) != held.end(); };
     checks::expect(std::all_of(ids, ids + 3 * kHits, known), "a search finds ids of the index");
+    const std::vector<int64_t> half(held.begin(), held.begin() + ptrdiff_t(held.size() / 2));
+    const std::vector<Filter> filters{{false, half, {}}};
+    index.search(rows, kHits, {filters, settings, {1, nullptr}}, {distances, bits ? counts : nullptr, ids});
+    checks::expect(std::all_of(ids, ids + 3 * kHits, known), "a filtered search finds ids of the index");
     const RangeAnswer answer = index.range_search(rows, 10, request);
     checks::expect(std::all_of(answer.ids.begin(), answer.ids.end(), known), "a range search finds ids of the index");
     try {
@@ -335,8 +224,8 @@ void use(Index& index, Random& random) {
     } catch (const ValueError&) {  // a transform that cannot be taken back
     }
     index.add(rows, std::nullopt, false, {1, nullptr});
-    if (!held.empty()) index.remove(std::span(held).first(held.size() / 2));
-    index.compact();
+    if (!held.empty()) index.remove(std::span(held).first(held.size() / 2), {});
+    index.compact({1, nullptr});
     Registry<Index>::load_file(Reader::from_bytes(saved(index)));
 }
 
@@ -358,6 +247,36 @@ bool takes(const Bytes& bytes, Random& random) {
     return true;
 }
 
+// In every section, one value or all, in the sizes of floats, doubles and integers.
+size_t strange_numbers(const Bytes& file, Random& random) {
+    constexpr float kFloats[] = {NAN, INFINITY, -INFINITY, 3e38f, -1};
+    constexpr double kDoubles[] = {NAN, INFINITY, -1, 1e300};
+    constexpr int64_t kIntegers[] = {-1, INT64_MAX, INT64_MIN, UINT32_MAX, 1 << 20};
+    const std::vector<Section> sections = container::decode_header(*memory_source(file, nullptr));
+    const std::vector<Bytes> contents = contents_of(file, sections);
+    size_t tried = 0;
+    const auto put = [&](size_t which, auto value) {
+        for (const bool all : {false, true}) {
+            std::vector<Bytes> changed = contents;
+            const size_t places = changed[which].size() / sizeof value;
+            if (places == 0) return;
+            const size_t one = random.below(places);
+            for (size_t i = all ? 0 : one; i < (all ? places : one + 1); ++i)
+                std::memcpy(&changed[which][i * sizeof value], &value, sizeof value);
+            takes(assembled(sections, changed), random);
+            ++tried;
+        }
+    };
+    for (size_t i = 0; i < sections.size(); ++i) {
+        if (sections[i].type == SectionType::text) continue;
+        for (float value : kFloats) put(i, value);
+        if (size_of(sections[i].type) == 8)
+            for (double value : kDoubles) put(i, value);
+        for (int64_t value : kIntegers) size_of(sections[i].type) == 8 ? put(i, value) : put(i, int32_t(value));
+    }
+    return tried;
+}
+
 }  // namespace
 
 int main() {
@@ -366,6 +285,9 @@ int main() {
     Random random(seed);
     const std::vector<Bytes> files = seeds(random);
     for (const Bytes& file : files) checks::expect(takes(file, random), "an index loads what it saved");
+    size_t strange = 0;
+    for (size_t i = 0; i < files.size(); ++i)
+        if (i == 0 || files[i] != files[i - 1]) strange += strange_numbers(files[i], random);
     const auto start = std::chrono::steady_clock::now();
     const std::chrono::duration<double> span(number_from("ANNKIT_FUZZ_SECONDS", 2));
     size_t tried = 0, taken = 0;
@@ -383,6 +305,6 @@ int main() {
         }
     }
     checks::expect(taken > 0 && taken < tried, "some files are taken and some refused");
-    std::printf("fuzz: %zu files, %zu taken\n", tried, taken);
+    std::printf("fuzz: %zu files with strange numbers; %zu others, %zu taken\n", strange, tried, taken);
     return checks::summary("fuzz");
 }

@@ -2,12 +2,15 @@
 #include <atomic>
 #include <thread>
 
+#include "annkit/codec/product.h"
 #include "annkit/codec/raw.h"
 #include "annkit/codec/scalar.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/random.h"
 #include "annkit/index/flat.h"
 #include "annkit/index/hnsw.h"
+#include "annkit/index/ivf.h"
+#include "annkit/index/lsh_tables.h"
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "annkit/registry.h"
@@ -48,14 +51,44 @@ void changes_beside_searches(Index& index, const char* what) {
         for (size_t i = 0; i < kRows; ++i) ids[i] = int64_t((round + 1) * kRows + i);
         index.add(all, ids, false, {.threads = 1});
         if (round % 4 == 0) index.add(all, ids, true, {.threads = 1});
-        if (round % 8 == 0) index.compact();
-        index.remove(ids);
+        if (round % 8 == 0) index.compact({1, nullptr});
+        index.remove(ids, {1, nullptr});
     }
     done = true;
     for (std::thread& reader : readers) reader.join();
     checks::expect(wrong == 0, concat(what, ": a search beside changes found another row than its own"));
     checks::expect(searches > kRounds, concat(what, ": searches ran beside the changes"));
     checks::expect(index.size() == kRows, concat(what, ": the rows that came have gone"));
+}
+
+// What an index is asked goes by what it has learned, one time or the next.
+void questions_beside_learning(Index& index, const char* what) {
+    constexpr size_t kDim = 16, kRows = 200, kRounds = 40;
+    std::vector<float> rows(kRows * kDim);
+    Random random(2);
+    for (float& x : rows) x = float(random.normal());
+    const Rows all = Rows::of(rows.data(), kRows, kDim);
+    const std::string word = index.repr();
+    std::atomic<bool> done = false;
+    std::atomic<size_t> wrong = 0;
+    std::thread asking([&] {
+        while (!done) {
+            float distance;
+            int64_t id = 0;
+            {
+                const auto held = index.hold_for_reading();
+                wrong += index.repr() != word;
+            }
+            wrong += index.query_type(Dtype::f32) != Dtype::f32;
+            if (!index.is_fitted()) continue;
+            index.search(all.slice(0, 1), 1, {{}, {}, {.threads = 1}}, {&distance, nullptr, &id});
+            wrong += id != -1;
+        }
+    });
+    for (size_t round = 0; round < kRounds; ++round) index.fit(all, {round, {.threads = 1}});
+    done = true;
+    asking.join();
+    checks::expect(wrong == 0, concat(what, ": it answers otherwise while it learns"));
 }
 
 std::unique_ptr<Index> behind_rotation(const Index& index) {
@@ -81,5 +114,16 @@ int main() {
     changes_beside_searches(refined, "Refine over HNSW");
     changes_beside_searches(of_flat, "Refine over Flat");
     changes_beside_searches(*rotated, "Pipeline before Refine over HNSW");
+    const Product codes(4, 4);
+    Flat learning(codes, Metric::l2);
+    Ivf lists(8, bytes, Metric::l2, std::nullopt);
+    LshTables tables({.bits = 4}, codes, Metric::l2);
+    Refine of_lists(lists, bytes, 2);
+    const auto rotated_lists = behind_rotation(of_lists);
+    questions_beside_learning(learning, "Flat");
+    questions_beside_learning(lists, "IVF");
+    questions_beside_learning(tables, "LSHTables");
+    questions_beside_learning(of_lists, "Refine over IVF");
+    questions_beside_learning(*rotated_lists, "Pipeline before Refine over IVF");
     return checks::summary("threads");
 }

@@ -83,7 +83,7 @@ void Codes::set_room(size_t rows) {
     release_spare();
 }
 
-void Codes::keep(const std::vector<uint32_t>& rows) {
+void Codes::keep(const std::vector<uint32_t>& rows) noexcept {
     for (size_t c = block > 1; c < columns.size(); ++c)
         for (size_t i = 0; i < rows.size(); ++i)
             if (rows[i] != i) std::memcpy(columns[c].row(i), columns[c].row(rows[i]), columns[c].row_bytes());
@@ -92,7 +92,7 @@ void Codes::keep(const std::vector<uint32_t>& rows) {
     release_spare();
 }
 
-void Codes::keep_blocks(const std::vector<uint32_t>& rows) {
+void Codes::keep_blocks(const std::vector<uint32_t>& rows) noexcept {
     const auto shift = [this](size_t row) { return row % block < 16 ? 0u : 4u; };
     const auto place = [this](size_t row) {
         return reinterpret_cast<uint8_t*>(columns[0].row(row / block)) + row % 16;
@@ -108,9 +108,14 @@ void Codes::keep_blocks(const std::vector<uint32_t>& rows) {
     }
 }
 
-void Codes::release_spare() {
-    const std::vector<std::byte> zeros(block > 1 ? code_bytes() : 0);
-    for (size_t row = n; block > 1 && row % block != 0 && !is_view(); ++row) put(row, zeros.data());
+void Codes::clear(size_t row) noexcept {
+    std::byte* at = columns[0].row(row / block) + row % 16;
+    const auto others = std::byte(row % block < 16 ? 0xf0 : 0x0f);
+    for (size_t position = 0; position < 2 * code_bytes(); ++position, at += 16) *at &= others;
+}
+
+void Codes::release_spare() noexcept {
+    for (size_t row = n; block > 1 && row % block != 0 && !is_view(); ++row) clear(row);
     for (size_t c = 0; c < columns.size(); ++c) columns[c].release_beyond(entries(c, std::max(n, room_)));
 }
 

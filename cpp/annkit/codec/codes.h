@@ -47,15 +47,16 @@ struct Codes {
     Codes copy(std::span<const uint32_t> rows) const;  // of these rows, which become 0, 1 and so on
 
     void reserve(size_t rows);
-    void set_room(size_t rows);                    // places for so many rows, which stay until another room is set
-    void keep(const std::vector<uint32_t>& rows);  // row i becomes what rows[i] was; rows rise. Never throws.
-    void release_spare();
+    void set_room(size_t rows);  // places for so many rows, which stay until another room is set
+    void keep(const std::vector<uint32_t>& rows) noexcept;  // row i becomes what rows[i] was; rows rise
+    void release_spare() noexcept;
 
     void save(Writer& out) const;
     void load(const Reader& in, size_t rows);  // into codes that are empty; mapped where the file is
 
   private:
-    void keep_blocks(const std::vector<uint32_t>& rows);
+    void keep_blocks(const std::vector<uint32_t>& rows) noexcept;
+    void clear(size_t row) noexcept;  // of a block
     size_t room_ = 0;
     size_t entries(size_t column, size_t rows) const { return column == 0 ? (rows + block - 1) / block : rows; }
 };

@@ -61,7 +61,7 @@ void Column::grow_last(size_t rows) {
     allocated_ += (rows - old) * row_bytes_;
 }
 
-void Column::release_beyond(size_t rows) {
+void Column::release_beyond(size_t rows) noexcept {
     const size_t keep = (rows + mask_) >> shift_;
     while (!is_view() && slabs_.size() > keep) {
         const size_t last = capacity_ & mask_ ? capacity_ & mask_ : mask_ + 1;

@@ -38,8 +38,8 @@ class Column {
     // Bytes that it takes; those of the first rows where it is a view.
     size_t nbytes(size_t rows) const { return is_view() ? rows * row_bytes_ : allocated_; }
 
-    void reserve(size_t rows);         // on failure nothing has changed
-    void release_beyond(size_t rows);  // gives slabs back that hold none of the first rows
+    void reserve(size_t rows);                  // on failure nothing has changed
+    void release_beyond(size_t rows) noexcept;  // gives slabs back that hold none of the first rows
     std::vector<std::span<const std::byte>> pieces(size_t rows) const;  // the first rows, as runs of memory
 
   private:

@@ -106,10 +106,18 @@ void IdTable::append(std::span<const int64_t> ids) {
     for (size_t row = n_ - ids.size(); row < n_; ++row) insert(uint32_t(row));
 }
 
-void IdTable::keep(const std::vector<uint32_t>& rows) {
-    std::vector<int64_t> kept(rows.size());
-    for (size_t i = 0; i < rows.size(); ++i) kept[i] = id(rows[i]);
-    restore(kept, kept.size(), largest_);
+IdTable::Kept IdTable::kept(const std::vector<uint32_t>& rows) const {
+    std::vector<int64_t> ids(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) ids[i] = id(rows[i]);
+    return made_of(ids, ids.size(), largest_);
+}
+
+void IdTable::keep(Kept&& kept) noexcept {
+    ids_ = std::move(kept.ids);
+    n_ = kept.n;
+    largest_ = kept.largest;
+    rising_ = kept.rising;
+    forget_map();
 }
 
 void IdTable::truncate(const Mark& mark) {
@@ -123,7 +131,9 @@ void IdTable::truncate(const Mark& mark) {
     forget_map();
 }
 
-void IdTable::restore(std::span<const int64_t> ids, size_t n, int64_t largest) {
+void IdTable::restore(std::span<const int64_t> ids, size_t n, int64_t largest) { keep(made_of(ids, n, largest)); }
+
+IdTable::Kept IdTable::made_of(std::span<const int64_t> ids, size_t n, int64_t largest) const {
     bool counts = true, rising = true;
     for (size_t i = 0; i < ids.size(); ++i) {
         counts = counts && ids[i] == int64_t(i);
@@ -134,11 +144,7 @@ void IdTable::restore(std::span<const int64_t> ids, size_t n, int64_t largest) {
         fresh.reserve(std::max(n, room_));
         fresh.assign(ids.begin(), ids.end());
     }
-    ids_.swap(fresh);
-    n_ = n;
-    largest_ = largest;
-    rising_ = rising;
-    forget_map();
+    return {std::move(fresh), n, largest, rising};
 }
 
 }  // namespace annkit

@@ -29,9 +29,17 @@ class IdTable {
     void set_room(size_t rows);  // of so many rows; taken when ids do not count rows any more
     size_t room() const { return room_; }
     // Each leaves everything as it was if it throws.
-    void append(size_t count);                     // the next ids, counting on from the largest ever used
-    void append(std::span<const int64_t> ids);     // as given; of equal ids the last one counts
-    void keep(const std::vector<uint32_t>& rows);  // compaction: row i becomes what rows[i] was
+    void append(size_t count);                  // the next ids, counting on from the largest ever used
+    void append(std::span<const int64_t> ids);  // as given; of equal ids the last one counts
+    // Compaction, in two steps of which the second cannot fail: row i becomes what rows[i] was.
+    struct Kept {
+        std::vector<int64_t> ids;
+        size_t n;
+        int64_t largest;
+        bool rising;
+    };
+    Kept kept(const std::vector<uint32_t>& rows) const;
+    void keep(Kept&& kept) noexcept;
     struct Mark {
         size_t rows;
         int64_t largest;
@@ -42,6 +50,7 @@ class IdTable {
     void restore(std::span<const int64_t> ids, size_t n, int64_t largest);  // as loaded
 
   private:
+    Kept made_of(std::span<const int64_t> ids, size_t n, int64_t largest) const;
     void make_explicit(size_t more);
     void insert(uint32_t row) const;
     size_t slot_of(int64_t id) const;

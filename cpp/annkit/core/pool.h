@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <new>
 #include <vector>
 
 namespace annkit {
@@ -22,9 +23,12 @@ class Pool {
         idle_.pop_back();
         return one;
     }
-    void give_back(std::unique_ptr<T> one) {
+    void give_back(std::unique_ptr<T> one) noexcept {
         std::lock_guard lock(mutex_);
-        idle_.push_back(std::move(one));
+        try {
+            idle_.push_back(std::move(one));
+        } catch (const std::bad_alloc&) {  // the next one is made anew
+        }
     }
     void clear() {
         std::lock_guard lock(mutex_);

@@ -57,7 +57,7 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call,
         append_codes(*codec_, rows, *codes_, call);
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
         if (!lock) lock.lock();
-        members_.append(ids, rows.n);
+        members_.append(ids, rows.n, !replaced.empty());
         codes_->n += rows.n;
         dim_ = rows.dim;
         if (replaced.empty()) lock.unlock();
@@ -67,7 +67,7 @@ void Flat::add(const Rows& rows, const Ids& ids, bool replace, const Call& call,
         take_back(before);
         throw;
     }
-    if (!replaced.empty()) remove_rows(replaced, lock);
+    if (!replaced.empty()) remove_rows(replaced, lock, {call.threads, nullptr});
 }
 
 void Flat::take_back(const Before& before) {
@@ -144,10 +144,7 @@ void Flat::rescore_within(const Rows& query, std::span<const int64_t> ids, float
     }
 }
 
-void Flat::keep(const std::vector<uint32_t>& live, Lock&) {
-    members_.keep(live);
-    codes_->keep(live);
-}
+void Flat::keep(const std::vector<uint32_t>& live, Lock&, const Call&) { codes_->keep(live); }
 
 void Flat::save(Writer& out) const {
     out.value("metric", name(metric_));

@@ -19,7 +19,6 @@ class Flat final : public RowIndex {
     std::string repr() const override;
     std::string factory() const override;
 
-    bool is_fitted() const override { return codec_->is_fitted(); }
     void fit(const Rows& rows, const Fit& fit) override {
         this->fit(rows, fit, [] {});
     }
@@ -41,11 +40,12 @@ class Flat final : public RowIndex {
     Undo undo() override;
 
   private:
+    bool has_learned() const override { return codec_->is_fitted(); }
     void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
     void decode(std::span<const uint32_t> rows, std::byte* out) const override { decode_from(*codes_, rows, out); }
     void measure(std::vector<MemoryEntry>& entries) const override;
     bool is_view() const override { return codes_ && codes_->is_view(); }
-    void keep(const std::vector<uint32_t>& live, Lock& lock) override;
+    void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) override;
 
     struct Before {
         IdTable::Mark members;

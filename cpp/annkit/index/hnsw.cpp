@@ -43,7 +43,7 @@ std::string Hnsw::factory() const {
     return codec == "BFlat" ? "B" + graph : codec == "Flat" ? graph : graph + "," + codec;
 }
 
-bool Hnsw::is_fitted() const { return codec_->is_fitted() && (!build_codec_ || build_codec_->is_fitted()); }
+bool Hnsw::has_learned() const { return codec_->is_fitted() && (!build_codec_ || build_codec_->is_fitted()); }
 
 void Hnsw::measure(std::vector<MemoryEntry>& entries) const {
     if (codes_) {
@@ -90,7 +90,7 @@ std::unique_ptr<Index> Hnsw::load(const Reader& in) {
         std::make_unique<Hnsw>(degree, ef_build, *codec, build_codec.get(), metric_from(in.text("metric", 16)));
     const size_t n = index->load_members(in);
     if (index->dim_ == 0) return index;
-    if (!index->is_fitted()) {
+    if (!index->has_learned()) {
         check<FormatError>(n == 0, in.file(), ": ", n, " rows of a codec that has not been fitted");
         return index;
     }

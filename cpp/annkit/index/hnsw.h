@@ -32,7 +32,6 @@ class Hnsw final : public RowIndex {
     size_t ef_build() const { return ef_build_; }
     GraphStats stats() const;
 
-    bool is_fitted() const override;
     bool takes(std::string_view setting) const override { return setting == "ef" || setting == "gamma"; }
     void fit(const Rows& rows, const Fit& fit) override;
 
@@ -43,11 +42,12 @@ class Hnsw final : public RowIndex {
     void reserve(size_t rows) override;
 
   private:
+    bool has_learned() const override;
     void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
     void decode(std::span<const uint32_t> rows, std::byte* out) const override { decode_from(*codes_, rows, out); }
     void measure(std::vector<MemoryEntry>& entries) const override;
     bool is_view() const override { return (codes_ && codes_->is_view()) || graph_.is_view(); }
-    void keep(const std::vector<uint32_t>& live, Lock& lock) override;
+    void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) override;
 
     WalkLimits limits_for(const Settings& settings, size_t k) const;
     std::optional<Codes> build_codes(const Rows& rows, const Call& call) const;

@@ -69,7 +69,7 @@ void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
         GraphBuilder(graph_, source, ef_build_, mutex_).add(before + rows.n, journal, {call.threads, rest.monitor()});
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
         lock.lock();
-        members_.append(ids, rows.n);
+        members_.append(ids, rows.n, !replaced.empty());
         codes_->n += rows.n;
         dim_ = rows.dim;
     } catch (...) {
@@ -78,7 +78,7 @@ void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
         fresh ? codes_.reset() : codes_->release_spare();
         throw;
     }
-    remove_rows(replaced, lock);  // before a search sees two rows of one id
+    remove_rows(replaced, lock, {call.threads, nullptr});  // before a search sees two rows of one id
 }
 
 void Hnsw::reserve(size_t rows) {
@@ -90,11 +90,10 @@ void Hnsw::reserve(size_t rows) {
 }
 
 // Searches go on while links are repaired.
-void Hnsw::keep(const std::vector<uint32_t>& live, Lock& lock) {
+void Hnsw::keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) {
     lock.unlock();
-    Graph graph = without_removed(graph_, {*codec_, *codes_, dim_, inner_metric(), unit_}, live, {});
+    Graph graph = without_removed(graph_, {*codec_, *codes_, dim_, inner_metric(), unit_}, live, call);
     lock.lock();
-    members_.keep(live);
     codes_->keep(live);
     graph_ = std::move(graph);
 }

@@ -63,6 +63,7 @@ class Index : public Part {
     size_t nbytes() const;
     virtual std::unique_ptr<Codec> codec_copy() const;  // with what it has learned; ValueError where there are several
     virtual Metric metric() const = 0;
+    // Both of an index that is held.
     virtual std::string repr() const = 0;  // the Python constructor call
     virtual std::string factory() const;   // what annkit.index() makes one like it from; ValueError where nothing does
     virtual Dtype query_type(
@@ -78,8 +79,8 @@ class Index : public Part {
     // k > 0; fewer than k hits are padded.
     virtual void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const = 0;
     virtual RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const = 0;
-    virtual void remove(std::span<const int64_t> ids) = 0;
-    virtual void compact() = 0;
+    virtual void remove(std::span<const int64_t> ids, const Call& call) = 0;
+    virtual void compact(const Call& call) = 0;
     virtual Dtype decoded() const = 0;
     virtual void reconstruct(std::span<const int64_t> ids,
                              void* out) const = 0;  // rows of dim() elements, in decoded()
@@ -87,6 +88,8 @@ class Index : public Part {
     // save() refers to the index's memory: changes wait as long as this is held.
     using Held = std::vector<std::shared_lock<FairMutex>>;
     virtual Held hold() const = 0;
+    // The less: as long as this is held, nothing is written that searches read, or repr().
+    virtual Held hold_for_reading() const = 0;
     std::unique_ptr<Index> clone() const;  // by what save() writes
 };
 

@@ -70,21 +70,27 @@ void Ivf::measure(std::vector<MemoryEntry>& entries) const {
     if (graph_) entries.push_back({"graph of centroids", graph_->nbytes()});
 }
 
-void Ivf::set_up(size_t dim, std::vector<float> centroids, std::unique_ptr<Index> graph) {
-    dim_ = dim;
-    centroids_ = std::move(centroids);
+// All of it is there before anything changes.
+void Ivf::set_up(size_t dim, std::unique_ptr<Codec> codec, std::vector<float> centroids, std::unique_ptr<Index> graph) {
+    std::optional<ListFinder> finder;
+    if (!graph) finder.emplace(std::span<const float>(centroids), dim, use_.metric == Metric::ip);
+    Lists lists(*codec, n_lists_, dim, use_, centroids);
     nearest_.reset();
-    finder_.reset();
+    dim_ = dim;
+    lists_.emplace(std::move(lists));
+    codec_ = std::move(codec);
+    centroids_ = std::move(centroids);
+    finder_ = std::move(finder);
     graph_ = std::move(graph);
-    if (!graph_) finder_.emplace(std::span<const float>(centroids_), dim, use_.metric == Metric::ip);
-    lists_.emplace(*codec_, n_lists_, dim, use_, centroids_);
 }
 
-void Ivf::set_up_bits(size_t dim, NearestCodes centroids, std::unique_ptr<Index> graph) {
+void Ivf::set_up_bits(size_t dim, std::unique_ptr<Codec> codec, NearestCodes centroids, std::unique_ptr<Index> graph) {
+    Lists lists(bits_, n_lists_, 8 * centroids.bytes(), use_, {});
     dim_ = dim;
-    bit_lists_.emplace(std::move(centroids));
+    codec_ = std::move(codec);
+    bit_lists_ = BitLists(std::move(centroids));
     graph_ = std::move(graph);
-    lists_.emplace(bits_, n_lists_, 8 * bit_lists_->centroids().bytes(), use_, std::span<const float>());
+    lists_.emplace(std::move(lists));
 }
 
 void Ivf::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
@@ -155,7 +161,8 @@ std::unique_ptr<Index> Ivf::load_graph_of_lists(const Reader& in, size_t dim) co
 void Ivf::load_bits(const Reader& in, size_t dim) {
     const size_t bytes = codec_->make_codes(dim, use_).code_bytes();
     const auto codes = in.array<uint8_t>("centroids", n_lists_, bytes);
-    set_up_bits(dim, NearestCodes({codes.begin(), codes.end()}, bytes), load_graph_of_lists(in, 8 * bytes));
+    set_up_bits(dim, std::move(codec_), NearestCodes({codes.begin(), codes.end()}, bytes),
+                load_graph_of_lists(in, 8 * bytes));
 }
 
 std::unique_ptr<Index> Ivf::load(const Reader& in) {
@@ -177,7 +184,8 @@ std::unique_ptr<Index> Ivf::load(const Reader& in) {
     for (float x : centroids)
         check<FormatError>(double(x) * x * double(dim) <= double(std::numeric_limits<float>::max()) / 4, in.file(),
                            ": a centroid has the value ", double(x));
-    index->set_up(dim, {centroids.begin(), centroids.end()}, index->load_graph_of_lists(in, dim));
+    index->set_up(dim, std::move(index->codec_), {centroids.begin(), centroids.end()},
+                  index->load_graph_of_lists(in, dim));
     index->lists_->load(in, n);
     return index;
 }

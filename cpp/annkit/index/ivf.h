@@ -30,7 +30,6 @@ class Ivf final : public RowIndex {
     size_t lists() const { return n_lists_; }
     bool residual() const { return use_.residual; }
 
-    bool is_fitted() const override { return lists_.has_value(); }
     bool takes(std::string_view setting) const override {
         return setting == "nprobe" || setting == "spread" || (coarse_ && setting == "ef");
     }
@@ -41,19 +40,20 @@ class Ivf final : public RowIndex {
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
 
   private:
+    bool has_learned() const override { return lists_.has_value(); }
     void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
     void decode(std::span<const uint32_t> rows, std::byte* out) const override;
     void measure(std::vector<MemoryEntry>& entries) const override;
     bool is_view() const override { return lists_ && lists_->is_view(); }
-    void keep(const std::vector<uint32_t>& live, Lock& lock) override;
+    void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) override;
 
     bool binary() const { return metric_ == Metric::hamming; }
     // What makes the codes in the lists.
     const Codec& stored() const { return binary() ? static_cast<const Codec&>(bits_) : *codec_; }
     void fit_bits(const Rows& rows, const Fit& fit);
     std::unique_ptr<Index> graph_of(const Rows& centroids, const Call& call) const;
-    void set_up(size_t dim, std::vector<float> centroids, std::unique_ptr<Index> graph);
-    void set_up_bits(size_t dim, NearestCodes centroids, std::unique_ptr<Index> graph);
+    void set_up(size_t dim, std::unique_ptr<Codec> codec, std::vector<float> centroids, std::unique_ptr<Index> graph);
+    void set_up_bits(size_t dim, std::unique_ptr<Codec> codec, NearestCodes centroids, std::unique_ptr<Index> graph);
     void load_bits(const Reader& in, size_t dim);
     std::unique_ptr<Index> load_graph_of_lists(const Reader& in, size_t dim) const;
     std::vector<float> codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const;

@@ -50,7 +50,7 @@ void Ivf::add(const Rows& given, const Ids& ids, bool replace, const Call& call)
     try {
         lists_->encode(rows, list_of, uint32_t(members_.rows()), unit_, {call.threads, rest.monitor()});
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
-        members_.append(ids, rows.n);
+        members_.append(ids, rows.n, !replaced.empty());
     } catch (...) {
         lists_->drop();
         throw;
@@ -58,7 +58,7 @@ void Ivf::add(const Rows& given, const Ids& ids, bool replace, const Call& call)
     lists_->commit();
     if (rows.n >= n_lists_)
         nearest_.reset();  // it takes twice the centroids' memory, and little time to make beside so many
-    remove_rows(replaced, lock);
+    remove_rows(replaced, lock, {call.threads, nullptr});
 }
 
 Index::Undo Ivf::undo() {
@@ -70,9 +70,6 @@ Index::Undo Ivf::undo() {
     };
 }
 
-void Ivf::keep(const std::vector<uint32_t>& live, Lock&) {
-    lists_->keep(live);
-    members_.keep(live);
-}
+void Ivf::keep(const std::vector<uint32_t>& live, Lock&, const Call&) { lists_->keep(live); }
 
 }  // namespace annkit

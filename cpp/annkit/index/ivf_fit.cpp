@@ -46,9 +46,7 @@ void Ivf::fit(const Rows& rows, const Fit& fit) {
     const std::vector<float> sample = codec_sample(inner.rows(), trained.centroids, last);
     codec->fit(Rows::of(sample.data(), sample.size() / rows.dim, rows.dim), last);
     auto graph = graph_of(Rows::of(trained.centroids.data(), n_lists_, rows.dim), {fit.call.threads, end.monitor()});
-    lists_.reset();
-    codec_ = std::move(codec);
-    set_up(rows.dim, std::move(trained.centroids), std::move(graph));
+    set_up(rows.dim, std::move(codec), std::move(trained.centroids), std::move(graph));
 }
 
 // The codec first: the lists are of its codes.
@@ -60,9 +58,7 @@ void Ivf::fit_bits(const Rows& rows, const Fit& fit) {
     const ListRows bits(*codec, metric_, rows, "the array", {fit.call.threads, coded.monitor()});
     NearestCodes centroids = bit_means(bits.rows(), n_lists_, kRounds, {fit.seed, {fit.call.threads, rest.monitor()}});
     auto graph = graph_of(centroids.rows(), {fit.call.threads, end.monitor()});
-    lists_.reset();
-    codec_ = std::move(codec);
-    set_up_bits(rows.dim, std::move(centroids), std::move(graph));
+    set_up_bits(rows.dim, std::move(codec), std::move(centroids), std::move(graph));
 }
 
 // Rows, or what is left of them beyond their centroid.

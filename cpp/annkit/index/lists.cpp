@@ -124,6 +124,9 @@ void Lists::keep(const std::vector<uint32_t>& live) {
     constexpr uint32_t kGone = UINT32_MAX;
     std::vector<uint32_t> number(live.empty() ? 0 : live.back() + 1, kGone), positions;
     for (uint32_t i = 0; i < live.size(); ++i) number[live[i]] = i;
+    size_t longest = 0;
+    for (const List& list : lists_) longest = std::max(longest, list.codes.n);
+    positions.reserve(longest);  // nothing fails from here on
     for (List& list : lists_) {
         positions.clear();
         for (uint32_t i = 0; i < list.codes.n; ++i) {

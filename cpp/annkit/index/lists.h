@@ -27,7 +27,7 @@ class Lists {
     void drop();
     void truncate(size_t rows);  // leaves the first ones
 
-    void keep(const std::vector<uint32_t>& live);  // row i becomes what live[i] was
+    void keep(const std::vector<uint32_t>& live);  // row i becomes what live[i] was; as it was if it throws
     // Where rows lie; list UINT32_MAX for a row that is not there.
     struct Place {
         uint32_t list = UINT32_MAX, position = 0;

@@ -90,7 +90,7 @@ class LshStore {
     void drop() noexcept;
 
     void truncate(size_t rows) noexcept;           // the first so many stay
-    void keep(const std::vector<uint32_t>& rows);  // row i becomes what rows[i] was; rows rise
+    void keep(const std::vector<uint32_t>& rows);  // row i becomes what rows[i] was; rows rise. As it was if it throws.
     void save(Writer& out) const;                  // the same however rows came
     void load(const Reader& in, size_t rows);
 

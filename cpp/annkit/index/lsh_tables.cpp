@@ -59,11 +59,15 @@ void LshTables::measure(std::vector<MemoryEntry>& entries) const {
     entries.push_back({"functions", hash_->nbytes()});
 }
 
-void LshTables::set_up(LshHash&& hash) {
+// All of it is there before anything changes.
+void LshTables::set_up(LshHash&& hash, std::unique_ptr<Codec> codec) {
+    LshStore store(options_.tables, options_.bits, hash.sketch_bytes());
+    Codes codes = codec->make_codes(hash.dim(), {inner_metric(), false, true});
     dim_ = hash.dim();
-    store_.emplace(options_.tables, options_.bits, hash.sketch_bytes());
-    codes_.emplace(codec_->make_codes(dim_, {inner_metric(), false, true}));
-    hash_.emplace(std::move(hash));
+    codec_ = std::move(codec);
+    store_ = std::move(store);
+    codes_ = std::move(codes);
+    hash_ = std::move(hash);
 }
 
 void LshTables::fit(const Rows& rows, const Fit& fit) {
@@ -73,13 +77,12 @@ void LshTables::fit(const Rows& rows, const Fit& fit) {
     check(rows.n > 0, "LSHTables learns from at least one row, got none");
     Phase first(fit.call.monitor, 0, 0.5), rest(fit.call.monitor, 0.5, 1);
     LshHash hash(options_, metric_, rows, {fit.seed, {fit.call.threads, first.monitor()}});
-    if (codec_->learns()) {
-        auto codec = codec_->clone();
+    auto codec = codec_->clone();
+    if (codec->learns()) {
         const InnerRows inner(rows, unit_, "the array");
         codec->fit(inner.rows(), {fit.seed, {fit.call.threads, rest.monitor()}});
-        codec_ = std::move(codec);
     }
-    set_up(std::move(hash));
+    set_up(std::move(hash), std::move(codec));
 }
 
 void LshTables::hash_and_encode(const Rows& rows, const Call& call) {
@@ -115,7 +118,7 @@ void LshTables::add(const Rows& rows, const Ids& ids, bool replace, const Call& 
         store_->reserve(rows.n);
         hash_and_encode(rows, call);
         store_->prepare();
-        members_.append(ids, rows.n);
+        members_.append(ids, rows.n, !replaced.empty());
     } catch (...) {
         members_.take_back(before);
         store_->drop();
@@ -124,7 +127,7 @@ void LshTables::add(const Rows& rows, const Ids& ids, bool replace, const Call& 
     }
     store_->commit();
     codes_->n += rows.n;
-    remove_rows(replaced, lock);
+    remove_rows(replaced, lock, {call.threads, nullptr});
 }
 
 Index::Undo LshTables::undo() {
@@ -198,9 +201,8 @@ void LshTables::run(const Rows& queries, const TopK& empty, const Request& reque
     });
 }
 
-void LshTables::keep(const std::vector<uint32_t>& live, Lock&) {
+void LshTables::keep(const std::vector<uint32_t>& live, Lock&, const Call&) {
     store_->keep(live);
-    members_.keep(live);
     codes_->keep(live);
 }
 
@@ -242,7 +244,7 @@ std::unique_ptr<Index> LshTables::load(const Reader& in) {
         check<FormatError>(in.rows(concat("starts", t)) == (size_t(1) << options.bits) + 1, in.file(),
                            ": section starts", t, " has ", in.rows(concat("starts", t)), " rows for ", options.bits,
                            " bits");
-    index->set_up(std::move(hash));
+    index->set_up(std::move(hash), std::move(index->codec_));
     index->codes_->load(in, n);
     index->store_->load(in, n);
     return index;

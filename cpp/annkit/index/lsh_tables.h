@@ -22,7 +22,6 @@ class LshTables final : public RowIndex {
     const LshOptions& options() const { return options_; }
     std::vector<uint32_t> buckets(const Rows& rows, const Call& call) const;  // a slot a table for each row
 
-    bool is_fitted() const override { return hash_.has_value(); }
     bool takes(std::string_view setting) const override {
         return setting == "probes" || (setting == "candidates" && options_.sketch > 0);
     }
@@ -32,13 +31,14 @@ class LshTables final : public RowIndex {
     Undo undo() override;
 
   private:
+    bool has_learned() const override { return hash_.has_value(); }
     void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
     void decode(std::span<const uint32_t> rows, std::byte* out) const override { decode_from(*codes_, rows, out); }
     void measure(std::vector<MemoryEntry>& entries) const override;
     bool is_view() const override { return store_ && store_->is_view(); }
-    void keep(const std::vector<uint32_t>& live, Lock& lock) override;
+    void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) override;
 
-    void set_up(LshHash&& hash);
+    void set_up(LshHash&& hash, std::unique_ptr<Codec> codec);
     void hash_and_encode(const Rows& rows, const Call& call);
     LshSettings settings_for(const Settings& given, size_t k) const;
 

@@ -36,19 +36,33 @@ std::vector<uint32_t> Members::check_new(const Ids& ids, size_t n, bool replace)
     return replaced;
 }
 
-void Members::append(const Ids& ids, size_t n) {
-    if (removed_ > 0) alive_.resize(rows() + n, true);
+void Members::make_tombstones(size_t rows) {
+    if (removed_ == 0)
+        alive_ = Bitset(rows, true);
+    else
+        alive_.resize(rows, true);
+}
+
+void Members::drop_tombstones() {
+    if (removed_ == 0)
+        alive_ = Bitset();
+    else
+        alive_.resize(rows(), true);
+}
+
+void Members::append(const Ids& ids, size_t n, bool replaces) {
+    if (removed_ > 0 || replaces) make_tombstones(rows() + n);
     try {
         ids ? table_.append(*ids) : table_.append(n);
     } catch (...) {
-        if (removed_ > 0) alive_.resize(rows(), true);
+        drop_tombstones();
         throw;
     }
 }
 
 void Members::take_back(const IdTable::Mark& mark) {
     table_.truncate(mark);
-    if (removed_ > 0) alive_.resize(rows(), true);
+    drop_tombstones();
 }
 
 std::optional<uint32_t> Members::find(int64_t id) const {
@@ -69,10 +83,17 @@ std::vector<uint32_t> Members::rows_of(std::span<const int64_t> ids) const {
 
 void Members::remove(std::span<const uint32_t> rows) {
     if (rows.empty()) return;
-    if (removed_ == 0) alive_ = Bitset(this->rows(), true);
+    if (alive_.size() != this->rows()) expect_removal();
     for (uint32_t row : rows) {
         removed_ += alive_.test(row);
         alive_.reset(row);
+    }
+}
+
+void Members::bring_back(std::span<const uint32_t> rows) {
+    for (uint32_t row : rows) {
+        removed_ -= !alive_.test(row);
+        alive_.set(row);
     }
 }
 
@@ -84,8 +105,8 @@ std::vector<uint32_t> Members::live_rows() const {
     return live;
 }
 
-void Members::keep(const std::vector<uint32_t>& live) {
-    table_.keep(live);
+void Members::keep(IdTable::Kept&& kept) noexcept {
+    table_.keep(std::move(kept));
     alive_ = Bitset();
     removed_ = 0;
 }

@@ -35,16 +35,21 @@ class Members {
     // Throws ValueError where an id is negative, is given twice, or is held already and replace is false.
     // Returns the rows that adding these ids would replace.
     std::vector<uint32_t> check_new(const Ids& ids, size_t n, bool replace) const;
-    void append(const Ids& ids, size_t n);  // leaves everything as it was if it throws
+    // Leaves everything as it was if it throws. replaces: rows are removed next, which then cannot fail.
+    void append(const Ids& ids, size_t n, bool replaces);
     void set_room(size_t rows) { table_.set_room(rows); }
     size_t room() const { return table_.room(); }
     IdTable::Mark mark() const { return table_.mark(); }
     void take_back(const IdTable::Mark& mark);       // what was appended since; nothing may have been removed meanwhile
     std::optional<uint32_t> find(int64_t id) const;  // of a row that has not been removed
     std::vector<uint32_t> rows_of(std::span<const int64_t> ids) const;  // KeyError names the first unknown
+    void expect_removal() { make_tombstones(rows()); }                  // remove() cannot fail after it
     void remove(std::span<const uint32_t> rows);
+    void bring_back(std::span<const uint32_t> rows);  // which have been removed
     std::vector<uint32_t> live_rows() const;
-    void keep(const std::vector<uint32_t>& live);  // compaction
+    // Compaction, in two steps of which the second cannot fail.
+    IdTable::Kept kept(const std::vector<uint32_t>& live) const { return table_.kept(live); }
+    void keep(IdTable::Kept&& kept) noexcept;
 
     const Bitset* alive() const { return removed_ ? &alive_ : nullptr; }  // null: all are
     Bitset allowed(const Filter& filter) const;                           // and alive
@@ -54,9 +59,11 @@ class Members {
 
   private:
     bool is_alive(uint32_t row) const { return removed_ == 0 || alive_.test(row); }
+    void make_tombstones(size_t rows);
+    void drop_tombstones();  // of rows that are not there
 
     IdTable table_;
-    Bitset alive_;  // kept while rows are removed
+    Bitset alive_;  // a bit a row while some are removed
     size_t removed_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "annkit/index/multi_index_hash.h"
 
 #include <algorithm>
+#include <new>
 
 #include "annkit/codec/bits.h"
 #include "annkit/core/errors.h"
@@ -104,7 +105,7 @@ void MultiIndexHash::add(const Rows& given, const Ids& ids, bool replace, const 
             [&](size_t from, size_t count) { bits_.encode(rows.slice(from, count), nullptr, codes, codes.n + from); });
         if (wants_tables(n)) tables = make_tables(codes, n, {call.threads, rest.monitor()});
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
-        members_.append(ids, rows.n);
+        members_.append(ids, rows.n, !replaced.empty());
     } catch (...) {
         codes.release_spare();
         throw;
@@ -114,7 +115,7 @@ void MultiIndexHash::add(const Rows& given, const Ids& ids, bool replace, const 
     dim_ = given.dim;
     if (fresh) codes_ = std::move(fresh);
     if (tables) tables_ = std::move(tables);
-    remove_rows(replaced, lock);
+    remove_rows(replaced, lock, {call.threads, nullptr});
 }
 
 void MultiIndexHash::scan(const Rows& queries, const std::vector<uint32_t>& left, const TopK& empty,
@@ -173,12 +174,14 @@ void MultiIndexHash::run(const Rows& given, const TopK& empty, const Request& re
     if (!numbers.empty()) scan(queries, numbers, empty, allowed, request.call, take);
 }
 
-void MultiIndexHash::keep(const std::vector<uint32_t>& live, Lock&) {
+void MultiIndexHash::keep(const std::vector<uint32_t>& live, Lock&, const Call& call) {
     searches_.clear();
     tables_.reset();
-    members_.keep(live);
     codes_->keep(live);
-    if (wants_tables(live.size())) tables_ = make_tables(*codes_, live.size(), {});
+    try {
+        if (wants_tables(live.size())) tables_ = make_tables(*codes_, live.size(), {call.threads, nullptr});
+    } catch (const std::bad_alloc&) {  // every row is looked at until more rows come
+    }
 }
 
 void MultiIndexHash::save(Writer& out) const {

@@ -25,17 +25,17 @@ class MultiIndexHash final : public RowIndex {
     std::string factory() const override;
     size_t tables() const;  // 0 before there are any
 
-    bool is_fitted() const override { return codec_->is_fitted(); }
     void fit(const Rows& rows, const Fit& fit) override;  // tables are learned from the rows that are added
 
     void add(const Rows& rows, const Ids& ids, bool replace, const Call& call) override;
 
   private:
+    bool has_learned() const override { return codec_->is_fitted(); }
     void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
     void decode(std::span<const uint32_t> rows, std::byte* out) const override { decode_from(*codes_, rows, out); }
     void measure(std::vector<MemoryEntry>& entries) const override;
     bool is_view() const override { return codes_ && codes_->is_view(); }
-    void keep(const std::vector<uint32_t>& live, Lock& lock) override;
+    void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) override;
 
     static size_t bits_of(size_t dim) { return (dim + 7) / 8 * 8; }
     size_t bits() const { return bits_of(dim_); }

@@ -214,14 +214,14 @@ void Pipeline::reserve(size_t rows) {
     index_->reserve(rows);
 }
 
-void Pipeline::remove(std::span<const int64_t> ids) {
+void Pipeline::remove(std::span<const int64_t> ids, const Call& call) {
     const std::lock_guard change(changing_);
-    index_->remove(ids);
+    index_->remove(ids, call);
 }
 
-void Pipeline::compact() {
+void Pipeline::compact(const Call& call) {
     const std::lock_guard change(changing_);
-    index_->compact();
+    index_->compact(call);
 }
 
 size_t Pipeline::dim_out(size_t dim) const {
@@ -253,6 +253,13 @@ Index::Held Pipeline::hold() const {
     held.emplace_back(changing_);
     held.emplace_back(mutex_);
     for (auto& lock : index_->hold()) held.push_back(std::move(lock));
+    return held;
+}
+
+Index::Held Pipeline::hold_for_reading() const {
+    Held held;
+    held.emplace_back(mutex_);
+    for (auto& lock : index_->hold_for_reading()) held.push_back(std::move(lock));
     return held;
 }
 

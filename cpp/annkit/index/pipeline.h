@@ -35,12 +35,13 @@ class Pipeline final : public Index {
     Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
-    void remove(std::span<const int64_t> ids) override;
-    void compact() override;
+    void remove(std::span<const int64_t> ids, const Call& call) override;
+    void compact(const Call& call) override;
     // What the index gives, taken back through the transforms.
     void reconstruct(std::span<const int64_t> ids, void* out) const override;
     std::vector<int64_t> ids() const override { return index_->ids(); }
     Held hold() const override;
+    Held hold_for_reading() const override;
 
   private:
     void check_ready() const;

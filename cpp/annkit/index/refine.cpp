@@ -67,7 +67,7 @@ Dtype Refine::query_type(Dtype given) const {
     return type;
 }
 
-// In fit and add alike the base's turn comes when nothing else can fail any more.
+// In all changes the base's turn comes when nothing else can fail any more.
 void Refine::fit(const Rows& rows, const Fit& fit) {
     std::unique_lock change(changing_), lock(mutex_);
     Phase first(fit.call.monitor, 0, 0.2), rest(fit.call.monitor, 0.2, 1);
@@ -137,17 +137,18 @@ RangeAnswer Refine::range_search(const Rows& queries, float radius, const Reques
     return answer;
 }
 
-void Refine::remove(std::span<const int64_t> ids) {
-    std::unique_lock change(changing_);
-    base_->remove(ids);  // refuses what the other would
-    std::unique_lock lock(mutex_);
-    finer_->remove(ids);
+void Refine::remove(std::span<const int64_t> ids, const Call& call) {
+    std::unique_lock change(changing_), lock(mutex_, std::defer_lock);
+    finer_->remove(ids, {call.threads, nullptr}, [&] {
+        base_->remove(ids, call);
+        lock.lock();
+    });
 }
 
-void Refine::compact() {
+void Refine::compact(const Call& call) {
     std::unique_lock change(changing_);
-    base_->compact();
-    finer_->compact();
+    base_->compact(call);
+    finer_->compact(call);
 }
 
 void Refine::reconstruct(std::span<const int64_t> ids, void* out) const {
@@ -162,6 +163,14 @@ Index::Held Refine::hold() const {
     // The finer codes first, as in fit and add.
     for (const Index* part : {static_cast<const Index*>(finer_.get()), static_cast<const Index*>(base_.get())})
         for (auto& lock : part->hold()) held.push_back(std::move(lock));
+    return held;
+}
+
+Index::Held Refine::hold_for_reading() const {
+    Held held;
+    held.emplace_back(mutex_);
+    for (const Index* part : {static_cast<const Index*>(finer_.get()), static_cast<const Index*>(base_.get())})
+        for (auto& lock : part->hold_for_reading()) held.push_back(std::move(lock));
     return held;
 }
 

@@ -35,11 +35,12 @@ class Refine final : public Index {
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     // Those of the base's hits that are within the radius by the finer codes too.
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
-    void remove(std::span<const int64_t> ids) override;
-    void compact() override;
+    void remove(std::span<const int64_t> ids, const Call& call) override;
+    void compact(const Call& call) override;
     void reconstruct(std::span<const int64_t> ids, void* out) const override;
     std::vector<int64_t> ids() const override { return base_->ids(); }
     Held hold() const override;
+    Held hold_for_reading() const override;
 
   private:
     Refine(std::unique_ptr<Index> base, std::unique_ptr<Flat> finer, double k_factor);

@@ -1,6 +1,7 @@
 #include "annkit/index/row_index.h"
 
 #include <algorithm>
+#include <new>
 
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
@@ -28,7 +29,13 @@ std::vector<MemoryEntry> RowIndex::memory() const {
     return entries;
 }
 
+bool RowIndex::is_fitted() const {
+    std::shared_lock lock(mutex_);
+    return has_learned();
+}
+
 Dtype RowIndex::query_type(Dtype given) const {
+    std::shared_lock lock(mutex_);
     const Dtype type = given == Dtype::u8 && codec_->accepts(Dtype::bits) ? Dtype::bits : given;
     if (!codec_->accepts(type))
         fail<TypeError>("the array has dtype ", annkit::name(given), ", ", repr(), " expects ", codec_->expects());
@@ -36,7 +43,7 @@ Dtype RowIndex::query_type(Dtype given) const {
 }
 
 void RowIndex::check_ready() const {
-    if (!is_fitted()) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
+    if (!has_learned()) fail<NotFittedError>(repr(), " has not been fitted; call fit(x) first");
 }
 
 void RowIndex::check_writable() const {
@@ -145,26 +152,45 @@ void RowIndex::reserve_room(size_t rows, const std::function<void(size_t)>& set_
     }
 }
 
-void RowIndex::remove(std::span<const int64_t> ids) {
+void RowIndex::remove(std::span<const int64_t> ids, const Call& call, const std::function<void()>& last) {
     Lock change(changing_);
     check_writable();
     const std::vector<uint32_t> rows = members_.rows_of(ids);
     Lock lock(mutex_);
-    remove_rows(rows, lock);
+    if (!rows.empty()) members_.expect_removal();
+    lock.unlock();
+    last();
+    lock.lock();
+    remove_rows(rows, lock, call);
 }
 
-void RowIndex::remove_rows(std::span<const uint32_t> rows, Lock& lock) {
+void RowIndex::remove_rows(std::span<const uint32_t> rows, Lock& lock, const Call& call) {
     // More than a quarter of the rows is dead: a removal then costs a few moved rows on average.
     constexpr size_t kDeadShare = 4;
     members_.remove(rows);
-    if (members_.removed() * kDeadShare > members_.rows()) keep(members_.live_rows(), lock);
+    if (members_.removed() * kDeadShare <= members_.rows()) return;
+    try {
+        keep_live_rows(lock, call);
+    } catch (const std::bad_alloc&) {  // they are gone all the same, and their places wait for another removal
+    } catch (...) {
+        if (!lock) lock.lock();
+        members_.bring_back(rows);
+        throw;
+    }
 }
 
-void RowIndex::compact() {
+void RowIndex::keep_live_rows(Lock& lock, const Call& call) {
+    const std::vector<uint32_t> live = members_.live_rows();
+    IdTable::Kept kept = members_.kept(live);
+    keep(live, lock, call);
+    members_.keep(std::move(kept));
+}
+
+void RowIndex::compact(const Call& call) {
     Lock change(changing_);
     check_writable();
     Lock lock(mutex_);
-    if (members_.removed() > 0) keep(members_.live_rows(), lock);
+    if (members_.removed() > 0) keep_live_rows(lock, call);
 }
 
 std::vector<int64_t> RowIndex::ids() const {
@@ -177,6 +203,12 @@ std::vector<int64_t> RowIndex::ids() const {
 Index::Held RowIndex::hold() const {
     Held held;
     held.emplace_back(changing_);
+    held.emplace_back(mutex_);
+    return held;
+}
+
+Index::Held RowIndex::hold_for_reading() const {
+    Held held;
     held.emplace_back(mutex_);
     return held;
 }

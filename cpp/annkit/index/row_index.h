@@ -19,16 +19,22 @@ class RowIndex : public Index {
     std::vector<MemoryEntry> memory() const final;
     std::unique_ptr<Codec> codec_copy() const final;
     Metric metric() const final { return metric_; }
+    bool is_fitted() const final;
     Dtype query_type(Dtype given) const final;
     Dtype decoded() const final { return codec_->decoded(); }
 
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
-    void remove(std::span<const int64_t> ids) final;
-    void compact() final;
+    void remove(std::span<const int64_t> ids, const Call& call) final {
+        remove(ids, call, [] {});
+    }
+    // last: what has to succeed too, once all else has that may fail; searches go on meanwhile.
+    void remove(std::span<const int64_t> ids, const Call& call, const std::function<void()>& last);
+    void compact(const Call& call) final;
     void reconstruct(std::span<const int64_t> ids, void* out) const final;
     std::vector<int64_t> ids() const final;
     Held hold() const final;
+    Held hold_for_reading() const final;
 
   protected:
     static constexpr size_t kMaxDim = size_t(1) << 24;  // a row has to fit the kernels' arithmetic and a slab
@@ -38,13 +44,16 @@ class RowIndex : public Index {
     // unit: rows are scaled to length one and compared by inner product.
     RowIndex(const Codec& codec, Metric metric, bool unit) : codec_(codec.clone()), metric_(metric), unit_(unit) {}
 
-    // What an index adds; the first two are asked where there are rows. Each query collects into a copy of empty.
+    // What an index adds, each asked under its locks; run and decode where there are rows. Each query collects into a
+    // copy of empty.
+    virtual bool has_learned() const = 0;
     virtual void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const = 0;
     virtual void decode(std::span<const uint32_t> rows, std::byte* out) const = 0;
     virtual void measure(std::vector<MemoryEntry>& entries) const = 0;  // all but the ids
     virtual bool is_view() const = 0;                                   // of a mapped file, which does not change
-    // Compaction of members_ and all else that knows rows. lock is of mutex_, and may be let go until that is written.
-    virtual void keep(const std::vector<uint32_t>& live, Lock& lock) = 0;
+    // Compaction of all that knows rows but members_, which comes next and cannot fail; nothing has changed if it
+    // throws. lock is of mutex_, and may be let go until something is written.
+    virtual void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) = 0;
 
     void check_ready() const;
     void check_writable() const;
@@ -57,7 +66,9 @@ class RowIndex : public Index {
     size_t row_bytes() const;  // of a decoded row
     // Sets the room of members_ and of what else holds rows; if that fails, back to what it was, which cannot.
     void reserve_room(size_t rows, const std::function<void(size_t)>& set_room);
-    void remove_rows(std::span<const uint32_t> rows, Lock& lock);  // lock is of mutex_, changing_ is held too
+    // Once members_ expect it, only a monitor can stop it, and the rows then stay. lock is of mutex_ and may have been
+    // let go afterwards; changing_ is held, too.
+    void remove_rows(std::span<const uint32_t> rows, Lock& lock, const Call& call);
     void write_answer(const Answer& out, size_t query, size_t k, std::span<const Hit> hits) const;
     float distance(float score) const;
     float score_within(float radius) const;
@@ -73,6 +84,7 @@ class RowIndex : public Index {
 
   private:
     void check_search(const Rows& queries, const Request& request) const;
+    void keep_live_rows(Lock& lock, const Call& call);
 };
 
 }  // namespace annkit
