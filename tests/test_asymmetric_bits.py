@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import pickle
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from same import assert_same_in_batches, assert_same_when_stored
 from truth import assert_same, distances
 
 import annkit as ak
@@ -84,10 +84,7 @@ def test_searches_give_what_numpy_finds(name):
 @every
 def test_results_do_not_depend_on_batch_or_threads(name):
     index = full(name)
-    whole = index.search(Q, k=7, threads=1, **everything(name))
-    assert_same(index.search(Q, k=7, threads=3, **everything(name)), whole)
-    for size in (1, 2, 3, 17):
-        assert_same(index.search(Q[:size], k=7, **everything(name)), [part[:size] for part in whole])
+    assert_same_in_batches(index, Q, **everything(name))
     assert INDEXES[name]().fit(X, threads=3).add(X, ids=IDS, threads=2).to_bytes() == index.to_bytes()
 
 
@@ -106,16 +103,7 @@ def test_filters_removal_and_too_few_rows(name):
 
 @every
 def test_every_way_of_storing_answers_the_same(tmp_path, name):
-    index = full(name).remove(IDS[:50])
-    expected, data, path = index.search(Q, k=5), index.to_bytes(), tmp_path / "index.ak"
-    index.save(path)
-    for other in (ak.load(path), ak.load(path, mmap=True), pickle.loads(pickle.dumps(index)), copy.copy(index)):
-        assert other.to_bytes() == data
-        assert repr(other) == repr(index)
-        assert_same(other.search(Q, k=5), expected)
-    for end in range(0, len(data), len(data) // 40):
-        with pytest.raises(ak.FormatError):
-            ak.Index.from_bytes(data[:end])
+    assert_same_when_stored(full(name).remove(IDS[:50]), Q, tmp_path / "index.ak")
 
 
 @settings(deadline=None)
