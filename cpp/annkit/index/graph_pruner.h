@@ -1,5 +1,6 @@
 // Which candidates become a node's links: from the nearest on, each that is nearer to the node than to any link chosen
-// before it, up to a factor (Malkov, Yashunin 2018, algorithm 4; Jayaram Subramanya et al., DiskANN, 2019).
+// before it; then, where places are left, those that are so up to a factor (Malkov, Yashunin 2018, algorithm 4; Jayaram
+// Subramanya et al., DiskANN, 2019, sections 2.3 and 2.4).
 #pragma once
 
 #include <memory>
@@ -36,10 +37,12 @@ class GraphPruner {
 
   private:
     void score(const GraphLayer& layer, uint32_t node, std::span<const Near> others);
+    void strike(const GraphLayer& layer, uint32_t node);
 
     std::unique_ptr<WalkScorer> scorer_;
     float shift_, slack_;
     std::vector<Near> chosen_, left_;
+    std::vector<uint8_t> second_;  // which of left_ come after the others
     std::vector<uint32_t> rows_;
     std::vector<float> scores_;
 };
