@@ -129,7 +129,23 @@ def test_what_a_graph_re_scores_lies_within_its_candidates(data):
     base, queries, truth = data
     index = ak.index("HNSW8,SQ4,Refine(SQ8)").fit(base).add(base)
     curve = ak.tune(index, queries, truth, 0.99, within=2).curve
-    assert all(one.settings["ef"] >= 10 * one.settings["k_factor"] for one in curve)
+    by_ef = [one.settings for one in curve if "ef" in one.settings]
+    assert all(one["ef"] >= 10 * one["k_factor"] for one in by_ef)
+
+
+@pytest.mark.parametrize(("metric", "tried"), [("l2", True), ("cosine", True), ("ip", False)])
+def test_graphs_are_tuned_by_distance_where_there_is_one(data, metric, tried, monkeypatch):
+    base, queries, _ = data
+    index = ak.HNSW(degree=16, metric=metric).add(base)
+    truth = ak.Flat(metric=metric).add(base).search(queries, 10).ids
+    asked, search = [], ak.HNSW.search
+    monkeypatch.setattr(
+        ak.HNSW, "search", lambda self, *a, **keywords: asked.append(keywords) or search(self, *a, **keywords)
+    )
+    found = ak.tune(index, queries, truth, 0.9, within=2)
+    monkeypatch.undo()
+    assert any("gamma" in keywords for keywords in asked) == tried
+    assert ak.metrics.recall(index.search(queries, 10, **found.settings).ids, truth) >= 0.9
 
 
 SPECS = ["Flat", "SQfp16", "IVF128,SQ8", "IVF128,SQ6", "IVF128,SQfp16", "IVF128,PQ24x4fsr", "IVF128,PQ12x4fsr"]

@@ -20,6 +20,9 @@ _CANDIDATE_FACTORS = (5.0, 20.0, 80.0, 320.0)
 _SPREADS = (1.1, 1.2, 1.35, 1.5, 2.0)
 # How the number of lists or buckets that a query visits is called, or of a graph's candidates.
 _PROBES = ("nprobe", "probes", "ef")
+# Between them lies what ends a walk by distance at the recalls that are asked for; so many steps find it to a seventh.
+_GAMMAS = (0.005, 0.32)
+_GAMMA_STEPS = 5
 # Doubling it gains so little only where what is missing lies beyond the lists.
 _LEAST_GAIN = 5e-4
 _PASSES = 5
@@ -172,6 +175,19 @@ def _bisect(sweep: _Sweep, fixed: dict[str, float], bracket: tuple[int, int], re
     return high
 
 
+def _end_by_distance(sweep: _Sweep, fixed: dict[str, float], recall: float, deadline: float) -> None:
+    """Halve the range of gamma, by its logarithm: queries differ in how many candidates they need."""
+    low, high = _GAMMAS
+    for _ in range(_GAMMA_STEPS):
+        if time.perf_counter() > deadline:
+            break
+        gamma = round(math.sqrt(low * high), 4)
+        if sweep.measure({"gamma": gamma, **fixed}).recall >= recall:
+            high = gamma
+        else:
+            low = gamma
+
+
 def _explore(sweep: _Sweep, recall: float, start: float, within: float) -> None:
     known = sweep.index.settings
     factors: list[dict[str, float]] = [{}]
@@ -204,6 +220,8 @@ def _explore(sweep: _Sweep, recall: float, start: float, within: float) -> None:
             brackets.insert(0, (between, row.bracket))
     for fixed, bracket in brackets:
         high = _bisect(sweep, fixed, bracket, recall, start + within * 0.7)
+        if "gamma" in known and sweep.probe == "ef" and sweep.index.metric != "ip":
+            _end_by_distance(sweep, fixed, recall, start + within * 0.8)
         if "spread" not in known:
             continue
         # More lists, but those of them that are near: queries differ in how many they need.
@@ -227,9 +245,9 @@ def tune(
     """Find the search settings with which an index reaches a recall soonest.
 
     It searches with what ``index.settings`` names: ``nprobe`` (``probes``, ``ef``) in doubling steps and then between
-    them, for several ``k_factor`` (or ``candidates``), and with a ``spread``. Recall is the share of the true
-    neighbours that are found; of packed codes, rows as near as the last true one count, whatever their ids. The fastest
-    are timed several times over.
+    them, for several ``k_factor`` (or ``candidates``), with a ``spread``, and graphs with ``gamma`` in place of ``ef``.
+    Recall is the share of the true neighbours that are found; of packed codes, rows as near as the last true one count,
+    whatever their ids. The fastest are timed several times over.
 
     Parameters
     ----------
