@@ -43,7 +43,7 @@ def load(name: str, n: int) -> tuple[np.ndarray, np.ndarray, bool]:
     if name in REAL:
         rows = real(name, n)
         return rows.base, rows.queries, False
-    base, queries = mixture(n, int(name.split("-")[1]), QUERIES)
+    base, queries = mixture(n, int(name.split("-")[1]), QUERIES, np.random.default_rng(0))
     return base, queries, False
 
 

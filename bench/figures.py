@@ -96,16 +96,16 @@ class Rows(NamedTuple):
     unit: bool = False
 
 
-def mixture(n: int, dim: int, queries: int) -> tuple[np.ndarray, np.ndarray]:
+def mixture(n: int, dim: int, queries: int, draw: np.random.Generator = rng) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and queries like learned embeddings: clusters, each spread along few of its own directions."""
     clusters, rank = 200, max(8, dim // 16)
-    means = rng.standard_normal((clusters, dim), np.float32)
-    spread = rng.standard_normal((clusters, rank, dim), np.float32) / np.float32(rank**0.5)
-    member = rng.integers(0, clusters, n + queries)
-    x = means[member] + np.float32(0.1) * rng.standard_normal((n + queries, dim), np.float32)
+    means = draw.standard_normal((clusters, dim), np.float32)
+    spread = draw.standard_normal((clusters, rank, dim), np.float32) / np.float32(rank**0.5)
+    member = draw.integers(0, clusters, n + queries)
+    x = means[member] + np.float32(0.1) * draw.standard_normal((n + queries, dim), np.float32)
     for cluster in range(clusters):
         mine = np.flatnonzero(member == cluster)
-        x[mine] += rng.standard_normal((len(mine), rank), np.float32) @ spread[cluster]
+        x[mine] += draw.standard_normal((len(mine), rank), np.float32) @ spread[cluster]
     return x[:n], x[n:]
 
 
