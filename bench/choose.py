@@ -18,7 +18,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,9 @@ from choose_data import SETS, load
 from figures import once
 
 import annkit as ak
-from annkit import _recommend
-from annkit._recommend import BITS, FLOATS, spec_of
+from annkit import _measured
+from annkit._estimate import Mode, read
+from annkit._recommend import BITS, FEW, FLOATS, advise, spec_of
 from annkit.bench import machine
 
 RECALLS = (0.8, 0.9, 0.95, 0.99)
@@ -233,7 +233,7 @@ def judge(folder: Path) -> None:
     lost: list[float] = []
     for cell in cells(folder):
         rows = {one["spec"]: one for one in cell.found.values() if "us" in one}
-        if cell.n <= _recommend._FEW or not {"Flat", "BFlat"} & set(rows):
+        if cell.n <= FEW or not {"Flat", "BFlat"} & set(rows):
             continue
         least, most = (pick(one["bytes"] for one in rows.values()) for pick in (min, max))
         for mode, recall, limit in product(("batch", "single"), RECALLS, np.geomspace(1.05 * least, 1.05 * most, 5)):
@@ -251,25 +251,17 @@ def judge(folder: Path) -> None:
     print(f"{np.isnan(lost).mean():.0%} are refused, though something reached the recall, or do not reach it")
 
 
-def advised(cell: Cell, rows: dict[str, Any], limit: int, recall: float, mode: str) -> str | None:
+def advised(cell: Cell, rows: dict[str, Any], limit: int, recall: float, mode: Mode) -> str | None:
     """Return what recommend chooses without having seen the data set; None where it refuses."""
-    dim, dtype = next(iter(rows.values()))["dim"], "bits" if "BFlat" in rows else "float32"
+    bits = "BFlat" in rows
+    sets = [one for one in read(_measured.BITS if bits else _measured.FLOATS) if one.name != cell.name]
+    dim, dtype, metric = next(iter(rows.values()))["dim"], "bits" if bits else "float32", "hamming" if bits else "l2"
     try:
-        with left_out(cell.name):
-            return ak.recommend(n=cell.n, dim=dim, memory=limit, recall=recall, dtype=dtype, mode=mode).factory
+        return advise(
+            sets, n=cell.n, dim=dim, limit=limit, recall=recall, dtype=dtype, metric=metric, mode=mode
+        ).factory
     except ValueError:
         return None
-
-
-@contextmanager
-def left_out(name: str) -> Iterator[None]:
-    """Have recommend know nothing of a data set."""
-    read = _recommend.read
-    _recommend.read = lambda text: tuple(one for one in read(text) if one.name != name)
-    try:
-        yield
-    finally:
-        _recommend.read = read
 
 
 def cells(folder: Path) -> Iterator[Cell]:

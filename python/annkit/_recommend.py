@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from annkit import _measured
-from annkit._estimate import EXACT, Estimate, Mode, read
+from annkit._estimate import EXACT, Estimate, Mode, Set, read
 from annkit._factory import Metric
 from annkit._memory import memory_of
 
@@ -22,8 +22,8 @@ _EXACT = {  # words that keep rows of these types as they are
     "uint8": "SQ8_direct",
     "int8": "SQ8_direct_signed",
 }
-# {narrow}, {quarter}: of the dimensions, and of them in groups of about 4. PQ of 4 bits is for what RaBitQ's factors, 8
-# to 20 bytes a row, leave no room for.
+# {narrow}: a quarter of the dimensions, or 64. {quarter}: groups of about 4 dimensions. PQ of 4 bits is for what
+# RaBitQ's factors, 8 to 20 bytes a row, leave no room for.
 FLOATS = (
     *["Flat", "HNSW16", "HNSW16,SQ8,Refine(SQfp16)", "HNSW16,SQ8", "PCA{narrow},HNSW16,SQ8,Refine(SQfp16)"],
     *["PCA{narrow},HNSW16,SQ8,Refine(SQ8)", "IVF{lists},SQfp16", "IVF{lists},SQ8,Refine(SQfp16)", "IVF{lists},SQ8"],
@@ -36,10 +36,13 @@ _MOST_BITS = 1024  # of BMIH
 # From so many lists on a graph of the centroids finds them: bench/bars.py coarse, 500,000 rows of sift, 1 to 1.7 times
 # as fast in batches and 3.3 to 5.5 times one by one, at 16,384 and 32,768 lists.
 _MANY_LISTS = 1 << 14
-# PCA to fewer dimensions leaves too little to tell rows apart; a graph walks through few dimensions as fast as it is.
-_NARROWEST, _NARROWEST_GRAPH = 32, 64
+# PCA to fewer dimensions leaves too little to tell rows apart: in batches on 200,000 rows of sift in lists of SQ8, at a
+# recall of 0.95, a query takes 1.7 times as long with 32 of 128 dimensions as with all, and 0.9 times with 64.
+_NARROWEST = 64
+# A graph walks through fewer dimensions as fast as they are.
+_LEAST_FOR_GRAPHS = 256
 # With fewer rows a query takes Flat so few microseconds that a loss of recall is not worth what is left to gain.
-_FEW = 5000
+FEW = 5000
 # Of kinds that are nearly as fast as the fastest, the one that is built soonest.
 _NEARLY = 1.1
 # What PCA in front gives hangs on the data: it has to promise so many times the speed of the others.
@@ -82,8 +85,8 @@ def _groups(dim: int, width: int) -> int:
 def spec_of(kind: str, n: int, dim: int) -> str | None:
     """Return the factory string of a kind for n rows; None where the dimension does not allow it."""
     lists = 1 << min(20, max(4, round(math.log2(4 * math.sqrt(n)))))
-    narrow, quarter = dim // 4, _groups(dim, 4)
-    if "{narrow}" in kind and narrow < (_NARROWEST_GRAPH if "HNSW" in kind else _NARROWEST):
+    narrow, quarter = max(dim // 4, _NARROWEST), _groups(dim, 4)
+    if "{narrow}" in kind and (2 * narrow > dim or ("HNSW" in kind and dim < _LEAST_FOR_GRAPHS)):
         return None
     if ("{quarter}" in kind and quarter == 0) or (kind == "BMIH" and dim > _MOST_BITS):
         return None
@@ -178,7 +181,7 @@ def _reason(chosen: _Offer, exact: _Offer, estimate: Estimate, recall: float) ->
             f"It answers about {rate} queries a second {asked} at a recall of {recall:g}, where comparing every row "
             f"answers {slow}."
         )
-    if n <= _FEW and chosen is exact:
+    if n <= FEW and chosen is exact:
         parts.append(f"With {n:,} rows there is little to gain.")
     parts.append(
         f"Figures of one thread, from data sets of {min(one.dim for one in estimate.sets)} to "
@@ -199,6 +202,18 @@ def _seconds(value: float) -> str:
         if value >= 2 * size:
             return f"about {_digits(value / size)} {unit}"
     return "2 seconds or less"
+
+
+def advise(
+    sets: Sequence[Set], *, n: int, dim: int, limit: float, recall: float, dtype: str, metric: Metric, mode: Mode
+) -> Recommendation:
+    """Advise by what was measured on these sets."""
+    estimate = Estimate(sets, BITS[0] if metric == "hamming" else FLOATS[0], n, dim, mode)
+    offers = _offers(estimate, recall, dtype, metric)
+    chosen = _choose(offers, limit, n <= FEW)
+    if chosen is None:
+        raise ValueError(_refusal(offers, limit, recall))
+    return Recommendation(chosen.spec, chosen.memory, _reason(chosen, offers[0], estimate, recall))
 
 
 def recommend(
@@ -273,9 +288,4 @@ def recommend(
     if not bits and dtype not in _EXACT:
         raise ValueError(f'dtype is "{dtype}", expected one of {", ".join(_EXACT)}, bits')
     sets = read(_measured.BITS if bits else _measured.FLOATS)
-    estimate = Estimate(sets, "BFlat" if bits else "Flat", n, dim, mode)
-    offers = _offers(estimate, recall, dtype, metric)
-    chosen = _choose(offers, limit, n <= _FEW)
-    if chosen is None:
-        raise ValueError(_refusal(offers, limit, recall))
-    return Recommendation(chosen.spec, chosen.memory, _reason(chosen, offers[0], estimate, recall))
+    return advise(sets, n=n, dim=dim, limit=limit, recall=recall, dtype=dtype, metric=metric, mode=mode)
