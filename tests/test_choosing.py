@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 
 import numpy as np
 import pytest
 
 import annkit as ak
+from annkit._estimate import read
 from annkit._memory import memory_of
+from annkit._recommend import advise, spec_of
 
 # Small data, so that the tests are quick.
 pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning")
@@ -244,6 +247,34 @@ def test_what_does_not_fit_is_said_with_figures():
         ak.recommend(n=10**6, dim=768, memory="300MB")
     with pytest.raises(ValueError, match="the least is BFlat, 8 MB"):
         ak.recommend(n=10**6, dim=64, memory="1MB", metric="hamming")
+
+
+MEASURED = """
+made 128 100000
+ Flat 1.0000 0.05 | 50 50 50 50 | 500 500 500 500
+ HNSW16 0.9990 90 | 4 5 6 9 | 5 6 7 9
+ IVF{lists},SQ8 0.9510 3 | 3 4 5 - | 6 8 10 -
+"""
+
+
+def test_what_hardly_reaches_the_recall_is_for_memory_that_leaves_no_choice():
+    rows = {"n": 100_000, "dim": 128, "dtype": "float32", "metric": "l2", "mode": "batch"}
+    ample = advise(read(MEASURED), limit=math.inf, recall=0.95, **rows)
+    assert ample.factory == "HNSW16"
+    assert "may miss" not in ample.reason
+    tight = advise(read(MEASURED), limit=20_000_000, recall=0.95, **rows)
+    assert tight.factory == "IVF1024,SQ8"
+    assert "may miss that recall" in tight.reason
+    with pytest.raises(ValueError, match=r"with a recall of 0\.95"):
+        advise(read(MEASURED), limit=20_000_000, recall=0.96, **rows)
+
+
+@pytest.mark.parametrize(("dim", "narrow"), [(127, None), (128, 64), (192, 64), (256, 64), (768, 192)])
+def test_pca_keeps_64_dimensions_or_a_quarter(dim, narrow):
+    expected = None if narrow is None else f"PCA{narrow},IVF1024,SQ8"
+    assert spec_of("PCA{narrow},IVF{lists},SQ8", 60_000, dim) == expected
+    graph = None if dim < 256 else f"PCA{narrow},HNSW16,SQ8"
+    assert spec_of("PCA{narrow},HNSW16,SQ8", 60_000, dim) == graph
 
 
 def test_few_rows_and_bits_are_kept_as_they_are():

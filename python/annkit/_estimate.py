@@ -14,16 +14,16 @@ Mode = Literal["batch", "single"]
 # Kinds that always find all.
 EXACT = ("Flat", "BFlat", "BMIH")
 # Beyond the rows measured, times go by these powers of n. There are 4 sqrt(n) lists, of as many rows; the others are
-# near the medians of the table from 20,000 rows on: 0.23 of graphs and of building them, 0.25 of filling lists. What
+# near the medians of the table from 20,000 rows on: 0.26 of graphs, 0.22 of building them, 0.20 of filling lists. What
 # smaller sets say would be less: fixed costs hide what grows. BMIH scans all rows where its tables would cost more.
-_OF_EXACT, _OF_LISTS, _OF_GRAPHS = 1.0, 0.5, 0.25
-_BUILD_OF_LISTS, _BUILD_OF_GRAPHS = 0.3, 0.25
-# What kinds end with whose scores tell all rows apart. Others miss more among more rows: by a power of up to 0.24 for
+_OF_EXACT, _OF_LISTS, _OF_GRAPHS, _OF_BUILDING = 1.0, 0.5, 0.25, 0.25
+# What kinds end with whose scores tell all rows apart. Others miss more among more rows: by a power of up to 0.25 for
 # codes of up to 5 bits, of 0.28 for 8 bits on patches of photographs.
 _KEEPING = ("Flat", "HNSW16", "SQfp16", "SQfp16)", "BIVF{lists}")
 _MORE_MISSED = 0.2
-# Other data may be harder to tell apart: what a kind missed at most, on data like it, is counted so much larger.
-_MARGIN = 1.25
+# Other data may be harder to tell apart: what a kind missed at most, on data like it, is counted so much larger where
+# there is a choice.
+MARGIN = 1.25
 # Data sets whose dimension differs by a larger factor say nothing about the most recall of a code.
 _ALIKE = 4.0
 
@@ -97,7 +97,7 @@ def _power(kind: str) -> float:
 
 def _power_of_build(kind: str) -> float:
     """Return by which power of n a row takes longer to be added."""
-    return _BUILD_OF_GRAPHS if "HNSW" in kind else _BUILD_OF_LISTS if "IVF" in kind else 0.0
+    return 0.0 if kind in EXACT else _OF_BUILDING
 
 
 class Estimate:
@@ -110,8 +110,11 @@ class Estimate:
         nearest = min(abs(math.log(dim / one.dim)) for one in self.sets)
         self.alike = [one for one in self.sets if abs(math.log(dim / one.dim)) <= max(nearest, math.log(_ALIKE))]
 
-    def most(self, kind: str) -> float:
-        """Return the least of the recalls that the settings of a kind reach on data of a like dimension."""
+    def most(self, kind: str, margin: float) -> float:
+        """Return the least of the recalls that the settings of a kind reach on data of a like dimension.
+
+        What compact codes miss is counted so many times.
+        """
         if kind in EXACT:
             return 1.0
         lossy = "PCA" in kind or not kind.endswith(_KEEPING)
@@ -120,7 +123,7 @@ class Estimate:
             for one in self.alike
             if (rows := one.kinds.get(kind))
         ]
-        return 1 - min(1.0, (_MARGIN if lossy else 1.0) * max(misses)) if misses else 0.0
+        return 1 - min(1.0, (margin if lossy else 1.0) * max(misses)) if misses else 0.0
 
     def micros(self, kind: str, recall: float) -> float:
         """Return the microseconds of a query: how many times those of exact search, times what that takes here."""

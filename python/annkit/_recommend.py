@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from annkit import _measured
-from annkit._estimate import EXACT, Estimate, Mode, Set, read
+from annkit._estimate import EXACT, MARGIN, Estimate, Mode, Set, read
 from annkit._factory import Metric
 from annkit._memory import memory_of
 
@@ -45,6 +45,8 @@ _LEAST_FOR_GRAPHS = 256
 FEW = 5000
 # Of kinds that are nearly as fast as the fastest, the one that is built soonest.
 _NEARLY = 1.1
+# Of what reaches the recall on the data measured and would not with a margin.
+_NARROWLY = "On data that is harder to tell apart it may miss that recall; what is safer does not fit the memory."
 # What PCA in front gives hangs on the data: it has to promise so many times the speed of the others.
 _PCA_GAIN = 1.25
 
@@ -106,7 +108,7 @@ def _as_given(spec: str, dtype: str) -> str | None:
     return spec.replace("Refine(SQfp16)", f"Refine({exact})")
 
 
-def _offers(estimate: Estimate, recall: float, dtype: str, metric: Metric) -> list[_Offer]:
+def _offers(estimate: Estimate, recall: float, dtype: str, metric: Metric, margin: float) -> list[_Offer]:
     offers = []
     for kind in BITS if metric == "hamming" else FLOATS:
         spec = spec_of(kind, estimate.n, estimate.dim)
@@ -114,7 +116,7 @@ def _offers(estimate: Estimate, recall: float, dtype: str, metric: Metric) -> li
             continue
         if metric != "hamming" and (spec := _as_given(spec, dtype)) is None:
             continue
-        most = estimate.most(kind)
+        most = estimate.most(kind, margin)
         able = most >= recall if recall < 1 else kind in EXACT
         micros = estimate.micros(kind, recall) if able else math.inf
         build = estimate.build(kind)
@@ -209,11 +211,13 @@ def advise(
 ) -> Recommendation:
     """Advise by what was measured on these sets."""
     estimate = Estimate(sets, BITS[0] if metric == "hamming" else FLOATS[0], n, dim, mode)
-    offers = _offers(estimate, recall, dtype, metric)
-    chosen = _choose(offers, limit, n <= FEW)
-    if chosen is None:
-        raise ValueError(_refusal(offers, limit, recall))
-    return Recommendation(chosen.spec, chosen.memory, _reason(chosen, offers[0], estimate, recall))
+    for margin in (MARGIN, 1.0):
+        offers = _offers(estimate, recall, dtype, metric, margin)
+        chosen = _choose(offers, limit, n <= FEW)
+        if chosen is not None:
+            reason = _reason(chosen, offers[0], estimate, recall)
+            return Recommendation(chosen.spec, chosen.memory, reason if margin > 1 else f"{reason} {_NARROWLY}")
+    raise ValueError(_refusal(offers, limit, recall))
 
 
 def recommend(
