@@ -14,11 +14,12 @@ Mode = Literal["batch", "single"]
 # Kinds that always find all.
 EXACT = ("Flat", "BFlat", "BMIH")
 # Beyond the rows measured, times go by these powers of n. There are 4 sqrt(n) lists, of as many rows; the others are
-# near the medians of the table from 20,000 rows on: 0.26 of graphs, 0.22 of building them, 0.20 of filling lists. What
-# smaller sets say would be less: fixed costs hide what grows. BMIH scans all rows where its tables would cost more.
+# near the medians of the table from 20,000 rows on: 0.2 to 0.25 of graphs, 0.2 of building them and of filling lists.
+# What smaller sets say would be less: fixed costs hide what grows. BMIH scans all rows where its tables would cost
+# more.
 _OF_EXACT, _OF_LISTS, _OF_GRAPHS, _OF_BUILDING = 1.0, 0.5, 0.25, 0.25
 # What kinds end with whose scores tell all rows apart. Others miss more among more rows: by a power of up to 0.25 for
-# codes of up to 5 bits, of 0.28 for 8 bits on patches of photographs.
+# codes of up to 5 bits, of 0.28 for 7 and 8 bits in lists.
 _KEEPING = ("Flat", "HNSW16", "SQfp16", "SQfp16)", "BIVF{lists}")
 _MORE_MISSED = 0.2
 # Other data may be harder to tell apart: what a kind missed at most, on data like it, is counted so much larger where
