@@ -288,7 +288,7 @@ def test_hadamard_transform(rng, level, steps):
 
 
 @pytest.mark.parametrize("nibbles", [False, True])
-@pytest.mark.parametrize("size", [1, 4, 31, 32, 60, 64, 68, 100, 128, 392, 4096])
+@pytest.mark.parametrize("size", [1, 4, 15, 16, 17, 25, 31, 32, 33, 60, 63, 64, 65, 68, 100, 127, 128, 392, 4096])
 def test_dots_of_scattered_codes_are_exact(rng, level, nibbles, size):
     levels = kernels.byte_query_levels(level)
     for n in (1, 2, 3, 4, 5, 32):

@@ -24,9 +24,31 @@ __m256i step(__m256i sum, __m256i x, __m256i low, __m256i high) {
     return add_products(sum, _mm256_and_si256(_mm256_srli_epi16(x, 4), mask), high);
 }
 
+// What is left of a row behind its whole vectors: its last 32 bytes, or both halves of a shorter row, which overlap.
+// What has been read before meets zeros of the query.
+__m256i load_last(const char* x, size_t bytes) {
+    if (bytes >= 32) return load(x + bytes - 32);
+    if (bytes >= 16) {
+        const auto half = [](const char* at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)); };
+        return _mm256_inserti128_si256(_mm256_castsi128_si256(half(x)), half(x + bytes - 16), 1);
+    }
+    alignas(32) char part[32] = {};
+    __builtin_memcpy(part, x, bytes);
+    return load(part);
+}
+
+__m256i last_of_query(const int8_t* query, size_t bytes) {
+    const size_t first = bytes < 16 ? bytes : (bytes < 32 ? 16 : 0), rest = (bytes - first) % 32;
+    alignas(32) int8_t last[32] = {};
+    __builtin_memcpy(last, query, first);
+    __builtin_memcpy(last + 32 - rest, query + bytes - rest, rest);
+    return load(last);
+}
+
 template <bool kNibbles>
 void run(const int8_t* query, const void* const* rows, size_t bytes, size_t n, int32_t* out) {
     const int8_t* high = kNibbles ? query + (bytes + 63) / 64 * 64 : query;
+    const __m256i last = last_of_query(query, bytes), last_high = last_of_query(high, bytes);
     for (size_t i = 0; i < n; i += 4) {
         const char* x[4];
         for (size_t r = 0; r < 4; ++r) x[r] = static_cast<const char*>(rows[i + r < n ? i + r : n - 1]);
@@ -39,12 +61,8 @@ void run(const int8_t* query, const void* const* rows, size_t bytes, size_t n, i
             for (int r = 0; r < 4; ++r) sum[r] = step<kNibbles>(sum[r], load(x[r] + j), a, b);
         }
         if (j < bytes) {
-            const __m256i a = load(query + j), b = load(high + j);
-            for (int r = 0; r < 4; ++r) {
-                alignas(32) char part[32] = {};
-                __builtin_memcpy(part, x[r] + j, bytes - j);
-                sum[r] = step<kNibbles>(sum[r], load(part), a, b);
-            }
+#pragma GCC unroll 4
+            for (int r = 0; r < 4; ++r) sum[r] = step<kNibbles>(sum[r], load_last(x[r], bytes), last, last_high);
         }
         const __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(sum[0], sum[1]), _mm256_hadd_epi32(sum[2], sum[3]));
         alignas(16) int32_t four[4];
