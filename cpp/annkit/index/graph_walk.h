@@ -108,7 +108,8 @@ class GraphWalk {
     std::unique_ptr<WalkScorer> scorer_;
     Scratch& scratch_;
     std::span<const Column* const> columns_;
-    size_t lines_[2] = {};
+    size_t lines_[2] = {};            // that rows of a column take
+    bool across_[2] = {};             // some one more
     const uint32_t* rows_ = nullptr;  // of the nodes that were fetched
     // Between two steps: which nodes wait for their scores, or whose links have been asked for.
     const GraphLayer* layer_ = nullptr;
