@@ -203,7 +203,7 @@ CALLS = {
         "graph.compact()",
         "graph",
     ),
-    "lsh fit": ("lsh = ak.LSHTables(bits=12, tables=64)", "lsh.fit(many)", "lsh"),
+    "lsh fit": ("lsh = ak.LSHTables(bits=12, tables=64); wide = np.tile(x, (4, 16))", "lsh.fit(wide)", "lsh"),
     "lsh add": ("lsh = ak.LSHTables(bits=12, tables=64).fit(x)", "lsh.add(many)", "lsh"),
     "lsh search": ("lsh = ak.LSHTables(bits=4).fit(x).add(x)", "lsh.search(many, probes=16)", "lsh"),
     "kmeans": ("means = ak.KMeans(1024, rounds=100)", "means.fit(many)", None),

@@ -51,7 +51,7 @@ ScalarQueries::Query ScalarQueries::round(const float* query, float* weights, in
             for (size_t lane = 0; lane < kLanes; ++lane) take(j + lane, lane);
         for (size_t lane = 0; j + lane < dim; ++lane) take(j + lane, lane);
     };
-    const auto total = [](const float (&x)[kLanes]) { return std::accumulate(x, x + kLanes, 0.0f); };
+    const auto total = [](const float(&x)[kLanes]) { return std::accumulate(x, x + kLanes, 0.0f); };
     float largest[kLanes] = {}, low[kLanes] = {}, norm2[kLanes] = {}, left[kLanes] = {};
     in_lanes([&](size_t j, size_t lane) {
         const float q = query[j] - center[j];

@@ -41,7 +41,8 @@ TableQueries::TableQueries(CodeGroups groups, const CodeUse& use, const Rows& qu
 // Entries are taken from their group's least one and rounded down, in steps that are the same for all groups, as sums
 // go by one scale: a sum of entries is a lower bound. Steps are so large that groups whose bytes the tiles add up reach
 // 255 at most, which they are fastest with, and all of them less than 2^16. (SIFT, 200,000 rows in 32 groups: with
-// entries up to 255, 14 rows have bounds below the tenth best score, and up to 63 it is 34.) Of 8 bits, a group at most.
+// entries up to 255, 14 rows have bounds below the tenth best score, and up to 63 it is 34.) Of 8 bits, a group at
+// most.
 TableQueries::Query TableQueries::round(std::span<const float> table, float norm, uint8_t* steps) const {
     constexpr double kByte = 255, kAll = 65535;
     const simd::Kernels& kernels = simd::kernels();
