@@ -132,7 +132,7 @@ TileResult run(const TileArgs& a) {
     uint64_t lanes;
     __builtin_memcpy(&lanes, a.panel, sizeof lanes);
     uint16_t thresholds[kMaxLanes];
-    if (a.mul == nullptr) Base::thresholds(a, lanes, thresholds);
+    if (a.mul == nullptr) nibbles::find_thresholds(a, lanes, thresholds);
     Turned codes;
     size_t hits = 0;
     for (size_t row = a.first; row < a.n; row += kBlocks * kBlock) {

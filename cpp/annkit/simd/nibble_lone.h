@@ -136,7 +136,7 @@ struct Lone : Vectors<V> {
         __builtin_memcpy(&header, a.panel, sizeof header);
         if (header.lanes == 0) return {a.n, 0};
         uint16_t threshold = 0;
-        if constexpr (!kSided) Base::thresholds(a, 1, &threshold);
+        if constexpr (!kSided) find_thresholds(a, 1, &threshold);
         const Words limit = Words{} + threshold;
         const Lanes lanes{V::set1(a.scales[0]), V::set1(a.offsets[0]), kErr ? V::set1(a.errors[0]) : Floats{},
                           V::set1(a.bounds[0])};

@@ -23,6 +23,16 @@ struct Header {
 
 size_t padded(size_t dim) { return (dim + kPadding - 1) / kPadding * kPadding; }
 
+// The largest sums that may lie within the bounds; where none may, zero: scores decide.
+void find_thresholds(const TileArgs& a, size_t lanes, uint16_t* out) {
+    for (size_t i = 0; i < lanes; ++i) {
+        const float bound = a.bounds[i], offset = a.offsets[i];
+        const float slack = (__builtin_fabsf(bound) + __builtin_fabsf(offset)) * 0x1p-22f;
+        const float most = (bound - offset + slack) / a.scales[i] + 0.0625f;
+        out[i] = uint16_t(int32_t(most > 0 ? (most < 65535 ? most : 65535) : 0));
+    }
+}
+
 template <class V>
 struct Vectors {
     using Bytes = typename V::Bytes;
@@ -71,16 +81,6 @@ struct Vectors {
             least = V::min16(least, V::min16(rows_of(of, 0), rows_of(of, 1)));
         }
         return V::at_most(least, threshold) != 0;
-    }
-
-    // The largest sums that may lie within the bounds; where none may, zero: scores decide.
-    static void thresholds(const TileArgs& a, size_t lanes, uint16_t* out) {
-        for (size_t i = 0; i < lanes; ++i) {
-            const float bound = a.bounds[i], offset = a.offsets[i];
-            const float slack = (__builtin_fabsf(bound) + __builtin_fabsf(offset)) * 0x1p-22f;
-            const float most = (bound - offset + slack) / a.scales[i] + 0.0625f;
-            out[i] = uint16_t(int32_t(most > 0 ? (most < 65535 ? most : 65535) : 0));
-        }
     }
 
     // Copies the first n of `all` numbers, then some for rows that do not exist: with them as add, scores are NaN.

@@ -226,7 +226,7 @@ struct Tiles : Vectors<V> {
         __builtin_memcpy(&header, a.panel, sizeof header);
         const size_t lanes = header.lanes, positions = padded(a.dim);
         uint16_t threshold[kMaxGroups * kGroup] = {};
-        if constexpr (!kSided) Base::thresholds(a, lanes, threshold);
+        if constexpr (!kSided) find_thresholds(a, lanes, threshold);
         Sums sums[kMaxGroups * kVectors];
         Split codes;
         Sides sides;

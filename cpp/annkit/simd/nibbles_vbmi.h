@@ -9,6 +9,7 @@
 #include <immintrin.h>
 
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/nibble_sums.h"
 
 namespace annkit::simd {
 namespace {
@@ -128,7 +129,7 @@ struct Meeting {
         if constexpr (kErr) x = _mm512_fmadd_ps(_mm512_set1_ps(a.errors[at]), block.err[h], x);
         return x;
     }
-    // Whether any row may be a hit of any query, or is not there.
+    // Whether a row may be a hit of a query, or all scores are asked for.
     [[gnu::always_inline]] bool any(const __m512i (&sums)[kQueries][2]) const {
         if (a.scores != nullptr) return true;
         if constexpr (kSided) {
@@ -213,21 +214,14 @@ template <bool kFit, bool kSided, bool kErr>
     return last;
 }
 
-// A sum below it may lie within the bound: one more than the largest; where none may, at least 1: scores decide.
-void find_limits(const TileArgs& a, size_t lanes, int32_t* out) {
-    for (size_t i = 0; i < kMost; ++i) out[i] = 0;
-    for (size_t i = 0; i < lanes; ++i) {
-        const float bound = a.bounds[i], offset = a.offsets[i];
-        const float slack = (__builtin_fabsf(bound) + __builtin_fabsf(offset)) * 0x1p-22f;
-        const float most = (bound - offset + slack) / a.scales[i] + 0.0625f;
-        out[i] = 1 + int32_t(most > 0 ? (most < 65535 ? most : 65535) : 0);
-    }
-}
-
 template <bool kFit, bool kSided, bool kErr>
 TileResult run(const TileArgs& a, size_t lanes) {
-    int32_t limits[kMost];
-    if constexpr (!kSided) find_limits(a, lanes, limits);
+    int32_t limits[kMost] = {};
+    if constexpr (!kSided) {
+        uint16_t thresholds[kMost];
+        nibbles::find_thresholds(a, lanes, thresholds);
+        for (size_t i = 0; i < lanes; ++i) limits[i] = 1 + int32_t(thresholds[i]);
+    }
     const size_t positions = padded(a.dim);
     Turned codes;
     Sums sums[kBlocks][kMost / kQueries];
