@@ -248,9 +248,25 @@ def test_differences_are_summed_and_squared(rng, level, dim):
 
 @pytest.mark.parametrize("dim", [1, 7, 8, 9, 15, 16, 17, 31, 64, 100])
 def test_planes_of_what_is_above_are_those_of_numpy(rng, level, dim):
-    x, threshold = rng.integers(-2, 3, (2, dim)).astype(np.float32)
-    plane = kernels.plane_above(level, x.tolist(), threshold.tolist())
-    np.testing.assert_array_equal(plane, np.packbits(x > threshold, bitorder="little"))
+    """Integers, whose squares are exact in any order."""
+    wide, threshold = rng.integers(-2, 3, (5, dim + 3)).astype(np.float32), rng.integers(-2, 3, dim)
+    x = wide[:, :dim]
+    planes, squares = kernels.planes_above(level, wide, threshold.tolist())
+    np.testing.assert_array_equal(planes, np.packbits(x > threshold, axis=1, bitorder="little"))
+    assert squares == np.square(x).sum()
+    wide[2, dim - 1] = np.nan
+    assert np.isnan(kernels.planes_above(level, wide, threshold.tolist())[1])
+
+
+@pytest.mark.parametrize("dim", [1, 7, 16, 17, 31, 64, 100, 133])
+def test_rows_less_their_mean_and_their_squares(rng, level, dim):
+    wide, mean = rng.integers(-9, 10, (5, dim + 3)).astype(np.float32), rng.standard_normal(dim).astype(np.float32)
+    x = wide[:, :dim]
+    centered, squares = kernels.center(level, wide, mean.tolist(), dim)
+    np.testing.assert_array_equal(centered[:, :dim], x - mean)
+    assert squares == np.square(x).sum() == kernels.center(level, wide, [], dim)[1]
+    wide[3, dim - 1] = np.inf
+    assert not np.isfinite(kernels.center(level, wide, mean.tolist(), dim)[1])
 
 
 def test_minima_of_blocks_are_exact(rng, level):

@@ -374,10 +374,19 @@ void bind_kernels(py::module_& m) {
         const double squares = table(level).sum_differences(point.data(), pointers.data(), dim, n, sums.data());
         return py::make_tuple(to_array(sums), squares);
     });
-    k.def("plane_above", [](std::string_view level, std::vector<float> x, std::vector<float> threshold) {
-        std::vector<uint8_t> plane((x.size() + 7) / 8);
-        table(level).plane_above(x.data(), threshold.data(), x.size(), plane.data());
-        return to_array(plane);
+    k.def("center", [](std::string_view level, const Floats& rows, std::vector<float> mean, size_t dim) {
+        const auto n = size_t(rows.shape(0)), stride = size_t(rows.shape(1));  // of the first dim columns
+        auto out = new_array<float>(n, (dim + 15) / 16 * 16);
+        const float sum = table(level).center(rows.data(), stride, n, mean.empty() ? nullptr : mean.data(), dim,
+                                              out.mutable_data(), size_t(out.shape(1)));
+        return py::make_tuple(out, sum);
+    });
+    k.def("planes_above", [](std::string_view level, const Floats& rows, std::vector<float> threshold) {
+        const size_t n = size_t(rows.shape(0)), dim = threshold.size();  // of the first dim columns
+        auto planes = new_array<uint8_t>(n, (dim + 7) / 8);
+        const float sum = table(level).planes_above(rows.data(), size_t(rows.shape(1)), n, threshold.data(), dim,
+                                                    planes.mutable_data());
+        return py::make_tuple(planes, sum);
     });
     k.def("dots", dots);
     k.def("product", product);

@@ -161,9 +161,9 @@ void planes(Trial& t) {
         const Matrix x(t.random, 2, dim, -2, 2);
         const std::vector<float> floats = x.as<float>();
         std::vector<uint8_t> plane((dim + 7) / 8), above((dim + 7) / 8);
-        t.k.plane_above(floats.data(), &floats[dim], dim, plane.data());
+        t.k.planes_above(floats.data(), dim, 1, &floats[dim], dim, plane.data());
         for (size_t j = 0; j < dim; ++j) above[j / 8] |= uint8_t((x(0, j) > x(1, j)) << j % 8);
-        t.expect(plane == above, "plane_above", dim, 1);
+        t.expect(plane == above, "planes_above", dim, 1);
         if (dim % 8) continue;
         for (size_t count : {1u, 2u, 3u, 8u}) {
             const Matrix bytes(t.random, count, dim / 8, 0, 255);  // the highest plane first, then the lowest

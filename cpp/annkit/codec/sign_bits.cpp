@@ -77,21 +77,26 @@ void SignBits::fit(const Rows& rows, const Fit& fit) {
     medians_ = std::move(medians);
 }
 
-template <class CodeOf>
-void SignBits::pack(const Rows& rows, std::string_view what, CodeOf&& code_of) const {
-    const FloatBlock block(rows, what);
+void SignBits::pack(const Rows& rows, std::string_view what, uint8_t* codes) const {
+    const FloatView floats(rows);
     const std::vector<float> zeros(median_ ? 0 : rows.dim);
     const float* thresholds = median_ ? medians_.data() : zeros.data();
-    const auto above = simd::kernels().plane_above;
-    for (size_t i = 0; i < rows.n; ++i) above(block.row(i), thresholds, rows.dim, code_of(i));
+    check_squares(simd::kernels().planes_above(floats.row(0), floats.stride(), rows.n, thresholds, rows.dim, codes),
+                  rows, what);
 }
 
 void SignBits::encode(const Rows& rows, const float*, Codes& into, size_t first) const {
-    if (into.block == 1)
-        return pack(rows, "the array", [&](size_t i) { return into.columns[0].at<uint8_t>(first + i); });
+    if (into.block == 1) {
+        for (size_t at = 0; at < rows.n;) {
+            const size_t count = std::min(rows.n - at, into.run(first + at));
+            pack(rows.slice(at, count), "the array", into.columns[0].at<uint8_t>(first + at));
+            at += count;
+        }
+        return;
+    }
     const size_t bytes = into.code_bytes();
     std::vector<uint8_t> codes(rows.n * bytes);
-    pack(rows, "the array", [&](size_t i) { return &codes[i * bytes]; });
+    pack(rows, "the array", codes.data());
     for (size_t i = 0; i < rows.n; ++i) into.put(first + i, reinterpret_cast<const std::byte*>(&codes[i * bytes]));
 }
 
@@ -107,9 +112,7 @@ void SignBits::decode(const Codes& codes, size_t row, size_t dim, void* out) con
 
 RowScoring SignBits::scoring(size_t dim) const {
     RowScoring scoring = bit_scoring(code_bytes(dim));
-    scoring.encode = [this, bytes = code_bytes(dim)](const Rows& queries, uint8_t* codes) {
-        pack(queries, "the query", [&](size_t i) { return codes + i * bytes; });
-    };
+    scoring.encode = [this](const Rows& queries, uint8_t* codes) { pack(queries, "the query", codes); };
     return scoring;
 }
 

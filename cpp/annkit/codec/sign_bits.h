@@ -59,8 +59,7 @@ class SignBits final : public Codec {
     RowScoring scoring(size_t dim) const;
     CodeGroups groups(size_t dim, Metric metric) const;
     float threshold(size_t j) const { return median_ ? medians_[j] : 0.0f; }
-    template <class CodeOf>  // code_of(i): where row i's code goes
-    void pack(const Rows& rows, std::string_view what, CodeOf&& code_of) const;
+    void pack(const Rows& rows, std::string_view what, uint8_t* codes) const;
 
     bool median_, asymmetric_;
     std::vector<float> medians_;

@@ -28,19 +28,18 @@ Rows Rows::of(const float* data, size_t n, size_t dim, size_t first) {
     return {reinterpret_cast<const std::byte*>(data), n, dim, Dtype::f32, ptrdiff_t(dim * 4), 4, first};
 }
 
-bool FloatBlock::in_place(const Rows& rows) {
+bool FloatView::in_place(const Rows& rows) {
     return rows.dtype == Dtype::f32 && rows.packed() && rows.row_stride >= 0 && rows.row_stride % 4 == 0 &&
            reinterpret_cast<uintptr_t>(rows.data) % 4 == 0;
 }
 
-FloatBlock::FloatBlock(const Rows& rows, std::string_view what) : norms_(rows.n) {
+FloatView::FloatView(const Rows& rows) {
     if (in_place(rows)) {
         data_ = reinterpret_cast<const float*>(rows.data);
         stride_ = size_t(rows.row_stride) / 4;
     } else {
         convert(rows);
     }
-    measure(rows, what);
 }
 
 namespace {
@@ -81,7 +80,7 @@ void widen_row(const Rows& rows, size_t i, float* out, std::vector<uint16_t>& sc
 
 }  // namespace
 
-void FloatBlock::convert(const Rows& rows) {
+void FloatView::convert(const Rows& rows) {
     copy_.resize(rows.n * rows.dim);
     std::vector<uint16_t> scratch(is_float(rows.dtype) ? rows.dim : 0);
     for (size_t i = 0; i < rows.n; ++i) widen_row(rows, i, copy_.data() + i * rows.dim, scratch);
@@ -89,10 +88,14 @@ void FloatBlock::convert(const Rows& rows) {
     stride_ = rows.dim;
 }
 
+FloatBlock::FloatBlock(const Rows& rows, std::string_view what) : FloatView(rows), norms_(rows.n) {
+    measure(rows, what);
+}
+
 // One pass gives the norms and shows every value that is not finite. The limit on the norm keeps every score finite:
 // |q - x|^2 <= 2 |q|^2 + 2 |x|^2.
 void FloatBlock::measure(const Rows& rows, std::string_view what) {
-    simd::kernels().squares(data_, stride_, rows.dim, rows.n, norms_.data());
+    simd::kernels().squares(row(0), stride(), rows.dim, rows.n, norms_.data());
     for (size_t i = 0; i < rows.n; ++i) {
         if (norms_[i] <= FLT_MAX / 4) [[likely]]
             continue;
@@ -102,6 +105,11 @@ void FloatBlock::measure(const Rows& rows, std::string_view what) {
         fail(what, " row ", rows.first + i, " has a squared norm of ", double(norms_[i]),
              ", expected at most a quarter of the largest float32");
     }
+}
+
+// Where all rows together are within half of a row's limit, each is, whatever the order of additions.
+void check_squares(float sum, const Rows& rows, std::string_view what) {
+    if (!(sum <= FLT_MAX / 8)) FloatBlock(rows, what);
 }
 
 void copy_bytes(const Rows& rows, size_t row, uint8_t* out) {

@@ -31,26 +31,38 @@ struct Rows {
     static Rows of(const float* data, size_t n, size_t dim, size_t first = 0);
 };
 
-// Reads a block of rows as float32, straight from the input where it already is that.
-class FloatBlock {
+// Reads rows as float32, straight from the input where it already is that. Values are not looked at.
+class FloatView {
   public:
-    // Throws ValueError that names the first row with a NaN, an infinity, or a norm beyond float32.
-    FloatBlock(const Rows& rows, std::string_view what);
+    explicit FloatView(const Rows& rows);
     static bool in_place(const Rows& rows);  // such rows are read where they lie
     const float* row(size_t i) const { return data_ + i * stride_; }
-    float norm2(size_t i) const { return norms_[i]; }
     size_t stride() const { return stride_; }  // floats from one row to the next
-    size_t size() const { return norms_.size(); }
 
   private:
     void convert(const Rows& rows);
-    void measure(const Rows& rows, std::string_view what);
 
     const float* data_ = nullptr;
     size_t stride_ = 0;
     std::vector<float> copy_;
+};
+
+// The same of a block of rows that have been checked, with their norms.
+class FloatBlock : public FloatView {
+  public:
+    // Throws ValueError that names the first row with a NaN, an infinity, or a norm beyond float32.
+    FloatBlock(const Rows& rows, std::string_view what);
+    float norm2(size_t i) const { return norms_[i]; }
+    size_t size() const { return norms_.size(); }
+
+  private:
+    void measure(const Rows& rows, std::string_view what);
+
     std::vector<float> norms_;
 };
+
+// The same check by the sum of the squares of all rows' values, which a pass over them gives beside what it is for.
+void check_squares(float sum, const Rows& rows, std::string_view what);
 
 // Copies one row of bytes (u8, i8, bits), whatever its stride.
 void copy_bytes(const Rows& rows, size_t row, uint8_t* out);

@@ -249,8 +249,10 @@ struct Kernels {
     // plane is dim / 8 bytes, bit j % 8 of byte j / 8 belongs to entry j; top is the highest plane, below are the
     // others, the lowest first. dim is a multiple of 8. The order of additions depends on dim and the level alone.
     float (*plane_dot)(const float* q, const uint8_t* top, const uint8_t* below, size_t planes, size_t dim);
-    // A plane of bits from floats: bit j is set where x[j] > threshold[j]. Bits beyond dim are 0.
-    void (*plane_above)(const float* x, const float* threshold, size_t dim, uint8_t* plane);
+    // A plane of bits from each of n rows of floats, one behind the other: bit j is set where x[j] > threshold[j]. Bits
+    // beyond dim are 0. Returns the sum of the squares of all values, not finite if one of them is not.
+    float (*planes_above)(const float* rows, size_t stride, size_t n, const float* threshold, size_t dim,
+                          uint8_t* planes);
 
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);
@@ -260,6 +262,10 @@ struct Kernels {
     void (*narrow[2])(const float* in, size_t n, uint16_t* out);  // nearest, ties to even; overflow to infinity
 
     Product product;
+    // out = row - mean for rows of floats, unless mean is null; out's rows have room for a multiple of 16 floats.
+    // Returns the sum of the squares of all rows' values, not finite if one of them is not.
+    float (*center)(const float* rows, size_t stride, size_t n, const float* mean, size_t dim, float* out,
+                    size_t out_stride);
     // The Walsh-Hadamard transform in place, not scaled. n is a power of two.
     void (*hadamard)(float* x, size_t n);
 

@@ -31,23 +31,36 @@ float dot(const float* q, const uint8_t* top, const uint8_t* rest, size_t count,
 }
 
 // Bottleneck: the loads, two for eight bits.
-void above(const float* x, const float* threshold, size_t dim, uint8_t* plane) {
-    size_t j = 0;
-    for (; j + 8 <= dim; j += 8) {
-        const __m256 set = _mm256_cmp_ps(_mm256_loadu_ps(x + j), _mm256_loadu_ps(threshold + j), _CMP_GT_OQ);
-        *plane++ = uint8_t(_mm256_movemask_ps(set));
+float above(const float* x, size_t stride, size_t n, const float* threshold, size_t dim, uint8_t* plane) {
+    __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    float sum = 0;
+    for (size_t i = 0; i < n; ++i, x += stride) {
+        size_t j = 0;
+        for (; j + 8 <= dim; j += 8) {
+            const __m256 values = _mm256_loadu_ps(x + j);
+            const __m256 set = _mm256_cmp_ps(values, _mm256_loadu_ps(threshold + j), _CMP_GT_OQ);
+            sums[j / 8 % 2] = _mm256_fmadd_ps(values, values, sums[j / 8 % 2]);
+            *plane++ = uint8_t(_mm256_movemask_ps(set));
+        }
+        if (j == dim) continue;
+        unsigned byte = 0;
+        for (size_t b = 0; j + b < dim; ++b) {
+            byte |= unsigned(x[j + b] > threshold[j + b]) << b;
+            sum += x[j + b] * x[j + b];
+        }
+        *plane++ = uint8_t(byte);
     }
-    if (j == dim) return;
-    unsigned byte = 0;
-    for (size_t i = 0; j + i < dim; ++i) byte |= unsigned(x[j + i] > threshold[j + i]) << i;
-    *plane = uint8_t(byte);
+    float all[8];
+    _mm256_storeu_ps(all, _mm256_add_ps(sums[0], sums[1]));
+    for (const float one : all) sum += one;
+    return sum;
 }
 
 }  // namespace planes
 
 void fill_planes(Kernels& k) {
     k.plane_dot = planes::dot;
-    k.plane_above = planes::above;
+    k.planes_above = planes::above;
 }
 
 }  // namespace

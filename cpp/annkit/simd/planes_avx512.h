@@ -41,24 +41,34 @@ float dot(const float* q, const uint8_t* top, const uint8_t* rest, size_t count,
 }
 
 // Bottleneck: the loads, two for sixteen bits.
-void above(const float* x, const float* threshold, size_t dim, uint8_t* plane) {
-    size_t j = 0;
-    for (; j + 16 <= dim; j += 16, plane += 2) {
-        const uint16_t bits = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + j), _mm512_loadu_ps(threshold + j), _CMP_GT_OQ);
-        __builtin_memcpy(plane, &bits, 2);
+float above(const float* x, size_t stride, size_t n, const float* threshold, size_t dim, uint8_t* plane) {
+    const auto rest = __mmask16((1u << dim % 16) - 1);
+    __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
+    const auto sixteen = [&](__m512 values, __m512 least) {
+        odd = _mm512_fmadd_ps(values, values, odd);
+        const __m512 last = even;
+        even = odd, odd = last;
+        return uint16_t(_mm512_cmp_ps_mask(values, least, _CMP_GT_OQ));
+    };
+    for (size_t i = 0; i < n; ++i, x += stride) {
+        size_t j = 0;
+        for (; j + 16 <= dim; j += 16, plane += 2) {
+            const uint16_t bits = sixteen(_mm512_loadu_ps(x + j), _mm512_loadu_ps(threshold + j));
+            __builtin_memcpy(plane, &bits, 2);
+        }
+        if (j == dim) continue;
+        const uint16_t bits = sixteen(_mm512_maskz_loadu_ps(rest, x + j), _mm512_maskz_loadu_ps(rest, threshold + j));
+        *plane++ = uint8_t(bits);
+        if (dim - j > 8) *plane++ = uint8_t(bits >> 8);
     }
-    if (j == dim) return;
-    const auto rest = __mmask16((1u << (dim - j)) - 1);
-    const uint16_t bits = _mm512_mask_cmp_ps_mask(rest, _mm512_maskz_loadu_ps(rest, x + j),
-                                                  _mm512_maskz_loadu_ps(rest, threshold + j), _CMP_GT_OQ);
-    __builtin_memcpy(plane, &bits, (dim - j + 7) / 8);
+    return _mm512_reduce_add_ps(_mm512_add_ps(even, odd));
 }
 
 }  // namespace planes
 
 void fill_planes(Kernels& k) {
     k.plane_dot = planes::dot;
-    k.plane_above = planes::above;
+    k.planes_above = planes::above;
 }
 
 }  // namespace

@@ -36,20 +36,26 @@ float dot(const float* q, const uint8_t* top, const uint8_t* rest, size_t count,
     return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-void above(const float* x, const float* threshold, size_t dim, uint8_t* plane) {
-    for (size_t first = 0; first < dim; first += 8) {
-        const size_t count = dim - first < 8 ? dim - first : 8;
-        unsigned byte = 0;
-        for (size_t j = 0; j < count; ++j) byte |= unsigned(x[first + j] > threshold[first + j]) << j;
-        *plane++ = uint8_t(byte);
-    }
+float above(const float* x, size_t stride, size_t n, const float* threshold, size_t dim, uint8_t* plane) {
+    float sums[8] = {};
+    for (size_t i = 0; i < n; ++i, x += stride)
+        for (size_t first = 0; first < dim; first += 8) {
+            const size_t count = dim - first < 8 ? dim - first : 8;
+            unsigned byte = 0;
+            for (size_t j = 0; j < count; ++j) {
+                byte |= unsigned(x[first + j] > threshold[first + j]) << j;
+                sums[j] += x[first + j] * x[first + j];
+            }
+            *plane++ = uint8_t(byte);
+        }
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
 }  // namespace planes
 
 void fill_planes(Kernels& k) {
     k.plane_dot = planes::dot;
-    k.plane_above = planes::above;
+    k.planes_above = planes::above;
 }
 
 }  // namespace

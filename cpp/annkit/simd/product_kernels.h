@@ -69,10 +69,47 @@ void product(const ProductArgs& a) {
     product_sweep<V, 1, kOneColumns>(a, threes, a.n);
 }
 
+// Sums in turn, of a row's registers or, where they are few, of rows, so that none waits for the one before.
+template <class V, bool kCopy>
+float center_rows(const float* rows, size_t stride, size_t n, const float* mean, size_t dim, float* out,
+                  size_t out_stride) {
+    constexpr size_t kLanes = V::kLanes;
+    typename V::Reg sums[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+    for (size_t i = 0; i < n; ++i, rows += stride, out += kCopy ? out_stride : 0) {
+        const auto one = [&](size_t j, auto x, auto m, auto& sum) __attribute__((always_inline)) {
+            sum = V::fma(x, x, sum);
+            if constexpr (kCopy) V::store(out + j, V::sub(x, m));
+        };
+        const auto whole = [&](size_t j, auto& sum) __attribute__((always_inline)) {
+            one(j, V::load(rows + j), kCopy ? V::load(mean + j) : V::zero(), sum);
+        };
+        size_t j = 0;
+        for (; j + 4 * kLanes <= dim; j += 4 * kLanes)
+#pragma GCC unroll 4
+            for (size_t c = 0; c < 4; ++c) whole(j + c * kLanes, sums[c]);
+        for (; j + kLanes <= dim; j += kLanes) whole(j, sums[i % 2]);
+        if (j < dim)
+            one(j, V::load_part(rows + j, dim - j), kCopy ? V::load_part(mean + j, dim - j) : V::zero(),
+                sums[2 + i % 2]);
+    }
+    float all[kLanes], sum = 0;
+    V::store(all, V::add(V::add(sums[0], sums[1]), V::add(sums[2], sums[3])));
+    for (const float one : all) sum += one;
+    return sum;
+}
+
+// Bottleneck: the rows' way from memory.
+template <class V>
+float center(const float* rows, size_t stride, size_t n, const float* mean, size_t dim, float* out, size_t out_stride) {
+    return mean == nullptr ? center_rows<V, false>(rows, stride, n, mean, dim, out, out_stride)
+                           : center_rows<V, true>(rows, stride, n, mean, dim, out, out_stride);
+}
+
 // Shapes: kRows by kColumns for batches; three rows, and one, by more columns for what is left.
 template <class V, size_t kRows, size_t kColumns, size_t kThreeColumns, size_t kOneColumns>
 void fill_product(Kernels& k) {
     k.product = {V::kLanes, kRows, product<V, kRows, kColumns, kThreeColumns, kOneColumns>};
+    k.center = center<V>;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
+#include "annkit/simd/kernels.h"
 
 namespace annkit {
 namespace {
@@ -30,19 +31,16 @@ Affine::Affine(std::vector<float> matrix, size_t outputs, size_t inputs, std::ve
 void Affine::apply(const Rows& in, float* out) const {
     constexpr size_t kBlock = 144;  // few enough for the second cache
     const size_t stride = padded_stride(inputs());
-    std::vector<float> centred(mean_.empty() ? 0 : std::min(in.n, kBlock) * stride);
+    const bool centers = !mean_.empty();
+    const auto centered = std::make_unique_for_overwrite<float[]>(centers ? std::min(in.n, kBlock) * stride : 0);
     for (size_t first = 0; first < in.n; first += kBlock) {
-        const size_t count = std::min(kBlock, in.n - first);
-        const FloatBlock block(in.slice(first, count), "the array");
-        float* to = out + first * outputs();
-        if (mean_.empty()) {
-            const size_t given = count > 1 ? size_t(block.row(1) - block.row(0)) : inputs();
-            packed_.multiply(block.row(0), given, count, to, outputs());
-            continue;
-        }
-        for (size_t i = 0; i < count; ++i)
-            for (size_t j = 0; j < inputs(); ++j) centred[i * stride + j] = block.row(i)[j] - mean_[j];
-        packed_.multiply(centred.data(), stride, count, to, outputs());
+        const Rows part = in.slice(first, std::min(kBlock, in.n - first));
+        const FloatView rows(part);
+        check_squares(simd::kernels().center(rows.row(0), rows.stride(), part.n, centers ? mean_.data() : nullptr,
+                                             inputs(), centered.get(), stride),
+                      part, "the array");
+        packed_.multiply(centers ? centered.get() : rows.row(0), centers ? stride : rows.stride(), part.n,
+                         out + first * outputs(), outputs());
     }
 }
 
