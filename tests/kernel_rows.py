@@ -30,13 +30,23 @@ def rows_of(rng, element, n, dim, edges=False):
 
 def before_nothing(rows):
     """Return rows as bytes behind which lies a page that cannot be read."""
+    return beside_nothing(rows, last=True)
+
+
+def after_nothing(rows):
+    """Return rows as bytes before which lies a page that cannot be read."""
+    return beside_nothing(rows, last=False)
+
+
+def beside_nothing(rows, last):
     raw, page = np.ascontiguousarray(rows).view(np.uint8), mmap.PAGESIZE
-    room = mmap.mmap(-1, (raw.size + page - 1) // page * page + page)
-    out = np.frombuffer(room, np.uint8)
-    end = len(room) - page
+    readable = -(-raw.size // page) * page
+    room = np.frombuffer(mmap.mmap(-1, readable + page), np.uint8)
     protect = ctypes.CDLL(None, use_errno=True).mprotect
-    assert protect(ctypes.c_void_p(out.ctypes.data + end), ctypes.c_size_t(page), 0) == 0
-    out = out[end - raw.size : end].reshape(raw.shape)
+    nothing = room.ctypes.data + (readable if last else 0)
+    assert protect(ctypes.c_void_p(nothing), ctypes.c_size_t(page), 0) == 0
+    first = readable - raw.size if last else page
+    out = room[first : first + raw.size].reshape(raw.shape)
     out[...] = raw
     return out
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_rows import EDGES, ELEMENTS, FEW_DIMS, UNIT, as_bytes, query_of, rows_of, unaligned
+from kernel_rows import (
+    EDGES,
+    ELEMENTS,
+    FEW_DIMS,
+    UNIT,
+    after_nothing,
+    as_bytes,
+    before_nothing,
+    query_of,
+    rows_of,
+    unaligned,
+)
 from truth import from_bf16, hamming, to_bf16
 
 import annkit as ak
@@ -316,3 +327,20 @@ def test_dots_of_scattered_codes_are_exact(rng, level, nibbles, size):
             codes = np.concatenate([rows & 15, rows >> 4], axis=1) if nibbles else rows
             wanted = codes.astype(np.int64) @ query[: codes.shape[1]].astype(np.int64)
             np.testing.assert_array_equal(kernels.dots(level, nibbles, query, unaligned(rows)), wanted)
+
+
+@pytest.mark.parametrize("place", [before_nothing, after_nothing])
+def test_codes_are_read_neither_before_their_first_byte_nor_behind_their_last(rng, level, place):
+    levels = kernels.byte_query_levels(level)
+    for size in DIMS:
+        codes, query = rng.integers(0, 256, (9, size), np.uint8), rng.integers(0, 256, (1, size), np.uint8)
+        weights = rng.integers(-levels, levels + 1, size).astype(np.int8)
+        for n in (1, 3, 4, 5, 9):
+            there, wanted = place(codes[:n]), hamming(query, codes[:n])[0]
+            np.testing.assert_array_equal(kernels.hamming_scan(level, place(query), there), wanted)
+            np.testing.assert_array_equal(kernels.score_rows(level, "hamming", 0, place(query), there, size, 1), wanted)
+            dots = codes[:n].astype(np.int64) @ weights.astype(np.int64)
+            np.testing.assert_array_equal(kernels.dots(level, False, weights, there), dots)
+            halves = (codes[:n] & 15).astype(np.int64) + (codes[:n] >> 4)
+            both = np.concatenate([weights, weights])
+            np.testing.assert_array_equal(kernels.dots(level, True, both, there), halves @ weights.astype(np.int64))
