@@ -41,7 +41,9 @@ Cells::Changes Cells::compare(std::span<const uint32_t> before, std::span<const 
         ++came[assigned[i]];
         if (before[i] != kNowhere) ++left[before[i]];
     }
-    Changes out{{{}, std::vector<uint32_t>(k() + 1)}, std::vector<uint32_t>(k())};
+    Changes out;  // not one list in braces: GCC 12 destroys the inner list's vectors twice where a later one throws
+    out.starts.resize(k() + 1);
+    out.leaving.resize(k());
     for (size_t c = 0; c < k(); ++c) {
         counts_[c] += came[c] - left[c];
         if (uint64_t(came[c]) + left[c] >= counts_[c]) renewed_[c] = 1;
