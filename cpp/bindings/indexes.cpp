@@ -21,8 +21,7 @@ namespace annkit::bindings {
 
 Input input_for(const Index& index, py::handle given, std::string_view what) {
     Input input = rows_from(given, what);
-    const Dtype type = run([&] { return index.query_type(input.rows.dtype); });
-    if (type == Dtype::bits) input.rows = as_bits(input.rows);
+    if (index.query_type(input.rows.dtype) == Dtype::bits) input.rows = as_bits(input.rows);
     return input;
 }
 

@@ -79,7 +79,7 @@ void questions_beside_learning(Index& index, const char* what) {
                 const auto held = index.hold_for_reading();
                 wrong += index.repr() != word;
             }
-            wrong += index.query_type(Dtype::f32) != Dtype::f32;
+            wrong += index.query_type(Dtype::f32) != Dtype::f32 || index.decoded() != Dtype::f32;
             if (!index.is_fitted()) continue;
             index.search(all.slice(0, 1), 1, {{}, {}, {.threads = 1}}, {&distance, nullptr, &id});
             wrong += id != -1;

@@ -63,7 +63,7 @@ std::vector<MemoryEntry> Refine::memory() const {
 Dtype Refine::query_type(Dtype given) const {
     const Dtype type = base_->query_type(given);
     check<TypeError>(finer_->query_type(given) == type, "the array has dtype ", annkit::name(given),
-                     ", which does not go with ", repr());
+                     ", which is not the same to the index and to its finer codes");
     return type;
 }
 

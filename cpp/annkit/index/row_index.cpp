@@ -9,6 +9,11 @@
 
 namespace annkit {
 
+RowIndex::Types::Types(const Codec& codec) : expected(codec.expects()), decoded(codec.decoded()) {
+    for (const Dtype type : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16, Dtype::u8, Dtype::i8, Dtype::bits})
+        accepted |= unsigned(codec.accepts(type)) << size_t(type);
+}
+
 size_t RowIndex::size() const {
     std::shared_lock lock(mutex_);
     return members_.size();
@@ -35,10 +40,9 @@ bool RowIndex::is_fitted() const {
 }
 
 Dtype RowIndex::query_type(Dtype given) const {
-    std::shared_lock lock(mutex_);
-    const Dtype type = given == Dtype::u8 && codec_->accepts(Dtype::bits) ? Dtype::bits : given;
-    if (!codec_->accepts(type))
-        fail<TypeError>("the array has dtype ", annkit::name(given), ", ", repr(), " expects ", codec_->expects());
+    const Dtype type = given == Dtype::u8 && types_.accept(Dtype::bits) ? Dtype::bits : given;
+    check<TypeError>(types_.accept(type), "the array has dtype ", annkit::name(given), ", the index expects ",
+                     types_.expected);
     return type;
 }
 

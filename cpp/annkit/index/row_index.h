@@ -21,7 +21,7 @@ class RowIndex : public Index {
     Metric metric() const final { return metric_; }
     bool is_fitted() const final;
     Dtype query_type(Dtype given) const final;
-    Dtype decoded() const final { return codec_->decoded(); }
+    Dtype decoded() const final { return types_.decoded; }
 
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
@@ -42,7 +42,8 @@ class RowIndex : public Index {
     using Take = std::function<void(size_t query, std::span<const Hit> hits)>;
 
     // unit: rows are scaled to length one and compared by inner product.
-    RowIndex(const Codec& codec, Metric metric, bool unit) : codec_(codec.clone()), metric_(metric), unit_(unit) {}
+    RowIndex(const Codec& codec, Metric metric, bool unit)
+        : codec_(codec.clone()), metric_(metric), unit_(unit), types_(codec) {}
 
     // What an index adds, each asked under its locks; run and decode where there are rows. Each query collects into a
     // copy of empty.
@@ -83,8 +84,19 @@ class RowIndex : public Index {
     mutable FairMutex changing_, mutex_;
 
   private:
+    // The same whatever the codec learns: nobody locks what fit may replace to ask for it.
+    struct Types {
+        explicit Types(const Codec& codec);
+        bool accept(Dtype type) const { return (accepted >> size_t(type) & 1) != 0; }
+        unsigned accepted = 0;  // a bit a type
+        std::string_view expected;
+        Dtype decoded;
+    };
+
     void check_search(const Rows& queries, const Request& request) const;
     void keep_live_rows(Lock& lock, const Call& call);
+
+    const Types types_;
 };
 
 }  // namespace annkit
