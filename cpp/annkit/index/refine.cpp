@@ -138,11 +138,11 @@ RangeAnswer Refine::range_search(const Rows& queries, float radius, const Reques
 }
 
 void Refine::remove(std::span<const int64_t> ids, const Call& call) {
-    std::unique_lock change(changing_), lock(mutex_, std::defer_lock);
-    finer_->remove(ids, {call.threads, nullptr}, [&] {
-        base_->remove(ids, call);
-        lock.lock();
-    });
+    std::unique_lock change(changing_);
+    const std::vector<uint32_t> rows = finer_->expect_removal(ids);
+    base_->remove(ids, call);
+    std::unique_lock lock(mutex_);
+    finer_->remove_expected(rows);
 }
 
 void Refine::compact(const Call& call) {

@@ -156,16 +156,31 @@ void RowIndex::reserve_room(size_t rows, const std::function<void(size_t)>& set_
     }
 }
 
-void RowIndex::remove(std::span<const int64_t> ids, const Call& call, const std::function<void()>& last) {
-    Lock change(changing_);
+// changing_ is held.
+std::vector<uint32_t> RowIndex::rows_to_remove(std::span<const int64_t> ids) {
     check_writable();
-    const std::vector<uint32_t> rows = members_.rows_of(ids);
-    Lock lock(mutex_);
+    std::vector<uint32_t> rows = members_.rows_of(ids);
+    const Lock lock(mutex_);
     if (!rows.empty()) members_.expect_removal();
-    lock.unlock();
-    last();
-    lock.lock();
+    return rows;
+}
+
+void RowIndex::remove(std::span<const int64_t> ids, const Call& call) {
+    const Lock change(changing_);
+    const std::vector<uint32_t> rows = rows_to_remove(ids);
+    Lock lock(mutex_);
     remove_rows(rows, lock, call);
+}
+
+std::vector<uint32_t> RowIndex::expect_removal(std::span<const int64_t> ids) {
+    const Lock change(changing_);
+    return rows_to_remove(ids);
+}
+
+void RowIndex::remove_expected(std::span<const uint32_t> rows) {
+    const Lock change(changing_);
+    Lock lock(mutex_);
+    remove_rows(rows, lock, {});
 }
 
 void RowIndex::remove_rows(std::span<const uint32_t> rows, Lock& lock, const Call& call) {

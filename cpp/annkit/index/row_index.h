@@ -25,11 +25,10 @@ class RowIndex : public Index {
 
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
-    void remove(std::span<const int64_t> ids, const Call& call) final {
-        remove(ids, call, [] {});
-    }
-    // last: what has to succeed too, once all else has that may fail; searches go on meanwhile.
-    void remove(std::span<const int64_t> ids, const Call& call, const std::function<void()>& last);
+    void remove(std::span<const int64_t> ids, const Call& call) final;
+    // The same in two steps, for who keeps other changes away meanwhile: all that may fail, then the rest.
+    std::vector<uint32_t> expect_removal(std::span<const int64_t> ids);
+    void remove_expected(std::span<const uint32_t> rows);
     void compact(const Call& call) final;
     void reconstruct(std::span<const int64_t> ids, void* out) const final;
     std::vector<int64_t> ids() const final;
@@ -94,6 +93,7 @@ class RowIndex : public Index {
     };
 
     void check_search(const Rows& queries, const Request& request) const;
+    std::vector<uint32_t> rows_to_remove(std::span<const int64_t> ids);
     void keep_live_rows(Lock& lock, const Call& call);
 
     const Types types_;
