@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import data_folder
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
 Rng = np.random.Generator
@@ -16,9 +16,8 @@ Edit = Callable[[Any, Rng], Any]
 
 
 def photos() -> list[Path]:
-    """Return the photographs in $ANNKIT_TEST_DATA/photos, or in ../shared/data/photos beside the checkout."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("ANNKIT_TEST_DATA", beside)) / "photos"
+    """Return the photographs beside the other data: see data_folder()."""
+    folder = data_folder() / "photos"
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     if not found:
         raise SystemExit(f"there are no photographs in {folder}")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import faiss_flat_time, faiss_module, fma_rate, median_of, median_time, median_times, once, rng, show
+from figures import (
+    data_folder,
+    faiss_flat_time,
+    faiss_module,
+    fma_rate,
+    median_of,
+    median_time,
+    median_times,
+    once,
+    rng,
+    show,
+)
 
 import annkit as ak
 from annkit._core import _codes
@@ -19,7 +27,7 @@ from annkit._core import _codes
 
 def rows_to_cluster() -> Iterator[tuple[str, np.ndarray]]:
     """Yield real descriptors where they are at hand, and mixtures of normal distributions."""
-    path = pathlib.Path(os.environ.get("ANNKIT_TEST_DATA", "../shared/data")) / "sift-caltech-128.base.npy"
+    path = data_folder() / "sift-caltech-128.base.npy"
     if path.exists():
         yield "SIFT", np.load(path)[:200_000].astype(np.float32)
     for n, dim in ((200_000, 96), (100_000, 384), (60_000, 768)):
@@ -111,8 +119,8 @@ def pq() -> None:
 
 
 def code_data() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield (name, rows, queries) for the quality of codes: real sets from $ANNKIT_TEST_DATA, and normal rows."""
-    folder = Path(os.environ.get("ANNKIT_TEST_DATA", "."))
+    """Yield (name, rows, queries) for the quality of codes: real sets where they are at hand, and normal rows."""
+    folder = data_folder()
     for name, rows, queries in (
         ("sift-caltech-128", 100_000, 500),
         ("fashion-mnist-784", 30_000, 500),
