@@ -280,25 +280,24 @@ def build(limits: Limits) -> None:
 
 
 def memory(limits: Limits) -> None:
-    """Bytes of IVF over PQ at 1000 rows a list, beside those of codes, ids and centroids alone.
-
-    Ids that are not given are row numbers of 4 bytes, others have 8.
-    """
+    """Bytes of IVF over PQ at 1000 rows a list, beside those of codes, ids of 8 bytes and centroids alone."""
     n = limits.bounded(100_000)
-    base, _ = mixture(n, 128, 1)
     lists = max(1, n // 1000)
-    for m, bits, ids, of_id in ((64, 4, None, 4), (64, 4, np.arange(n) * 7 + 3, 8), (32, 8, None, 4)):
-        index = ak.IVF(lists=lists, codec=ak.PQ(m, bits=bits)).fit(base).add(base, ids)
-        parts = {name: size for name, size in index.memory().items() if size}
-        least = n * m * bits // 8 + of_id * n + lists * 128 * 4
-        given = ", ids given" if of_id == 8 else ""
-        show(
-            f"IVF{lists}, PQ({m}, bits={bits}), {n:,} rows{given}",
-            f"{index.nbytes / n:.1f} bytes a row",
-            f"least {least / n:.1f}",
-            f"{100 * (index.nbytes / least - 1):+.1f} % (+5)",
-        )
-        print("    " + ", ".join(f"{name} {size / n:.1f}" for name, size in parts.items()))
+    given = {"counting": None, "below 2^32": np.arange(n) * 7 + 3, "of 63 bits": np.arange(n) * 2**43}
+    for dim, m, bits in ((128, 32, 4), (128, 64, 4), (128, 32, 8), (768, 96, 4), (768, 32, 8)):
+        base, _ = mixture(n, dim, 1)
+        index = ak.IVF(lists=lists, codec=ak.PQ(m, bits=bits)).fit(base[: 20 * lists])
+        least = n * m * bits // 8 + 8 * n + lists * dim * 4
+        for name, ids in given.items():
+            filled = copy.copy(index).add(base, ids)
+            parts = {part: size for part, size in filled.memory().items() if size}
+            show(
+                f"IVF{lists}, PQ({m}, bits={bits}), d={dim}, {n:,} rows, ids {name}",
+                f"{filled.nbytes / n:.1f} bytes a row",
+                f"least {least / n:.1f}",
+                f"{100 * (filled.nbytes / least - 1):+.1f} % (+5)",
+            )
+            print("    " + ", ".join(f"{part} {size / n:.1f}" for part, size in parts.items()))
 
 
 def coarse(limits: Limits) -> None:

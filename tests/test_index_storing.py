@@ -81,16 +81,57 @@ def test_memory_adds_up(name):
 
 @pytest.mark.parametrize(("calls", "share"), [(1, 1.05), (10, 1.10)])
 @pytest.mark.parametrize(("codec", "code"), [("pq4", 4), ("pq8", 4), ("rabitq1", 2 + 8), ("f16", 36)])
-def test_lists_take_little_more_than_their_rows(rng, codec, code, calls, share):
+@pytest.mark.parametrize(("ids", "of_id"), [(None, 4), (7, 4), (2**40, 8)])
+def test_lists_take_little_more_than_their_rows(rng, codec, code, calls, share, ids, of_id):
     n = LISTS * 1000
     x = rng.standard_normal((n, DIM)).astype(np.float32)
     index = ak.IVF(lists=LISTS, codec=CODECS[codec]()).fit(x[:4000])
-    for part in np.array_split(x, calls):
-        index.add(part)
+    for rows in np.array_split(np.arange(n), calls):
+        index.add(x[rows], ids=None if ids is None else rows * ids)
     add = 4 if codec.startswith("pq") else 0  # what a residual's code adds to its distance
     centroids = index.memory()["centroids"]
-    assert centroids < 4 * LISTS * DIM * 4
-    assert index.nbytes <= share * (n * (code + add + 4) + centroids) + LISTS * 500
+    assert centroids <= (LISTS + 32) * (DIM + 1) * 4
+    assert index.nbytes <= share * (n * (code + add + of_id) + centroids) + LISTS * 500
+
+
+@pytest.mark.parametrize("steps", [(1, 1, 1, 1, 600, 1, 1, 400), (300, *[1] * 200, 505)])
+def test_rows_of_lists_are_found_however_they_came(rng, tmp_path, steps):
+    # Lists keep rows that follow each other as runs, others one by one, and change between the two.
+    n = sum(steps)
+    x = rng.standard_normal((n, DIM)).astype(np.float32)
+    ids = rng.permutation(3 * n)[:n] + np.where(np.arange(n) > n // 2, 2**40, 0)
+    index, flat = (one.fit(x) for one in (ak.IVF(lists=4, codec=ak.Raw("f32")), ak.Flat()))
+    first = 0
+    for step in steps:
+        rows = slice(first, first + step)
+        for one in (index, flat):
+            one.add(x[rows], ids=ids[rows])
+        first += step
+        assert_same(index.search(Q, k=9, nprobe=4), flat.search(Q, k=9))
+    for gone in (ids[:: n // 20], ids[1 : n // 2]):
+        for one in (index, flat):
+            one.remove(gone[np.isin(gone, one.ids)])
+        index.compact()
+        index.save(tmp_path / "lists.ak")
+        for other in (index, ak.load(tmp_path / "lists.ak"), ak.load(tmp_path / "lists.ak", mmap=True)):
+            assert_same(other.search(Q, k=9, nprobe=4), flat.search(Q, k=9))
+            np.testing.assert_array_equal(other.reconstruct(flat.ids[::5]), flat.reconstruct(flat.ids[::5]))
+    left = ids[np.isin(ids, flat.ids)][:7]
+    x[:7] += 1
+    for one in (index, flat):
+        one.add(x[:7], ids=left, replace=True)
+    assert_same(index.search(Q, k=9, nprobe=4), flat.search(Q, k=9))
+
+
+def test_a_row_before_it_was_refused_is_where_it_was(rng):
+    x = rng.standard_normal((500, DIM)).astype(np.float32)
+    index = ak.IVF(lists=4, codec=ak.PQ(4, bits=4)).fit(x).add(x[:400], ids=np.arange(400) * 3 + 1)
+    before, broken = index.to_bytes(), x[400:].copy()
+    broken[77, 0] = np.nan
+    for _ in range(2):
+        with pytest.raises(ValueError, match="row 77"):
+            index.add(broken, ids=np.arange(2000, 2100))
+        assert index.to_bytes() == before
 
 
 def test_ids_that_would_have_come_anyway_cost_nothing(rng):

@@ -40,7 +40,7 @@ ExhaustiveSearch search_for(const Bits& bits, const CodesView& view, const TopK&
     return {bits, Metric::hamming, *view.codes, view.input.rows.dim, empty, {}};
 }
 
-constexpr TieOrder kByRow{nullptr, true};
+constexpr TieOrder kByRow{{}, true};
 
 py::object topk(py::handle queries, py::handle codes, py::handle k_given, py::handle threads) {
     const Input q = bits_from(queries, "queries");

@@ -1,5 +1,8 @@
 // What codecs give searches, for tests: bounds and canonical scores of every pair. Private, as in kernels.cpp.
+
 #include "annkit/codec/tile_queries.h"
+
+#include <cmath>
 
 #include "annkit/codec/codec.h"
 #include "annkit/core/memory.h"
@@ -58,7 +61,10 @@ py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats&
     codes.n = rows.n;
     Partition partition;
     partition.codes = &codes;
-    partition.centroid = centroid;
+    partition.residual = residual;
+    double norm2 = 0;
+    for (size_t j = 0; residual && j < rows.dim; ++j) norm2 += double(centroid[j]) * centroid[j];
+    partition.centroid_norm = float(std::sqrt(norm2)) * 1.000001f;
     const auto prepared = codec.tile_queries(use, asked, {1});
     std::vector<uint32_t> positions(rows.n);
     for (size_t i = 0; i < rows.n; ++i) positions[i] = uint32_t(i);

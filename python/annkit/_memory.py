@@ -9,7 +9,7 @@ from annkit._factory import Metric
 
 _RAW_BYTES = {"Flat": 4, "SQfp16": 2, "SQbf16": 2, "SQ8_direct": 1, "SQ8_direct_signed": 1}
 # What a list takes without its rows, and each of its columns, in bytes; room for columns comes in powers of two.
-_LIST, _COLUMN = 192, 104
+_LIST, _COLUMN = 240, 104
 _SLAB = 16 << 20
 
 
@@ -29,9 +29,9 @@ def memory_of(spec: str, n: int, dim: int, metric: Metric = "l2") -> int:
     row, blocks, columns = _code("Flat" if last.startswith("HNSW") else last, dim, metric, lists > 0)
     total += row * n
     if lists:
-        graph = _graph(lists, half) if half else 0
-        # Row numbers; centroids twice, of which once with norms; about half a block a list is empty.
-        total += 4 * n + lists * (8 * dim + 4 + _list(columns) + 18 * blocks) + graph
+        # Row numbers; centroids, sixteen a panel or twice with a graph; about half a block a list is empty.
+        centroids = 8 * lists * dim + _graph(lists, half) if half else 64 * math.ceil(lists / 16) * dim
+        total += 4 * n + centroids + lists * (4 + _list(columns) + 18 * blocks)
     elif half:
         total += _graph(n, half)
     return int(total)

@@ -73,13 +73,13 @@ void every_answer_is_exact(size_t bytes, size_t rows, size_t tabled, size_t tabl
             for (const Hit& hit : wanted)
                 if (filter == nullptr || filter->test(hit.row)) left.push_back(hit);
             for (size_t k : {size_t(1), size_t(10), size_t(150)}) {
-                TopK top(k, {nullptr, false});
+                TopK top(k, {{}, false});
                 checks::expect(search.find(one, filter, top), what + ": given up");
                 checks::expect(same(top.sorted(), std::span(left).first(std::min(k, left.size()))),
                                what + concat(", k=", k));
             }
             for (float radius : {0.0f, 1.0f, 3.0f, 6.0f, 11.0f}) {
-                TopK top = TopK::within(radius, {nullptr, false});
+                TopK top = TopK::within(radius, {{}, false});
                 checks::expect(search.find(one, filter, top), what + ": given up");
                 size_t within = 0;
                 while (within < left.size() && left[within].score <= radius) ++within;
@@ -97,7 +97,7 @@ void dear_searches_are_given_up() {
     HashSearch search(made, bits, codes);
     search.limit(1);
     const Rows one{codes.code(7), 1, 64, Dtype::bits, 8, 1, 0};
-    TopK top(10, {nullptr, false});
+    TopK top(10, {{}, false});
     checks::expect(!search.find(one, nullptr, top), "a search of a nanosecond");
 }
 

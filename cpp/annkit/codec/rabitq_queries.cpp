@@ -30,7 +30,6 @@ RabitqQueries::RabitqQueries(const RaBitQ& codec, const CodeUse& use, const Rows
       rotated_(queries.n * padded_),
       tables_(queries.n * 4 * padded_),
       queries_(queries.n) {
-    if (ip_ && residual_ && bits_ > 1) given_.resize(queries.n * dim_);
     constexpr size_t kBlock = 16;
     parallel_blocks(queries.n, kBlock, threads_for(call, 32 * double(rotated_.size())), call,
                     [&](size_t first, size_t count) {
@@ -42,12 +41,15 @@ RabitqQueries::RabitqQueries(const RaBitQ& codec, const CodeUse& use, const Rows
 void RabitqQueries::prepare(const RaBitQ& codec, const float* x, size_t i) {
     float* q = &rotated_[i * padded_];
     const double norm2 = codec.rotate(x, codec.mean().data(), q, "query", i);
-    double with_mean = 0;
-    for (size_t j = 0; j < dim_; ++j) with_mean += double(x[j]) * codec.mean()[j];
+    double with_mean = 0, own2 = 0;
+    for (size_t j = 0; j < dim_; ++j) {
+        with_mean += double(x[j]) * codec.mean()[j];
+        own2 += double(x[j]) * x[j];
+    }
+    queries_[i].norm2 = float(own2);
     queries_[i].own = ip_ ? -float(with_mean) : float(norm2);
     queries_[i].distance = float(std::sqrt(norm2));
     make_table(q, &tables_[i * 4 * padded_], queries_[i]);
-    if (!given_.empty()) std::copy(x, x + dim_, &given_[i * dim_]);
 }
 
 // Sums of four entries lie in [-reach, reach]; all positions share one step, so that their bytes can be added.
@@ -88,17 +90,16 @@ void RabitqQueries::make_table(const float* q, uint8_t* table, Query& query) con
 }
 
 float RabitqQueries::distance(size_t query, const Partition& partition, float coarse) const {
-    if (partition.centroid == nullptr) return queries_[query].distance;
+    const Query& q = queries_[query];
+    if (!partition.residual) return q.distance;
     if (!ip_) return std::sqrt(std::max(coarse, 0.0f));
-    float squared;
-    const void* centroid = partition.centroid;
-    simd::kernels().l2[simd::kF32](&given_[query * dim_], &centroid, dim_, 1, &squared);
-    return std::sqrt(squared);
+    const float norm2 = q.norm2 + partition.centroid_norm * partition.centroid_norm, slack = 16 * kUnit * norm2;
+    return std::sqrt(std::max(norm2 + 2 * coarse, 0.0f) + slack);
 }
 
 LaneTerms RabitqQueries::terms(size_t query, const Partition& partition, float coarse) const {
     const Query& q = queries_[query];
-    const float base = partition.centroid != nullptr ? coarse : q.own;
+    const float base = partition.residual ? coarse : q.own;
     const float slack = 4 * kUnit * std::abs(base);
     LaneTerms terms;
     terms.base = base - slack;
@@ -124,7 +125,7 @@ void RabitqQueries::score(size_t query, const Partition& partition, float coarse
                           float* out) const {
     const Codes& codes = *partition.codes;
     const float* q = &rotated_[query * padded_];
-    const float base = partition.centroid != nullptr ? coarse : queries_[query].own;
+    const float base = partition.residual ? coarse : queries_[query].own;
     const auto plane_dot = simd::kernels().plane_dot;
     std::vector<uint8_t> signs(padded_ / 8);
     for (size_t i = 0; i < n; ++i) {

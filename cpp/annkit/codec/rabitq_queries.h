@@ -27,7 +27,7 @@ class RabitqQueries final : public TileQueries {
   private:
     struct Query {
         float own;                   // what coarse would be, were the mean the centroid
-        float distance;              // from the mean
+        float distance, norm2;       // from the mean; its own
         float step, offset, margin;  // <u, q> of the signs = step * dot + offset, give or take margin
     };
     void prepare(const RaBitQ& codec, const float* x, size_t i);
@@ -37,7 +37,6 @@ class RabitqQueries final : public TileQueries {
 
     size_t bits_, dim_, padded_, planes_at_;
     bool ip_, residual_;
-    std::vector<float> given_;    // the queries, where distances of centroids have to be computed
     std::vector<float> rotated_;  // P (q - m)
     std::vector<uint8_t> tables_;
     std::vector<Query> queries_;

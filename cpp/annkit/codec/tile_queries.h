@@ -9,6 +9,7 @@
 
 #include "annkit/codec/codes.h"
 #include "annkit/core/memory.h"
+#include "annkit/core/row_numbers.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
@@ -20,9 +21,10 @@ struct RowRange {
 // All of Flat, or one list of IVF.
 struct Partition {
     const Codes* codes = nullptr;
-    const float* centroid = nullptr;  // codes are those of row - centroid; null: of the row itself
+    bool residual = false;  // codes are those of row - centroid
     float centroid_norm = 0;
-    const Column* rows = nullptr;  // uint32_t a position: which row lies there; null: the position is the row
+    const RowNumbers* rows = nullptr;  // which row lies at a position; null: the position is the row
+    uint32_t row(uint32_t position) const { return rows != nullptr ? (*rows)[position] : position; }
 };
 
 // How a tile's value v = mul[row] * (scale * dot + offset) + add[row] + error * err[row] becomes a score:

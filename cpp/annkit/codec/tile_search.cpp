@@ -71,9 +71,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
     const Partition& partition = *visits_[panel.visits[0]].partition;
     const std::span queries(panel.queries, panel.n);
     for (const uint32_t query : queries) list(query).tighten(limits_.of(query));
-    constexpr size_t kLine = 64 / sizeof(uint32_t);
-    if (const Column* rows = partition.rows; (estimates_ || at_once_) && rows != nullptr)
-        for (size_t row = range.first; row < range.last; row += kLine) __builtin_prefetch(rows->at<uint32_t>(row));
+    if ((estimates_ || at_once_) && partition.rows != nullptr) partition.rows->prefetch(range.first, range.last);
     const size_t most = queries_.tile_rows();
     for (size_t first = range.first; first < range.last;) {
         const size_t n = std::min<size_t>({most, range.last - first, partition.codes->run(first)});
@@ -206,16 +204,15 @@ void TileSearch::take(const TilePanel& panel, const Partition& partition, size_t
     const float lower = terms.base + hit.score - margin;
     Shortlist& list = *lists_[query];
     if (!(lower <= list.limit())) return;  // it has moved since the tile looked
-    const auto row = [&] { return partition.rows != nullptr ? *partition.rows->at<uint32_t>(position) : position; };
     if (const Bitset* allowed = allowed_.of(query))
-        if (!allowed->test(row())) return;
+        if (!allowed->test(partition.row(position))) return;
     const float width = terms.width - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
-    if (estimates_) return list.push_exact(terms.base + hit.score + width / 2, row());
+    if (estimates_) return list.push_exact(terms.base + hit.score + width / 2, partition.row(position));
     if (at_once_) {
         float score;
         queries_.score(query, partition, visits_[panel.visits[hit.lane]].coarse, &position, 1, &score);
         // As in Shortlist::decide.
-        return list.push_exact(std::max(score, lower), row());
+        return list.push_exact(std::max(score, lower), partition.row(position));
     }
     list.push(
         lower, width + 2 * margin, position, panel.visits[hit.lane],
@@ -235,8 +232,7 @@ void TileSearch::score(size_t query, uint32_t* rows, const uint32_t* visits, siz
         while (i + same < n && visits[i + same] == visits[i]) ++same;
         const Visit& visit = visits_[visits[i]];
         queries_.score(query, *visit.partition, visit.coarse, rows + i, same, out + i);
-        if (const Column* numbers = visit.partition->rows)
-            for (size_t j = i; j < i + same; ++j) rows[j] = *numbers->at<uint32_t>(rows[j]);
+        for (size_t j = i; j < i + same; ++j) rows[j] = visit.partition->row(rows[j]);
         i += same;
     }
 }
@@ -252,15 +248,13 @@ void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, 
         for (size_t at = first; at < first + n;) {
             size_t found = 0;
             for (; found < kBlock && at < first + n; ++at) {
-                const uint32_t row = partition.rows != nullptr ? *partition.rows->at<uint32_t>(at) : uint32_t(at);
-                if (allowed == nullptr || allowed->test(row)) positions[found++] = uint32_t(at);
+                const auto position = uint32_t(at);
+                if (allowed == nullptr || allowed->test(partition.row(position))) positions[found++] = position;
             }
             queries_.score(panel.queries[lane], partition, visits_[panel.visits[lane]].coarse, positions, found,
                            scores);
             for (size_t i = 0; i < found; ++i)
-                if (scores[i] <= list.bound())
-                    list.push_exact(scores[i], partition.rows != nullptr ? *partition.rows->at<uint32_t>(positions[i])
-                                                                         : positions[i]);
+                if (scores[i] <= list.bound()) list.push_exact(scores[i], partition.row(positions[i]));
         }
     }
 }
@@ -286,7 +280,7 @@ void TileSearch::score_runs(const TilePanel& panel, const Partition& partition, 
             for (size_t i = 0; i < found; ++i) {
                 if (!(scores[near[i]] <= list.bound())) continue;
                 const auto position = uint32_t(at + near[i]);
-                const uint32_t row = partition.rows != nullptr ? *partition.rows->at<uint32_t>(position) : position;
+                const uint32_t row = partition.row(position);
                 if (allowed == nullptr || allowed->test(row)) list.push_exact(scores[near[i]], row);
             }
         }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <numeric>
 
 #include "annkit/core/errors.h"
 
@@ -18,7 +19,7 @@ size_t hash(int64_t id) {
 
 }  // namespace
 
-size_t IdTable::nbytes() const { return ids_.capacity() * sizeof(int64_t) + map_.capacity() * sizeof(uint32_t); }
+size_t IdTable::nbytes() const { return ids_.nbytes() + map_.capacity() * sizeof(uint32_t); }
 
 size_t IdTable::slot_of(int64_t id) const {
     const size_t mask = map_.size() - 1;
@@ -61,45 +62,52 @@ void IdTable::set_room(size_t rows) {
     if (map_.size() < 2 * room_) forget_map();
 }
 
-void IdTable::make_explicit(size_t more) {
-    if (!ids_.empty()) {
-        if (ids_.capacity() < n_ + more) ids_.reserve(std::max(n_ + more, ids_.capacity() + ids_.capacity() / 2));
-        return;
-    }
-    std::vector<int64_t> ids;
-    ids.reserve(std::max(n_ + more, room_));
-    for (size_t i = 0; i < n_; ++i) ids.push_back(int64_t(i));
-    ids_.swap(ids);
+// What ids_ is with these, where they do not count on.
+IdColumn IdTable::explicit_with(std::span<const int64_t> ids) const {
+    std::vector<int64_t> counted(n_);
+    std::iota(counted.begin(), counted.end(), 0);
+    IdColumn all;
+    all.reserve(std::max(n_ + ids.size(), room_));
+    all.append(counted);
+    all.append(ids);
+    return all;
+}
+
+std::vector<int64_t> IdTable::next(size_t count) const {
+    check(largest_ <= std::numeric_limits<int64_t>::max() - int64_t(count), "no ids are left above ", largest_,
+          "; give ids explicitly");
+    std::vector<int64_t> ids(count);
+    std::iota(ids.begin(), ids.end(), largest_ + 1);
+    return ids;
 }
 
 void IdTable::append(size_t count) {
-    check(largest_ <= std::numeric_limits<int64_t>::max() - int64_t(count), "no ids are left above ", largest_,
-          "; give ids explicitly");
-    if (ids_.empty() && largest_ == int64_t(n_) - 1) {
-        n_ += count;
-        largest_ += int64_t(count);
-        return;
-    }
-    std::vector<int64_t> next(count);
-    for (size_t i = 0; i < count; ++i) next[i] = largest_ + 1 + int64_t(i);
-    append(next);
+    if (!counts_on()) return append(next(count));
+    n_ += count;
+    largest_ += int64_t(count);
+}
+
+bool IdTable::implicit_with(std::span<const int64_t> ids) const {
+    if (!ids_.empty()) return false;
+    for (size_t i = 0; i < ids.size(); ++i)
+        if (ids[i] != int64_t(n_ + i)) return false;
+    return true;
 }
 
 void IdTable::append(std::span<const int64_t> ids) {
     if (ids.empty()) return;
-    size_t counting = 0;
-    while (ids_.empty() && counting < ids.size() && ids[counting] == int64_t(n_ + counting)) ++counting;
-    if (counting == ids.size()) {
-        n_ += counting;
+    if (implicit_with(ids)) {
+        n_ += ids.size();
         largest_ = std::max(largest_, int64_t(n_) - 1);
         return;
     }
-    make_explicit(ids.size());
-    for (int64_t id : ids) {
-        rising_ = rising_ && (n_ == 0 || id > ids_.back());
-        largest_ = std::max(largest_, id);
-        ids_.push_back(id);
-        ++n_;
+    if (ids_.empty())
+        ids_ = explicit_with(ids);
+    else
+        ids_.append(ids);
+    for (; n_ < ids_.size(); ++n_) {
+        rising_ = rising_ && (n_ == 0 || ids_[n_] > ids_[n_ - 1]);
+        largest_ = std::max(largest_, ids_[n_]);
     }
     if (map_.empty()) return;
     if (2 * (used_ + ids.size()) > map_.size()) return forget_map();  // built anew, larger, when next needed
@@ -124,10 +132,11 @@ void IdTable::truncate(const Mark& mark) {
     n_ = mark.rows;
     largest_ = mark.largest;
     if (mark.implicit)
-        std::vector<int64_t>().swap(ids_);
+        ids_ = {};
     else
-        ids_.resize(n_);
-    rising_ = std::is_sorted(ids_.begin(), ids_.end(), [](int64_t a, int64_t b) { return a <= b; });
+        ids_.truncate(n_);
+    rising_ = true;
+    for (size_t row = 1; row < ids_.size(); ++row) rising_ = rising_ && ids_[row] > ids_[row - 1];
     forget_map();
 }
 
@@ -139,10 +148,10 @@ IdTable::Kept IdTable::made_of(std::span<const int64_t> ids, size_t n, int64_t l
         counts = counts && ids[i] == int64_t(i);
         rising = rising && (i == 0 || ids[i] > ids[i - 1]);
     }
-    std::vector<int64_t> fresh;
+    IdColumn fresh;
     if (!counts) {
         fresh.reserve(std::max(n, room_));
-        fresh.assign(ids.begin(), ids.end());
+        fresh.append(ids);
     }
     return {std::move(fresh), n, largest, rising};
 }

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "annkit/core/id_column.h"
 #include "annkit/core/top_k.h"
 
 namespace annkit {
@@ -18,8 +19,11 @@ class IdTable {
     int64_t id(uint32_t row) const { return ids_.empty() ? int64_t(row) : ids_[row]; }
     int64_t largest() const { return largest_; }  // ever used; -1 before the first
     bool implicit() const { return ids_.empty(); }
-    TieOrder order() const { return {rising_ ? nullptr : ids_.data()}; }
-    std::span<const int64_t> explicit_ids() const { return ids_; }
+    TieOrder order() const { return {rising_ ? IdView{} : ids_.view()}; }
+    std::vector<int64_t> explicit_ids() const { return ids_.copy(); }             // none: implicit
+    bool implicit_with(std::span<const int64_t> ids) const;                       // after they are appended, too
+    bool counts_on() const { return implicit() && largest_ == int64_t(n_) - 1; }  // as default ids do, implicit again
+    std::vector<int64_t> next(size_t count) const;  // default ids: counting on from the largest ever used
     size_t nbytes() const;
 
     // The last row that took this id; the caller knows whether it has been removed since. Builds the reverse map when
@@ -29,11 +33,11 @@ class IdTable {
     void set_room(size_t rows);  // of so many rows; taken when ids do not count rows any more
     size_t room() const { return room_; }
     // Each leaves everything as it was if it throws.
-    void append(size_t count);                  // the next ids, counting on from the largest ever used
+    void append(size_t count);                  // default ids
     void append(std::span<const int64_t> ids);  // as given; of equal ids the last one counts
     // Compaction, in two steps of which the second cannot fail: row i becomes what rows[i] was.
     struct Kept {
-        std::vector<int64_t> ids;
+        IdColumn ids;
         size_t n;
         int64_t largest;
         bool rising;
@@ -51,7 +55,7 @@ class IdTable {
 
   private:
     Kept made_of(std::span<const int64_t> ids, size_t n, int64_t largest) const;
-    void make_explicit(size_t more);
+    IdColumn explicit_with(std::span<const int64_t> ids) const;
     void insert(uint32_t row) const;
     size_t slot_of(int64_t id) const;
     void build_map() const;
@@ -60,7 +64,7 @@ class IdTable {
     size_t n_ = 0, room_ = 0;
     int64_t largest_ = -1;
     bool rising_ = true;
-    std::vector<int64_t> ids_;
+    IdColumn ids_;
     mutable std::mutex building_;
     mutable std::vector<uint32_t> map_;  // open addressing over rows, at most half full; empty until needed
     mutable size_t used_ = 0;

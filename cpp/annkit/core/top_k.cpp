@@ -100,7 +100,7 @@ float TopK::nth(size_t n) {
 std::span<const Hit> TopK::sorted() {
     if (k_ <= kFew) return hits_;
     shrink();
-    if (order_.ids == nullptr && hits_.size() >= kDigitsFrom && sort_by_digits(hits_)) return hits_;
+    if (order_.ids.empty() && hits_.size() >= kDigitsFrom && sort_by_digits(hits_)) return hits_;
     std::sort(hits_.begin(), hits_.end(), [this](const Hit& a, const Hit& b) { return order_.before(a, b); });
     return hits_;
 }

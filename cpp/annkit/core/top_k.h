@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "annkit/core/id_column.h"
+
 namespace annkit {
 
 struct Hit {
@@ -17,14 +19,14 @@ struct Hit {
 
 // How rows of equal score are ordered: by row, or by their ids where those do not rise with the rows.
 struct TieOrder {
-    const int64_t* ids = nullptr;  // null: ids rise with the rows
+    IdView ids;  // none: ids rise with the rows
     // Rows are pushed in rising order. With rising ids a later row of equal score then loses, and scans need not see
     // it: with many duplicates, or small integers as scores, that is most of the hits.
     bool rows_rise = false;
-    bool later_loses() const { return rows_rise && ids == nullptr; }
+    bool later_loses() const { return rows_rise && ids.empty(); }
     bool before(const Hit& a, const Hit& b) const {
         if (a.score != b.score) return a.score < b.score;
-        return ids == nullptr ? a.row < b.row : ids[a.row] < ids[b.row];
+        return ids.empty() ? a.row < b.row : ids[a.row] < ids[b.row];
     }
 };
 

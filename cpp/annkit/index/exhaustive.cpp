@@ -61,11 +61,11 @@ bool ExhaustiveSearch::worth_copying(size_t queries) const {
 
 void ExhaustiveSearch::run_copy(const Rows& queries, const Call& call, const Take& take) const {
     const std::vector<uint32_t> rows = allowed[0]->members();
-    const int64_t* all_ids = empty.order().ids;
+    const IdView all_ids = empty.order().ids;
     std::vector<int64_t> ids;
-    for (size_t i = 0; all_ids != nullptr && i < rows.size(); ++i) ids.push_back(all_ids[rows[i]]);
+    for (size_t i = 0; !all_ids.empty() && i < rows.size(); ++i) ids.push_back(all_ids[rows[i]]);
     const Codes copied = codes.copy(rows);
-    const TieOrder order{all_ids != nullptr ? ids.data() : nullptr, empty.order().rows_rise};
+    const TieOrder order{{nullptr, all_ids.empty() ? nullptr : ids.data()}, empty.order().rows_rise};
     ExhaustiveSearch{codec, metric, copied, dim, empty.reordered(order), {}}.run(
         queries, call, [&](size_t query, std::span<const Hit> hits) {
             std::vector<Hit> found(hits.begin(), hits.end());

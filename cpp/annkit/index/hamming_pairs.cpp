@@ -272,8 +272,8 @@ class PairSearch {
             for (size_t i = 0; i < n; ++i) std::memcpy(&queries[i * bytes], codes_.code(first + i), bytes);
             const Rows rows{
                 reinterpret_cast<const std::byte*>(queries.data()), n, bits_, Dtype::bits, ptrdiff_t(bytes), 1, 0};
-            ExhaustiveSearch{bits, Metric::hamming, codes_, bits_, TopK::within(float(radius_), {nullptr, true}), {}}
-                .run(rows, {call_.threads, phase.monitor()}, [&](size_t query, std::span<const Hit> hits) {
+            ExhaustiveSearch{bits, Metric::hamming, codes_, bits_, TopK::within(float(radius_), {{}, true}), {}}.run(
+                rows, {call_.threads, phase.monitor()}, [&](size_t query, std::span<const Hit> hits) {
                     const auto row = uint32_t(first + query);
                     const std::lock_guard lock(adding);
                     for (const Hit& hit : hits)

@@ -62,10 +62,10 @@ std::string Ivf::factory() const {
 
 void Ivf::measure(std::vector<MemoryEntry>& entries) const {
     if (lists_) lists_->memory(entries);
-    size_t coarse = centroids_.capacity() * sizeof(float);
+    size_t coarse = graph_rows_.capacity() * sizeof(float);
     if (finder_) coarse += finder_->nbytes();
     if (bit_lists_) coarse += bit_lists_->centroids().codes().capacity();
-    if (nearest_) coarse += 2 * centroids_.size() * sizeof(float);
+    if (nearest_) coarse += nearest_->nbytes();
     entries.push_back({"centroids", coarse});
     if (graph_) entries.push_back({"graph of centroids", graph_->nbytes()});
 }
@@ -79,9 +79,19 @@ void Ivf::set_up(size_t dim, std::unique_ptr<Codec> codec, std::vector<float> ce
     dim_ = dim;
     lists_.emplace(std::move(lists));
     codec_ = std::move(codec);
-    centroids_ = std::move(centroids);
+    graph_rows_ = graph ? std::move(centroids) : std::vector<float>();
     finder_ = std::move(finder);
     graph_ = std::move(graph);
+}
+
+void Ivf::copy_centroid(size_t list, float* out) const {
+    finder_ ? finder_->centroid(list, out) : void(std::copy_n(&graph_rows_[list * dim_], dim_, out));
+}
+
+std::vector<float> Ivf::centroids() const {
+    std::vector<float> all(n_lists_ * dim_);
+    for (size_t i = 0; i < n_lists_; ++i) copy_centroid(i, &all[i * dim_]);
+    return all;
 }
 
 void Ivf::set_up_bits(size_t dim, std::unique_ptr<Codec> codec, NearestCodes centroids, std::unique_ptr<Index> graph) {
@@ -104,7 +114,7 @@ void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, co
     const ListRows inner(*codec_, metric_, queries, "the query", request.call);
     const size_t nprobe = request.settings.nprobe > 0 ? request.settings.nprobe : default_nprobe(n_lists_);
     std::optional<GraphLists> by_graph;
-    if (graph_) by_graph.emplace(*graph_, centroids_, use_.metric == Metric::ip, request.settings.ef);
+    if (graph_) by_graph.emplace(*graph_, graph_rows_, use_.metric == Metric::ip, request.settings.ef);
     const Coarse* compared = bit_lists_ ? static_cast<const Coarse*>(&*bit_lists_) : finder_ ? &*finder_ : nullptr;
     const Coarse& coarse = by_graph ? *by_graph : *compared;
     ListSearch{stored(),
@@ -121,12 +131,14 @@ void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, co
 
 void Ivf::decode(std::span<const uint32_t> rows, std::byte* out) const {
     const std::vector<Lists::Place> places = lists_->places(rows);
+    std::vector<float> center(dim_);
     for (size_t i = 0; i < rows.size(); ++i, out += row_bytes()) {
         const Partition& partition = lists_->partitions()[places[i].list];
         codec_->decode(*partition.codes, places[i].position, dim_, out);
-        if (partition.centroid == nullptr) continue;
+        if (!partition.residual) continue;
+        copy_centroid(places[i].list, center.data());
         auto* x = reinterpret_cast<float*>(out);
-        for (size_t j = 0; j < dim_; ++j) x[j] += partition.centroid[j];
+        for (size_t j = 0; j < dim_; ++j) x[j] += center[j];
     }
 }
 
@@ -142,7 +154,7 @@ void Ivf::save(Writer& out) const {
     if (binary())
         out.array("centroids", bit_lists_->centroids().codes(), bit_lists_->centroids().bytes());
     else
-        out.array("centroids", centroids_, dim_);
+        out.array("centroids", centroids(), dim_);
     if (graph_) out.part("graph", *graph_);
     lists_->save(out);
 }

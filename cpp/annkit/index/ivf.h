@@ -57,17 +57,20 @@ class Ivf final : public RowIndex {
     void load_bits(const Reader& in, size_t dim);
     std::unique_ptr<Index> load_graph_of_lists(const Reader& in, size_t dim) const;
     std::vector<float> codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const;
+    void copy_centroid(size_t list, float* out) const;
+    std::vector<float> centroids() const;
     void assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call);
 
     size_t n_lists_;
     std::unique_ptr<Index> coarse_;  // what a graph of the centroids begins as, or null
     CodeUse use_;
-    std::vector<float> centroids_;
-    std::optional<Nearest> nearest_;    // where rows go: made for adding, and kept where few came
-    std::optional<ListFinder> finder_;  // which lists a query visits: this tells,
-    std::unique_ptr<Index> graph_;      // or this does
+    std::optional<Nearest> nearest_;  // where rows go: made for adding, and kept where few came
+    // Which lists a query visits, and the centroids:
+    std::optional<ListFinder> finder_;  // this has both,
+    std::unique_ptr<Index> graph_;      // or this finds them,
+    std::vector<float> graph_rows_;     // and here they are;
     Bits bits_;
-    std::optional<BitLists> bit_lists_;  // for hamming, in place of centroids, nearest and finder
+    std::optional<BitLists> bit_lists_;  // for hamming, in place of nearest and finder
     std::optional<Lists> lists_;         // once fitted
 };
 

@@ -1,5 +1,6 @@
 // How an IVF index changes: rows come into the lists nearest to them, and go.
 #include <algorithm>
+#include <numeric>
 
 #include "annkit/core/errors.h"
 #include "annkit/index/graph_lists.h"
@@ -16,9 +17,9 @@ void Ivf::assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& c
     // would not find the nearest at all.
     constexpr size_t kCompared = 32768;
     std::optional<GraphLists> by_graph;
-    if (graph_ && metric_ != Metric::ip && n_lists_ > kCompared) by_graph.emplace(*graph_, centroids_, unit_, 0);
+    if (graph_ && metric_ != Metric::ip && n_lists_ > kCompared) by_graph.emplace(*graph_, graph_rows_, unit_, 0);
     const Coarse* coarse = by_graph ? static_cast<const Coarse*>(&*by_graph) : bit_lists_ ? &*bit_lists_ : nullptr;
-    if (!coarse && !nearest_) nearest_.emplace(std::span<const float>(centroids_), dim_, unit_);
+    if (!coarse && !nearest_) nearest_.emplace(centroids(), dim_, unit_);
     std::vector<float> scores(coarse ? std::min(kBlock, rows.n) : 0);
     for (size_t first = 0; first < rows.n; first += kBlock) {
         const size_t n = std::min(kBlock, rows.n - first);
@@ -47,10 +48,19 @@ void Ivf::add(const Rows& given, const Ids& ids, bool replace, const Call& call)
     Phase first(call.monitor, 0.1, 0.6), rest(call.monitor, 0.6, 1);
     std::vector<uint32_t> list_of;
     assign(rows, list_of, {call.threads, first.monitor()});
+    const Arrivals arrivals(list_of, n_lists_);
+    std::vector<uint32_t> numbers = arrivals.order;
+    const std::vector<int64_t> kept = members_.ids_to_keep(ids, rows.n);
+    std::vector<int64_t> by_list(kept.size());
+    if (!kept.empty()) {  // rows take their numbers list by list: each list then has a run of them
+        std::iota(numbers.begin(), numbers.end(), 0);
+        for (size_t i = 0; i < rows.n; ++i) by_list[i] = kept[arrivals.order[i]];
+    }
     try {
-        lists_->encode(rows, list_of, uint32_t(members_.rows()), unit_, {call.threads, rest.monitor()});
+        lists_->encode(rows, arrivals, numbers, uint32_t(members_.rows()), unit_,
+                       [this](size_t list, float* out) { copy_centroid(list, out); }, {call.threads, rest.monitor()});
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
-        members_.append(ids, rows.n, !replaced.empty());
+        members_.append(kept.empty() ? ids : Ids(by_list), rows.n, !replaced.empty());
     } catch (...) {
         lists_->drop();
         throw;

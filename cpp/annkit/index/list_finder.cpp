@@ -19,10 +19,14 @@ ListFinder::ListFinder(std::span<const float> centroids, size_t dim, bool ip)
     }
 }
 
-size_t ListFinder::nbytes() const {
-    const size_t lanes = simd::kernels().product.lanes;
-    return ((n_ + lanes - 1) / lanes * lanes * dim_ + norms_.capacity()) * sizeof(float);
+// The factor is a power of two: nothing was rounded.
+void ListFinder::centroid(size_t list, float* out) const {
+    const float factor = ip_ ? -1.0f : -0.5f;
+    matrix_.row(list, out);
+    for (size_t j = 0; j < dim_; ++j) out[j] *= factor;
 }
+
+size_t ListFinder::nbytes() const { return matrix_.nbytes() + norms_.capacity() * sizeof(float); }
 
 void ListFinder::find(const Rows& queries, size_t nprobe, const Call& call, uint32_t* lists, float* scores) const {
     constexpr size_t kQueries = 48, kScores = size_t(1) << 20;  // of a task, which stays in the second cache or near it

@@ -1,6 +1,8 @@
 #include "annkit/index/lists.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -12,40 +14,41 @@
 
 namespace annkit {
 
+Arrivals::Arrivals(std::span<const uint32_t> list_of, size_t lists) : order(list_of.size()), starts(lists + 1) {
+    for (uint32_t list : list_of) ++starts[list + 1];
+    for (size_t i = 0; i < lists; ++i) starts[i + 1] += starts[i];
+    std::vector<size_t> next(starts.begin(), starts.end() - 1);
+    for (uint32_t i = 0; i < list_of.size(); ++i) order[next[list_of[i]]++] = i;
+}
+
 Lists::Lists(const Codec& codec, size_t n, size_t dim, const CodeUse& use, std::span<const float> centroids)
     : codec_(codec), dim_(dim) {
     lists_.reserve(n);
     for (size_t i = 0; i < n; ++i) {
         Codes codes = codec.make_codes(dim, use);
         const size_t slab_rows = codes.columns[0].slab_rows() * codes.block;
-        lists_.push_back({std::move(codes), Column(sizeof(uint32_t), slab_rows)});
+        lists_.push_back({std::move(codes), RowNumbers(slab_rows)});
     }
     for (size_t i = 0; i < n; ++i) {
-        partitions_.push_back({&lists_[i].codes, nullptr, 0, &lists_[i].rows});
+        partitions_.push_back({&lists_[i].codes, use.residual, 0, &lists_[i].rows});
         if (!use.residual) continue;
         const float* c = &centroids[i * dim];
         double norm2 = 0;
         for (size_t j = 0; j < dim; ++j) norm2 += double(c[j]) * c[j];
-        partitions_.back().centroid = c;
         partitions_.back().centroid_norm = float(std::sqrt(norm2)) * 1.000001f;
     }
 }
 
-void Lists::encode(const Rows& rows, std::span<const uint32_t> list_of, uint32_t first_row, bool unit,
-                   const Call& call) {
-    std::vector<size_t> starts(lists_.size() + 1);
-    for (uint32_t list : list_of) ++starts[list + 1];
+void Lists::encode(const Rows& rows, const Arrivals& arrivals, std::span<const uint32_t> numbers, uint32_t first_row,
+                   bool unit, const Centroid& centroid, const Call& call) {
+    const std::vector<size_t>& starts = arrivals.starts;
     for (size_t i = 0; i < lists_.size(); ++i) {
         List& list = lists_[i];
-        list.coming = starts[i + 1];
-        starts[i + 1] += starts[i];
+        list.coming = starts[i + 1] - starts[i];
         if (list.coming == 0) continue;
         list.codes.reserve(list.codes.n + list.coming);
-        list.rows.reserve(list.codes.n + list.coming);
+        list.rows.append(numbers.subspan(starts[i], list.coming), first_row);
     }
-    std::vector<uint32_t> order(rows.n);
-    std::vector<size_t> next(starts.begin(), starts.end() - 1);
-    for (uint32_t i = 0; i < rows.n; ++i) order[next[list_of[i]]++] = i;
     constexpr size_t kRowsATask = 512;
     std::vector<size_t> tasks{0};  // lists, together some hundred rows
     for (size_t i = 0; i < lists_.size(); ++i)
@@ -53,14 +56,19 @@ void Lists::encode(const Rows& rows, std::span<const uint32_t> list_of, uint32_t
     const double work = double(rows.n) * double(dim_) * 4;
     parallel_for(tasks.size() - 1, threads_for(call, work), call, [&](size_t task, int) {
         std::vector<std::byte> scratch;
-        for (size_t i = tasks[task]; i < tasks[task + 1]; ++i)
-            encode_list(rows, std::span(order).subspan(starts[i], starts[i + 1] - starts[i]), i, first_row, unit,
-                        scratch);
+        std::vector<float> center(dim_);
+        for (size_t i = tasks[task]; i < tasks[task + 1]; ++i) {
+            if (lists_[i].coming == 0) continue;
+            const bool residual = partitions_[i].residual;
+            if (residual) centroid(i, center.data());
+            encode_list(rows, std::span(arrivals.order).subspan(starts[i], lists_[i].coming), i, unit,
+                        residual ? center.data() : nullptr, scratch);
+        }
     });
 }
 
-void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_t number, uint32_t first_row, bool unit,
-                        std::vector<std::byte>& scratch) {
+void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_t number, bool unit,
+                        const float* centroid, std::vector<std::byte>& scratch) {
     constexpr size_t kBlock = 256;
     const bool bits = rows.dtype == Dtype::bits;
     const size_t bytes = bits ? rows.elements() : dim_ * sizeof(float);
@@ -78,7 +86,6 @@ void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_
         const size_t n = std::min(kBlock, order.size() - at), first = list.codes.n + at;
         scratch.resize(n * bytes);
         for (size_t i = 0; i < n; ++i) {
-            *list.rows.at<uint32_t>(first + i) = first_row + order[at + i];
             if (bits) {
                 copy_bytes(rows, order[at + i], reinterpret_cast<uint8_t*>(&scratch[i * bytes]));
                 continue;
@@ -87,7 +94,6 @@ void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_
             const FloatBlock one(inner.rows(), "the array");
             std::memcpy(&scratch[i * bytes], one.row(0), bytes);
         }
-        const float* centroid = partitions_[number].centroid;
         try {
             codec_.encode(gathered(0, n, order[at]), centroid, list.codes, first);
         } catch (const ValueError&) {  // once more, row by row: the message then names the caller's row
@@ -106,17 +112,17 @@ void Lists::drop() {
     for (List& list : lists_) {
         if (std::exchange(list.coming, 0) == 0) continue;
         list.codes.release_spare();
-        list.rows.release_beyond(list.codes.n);
+        list.rows.truncate(list.codes.n);
     }
 }
 
 void Lists::truncate(size_t rows) {
     for (List& list : lists_) {
         const size_t before = list.codes.n;  // a list's rows rise
-        while (list.codes.n > 0 && *list.rows.at<uint32_t>(list.codes.n - 1) >= rows) --list.codes.n;
+        while (list.codes.n > 0 && list.rows[list.codes.n - 1] >= rows) --list.codes.n;
         if (list.codes.n == before) continue;
         list.codes.release_spare();
-        list.rows.release_beyond(list.codes.n);
+        list.rows.truncate(list.codes.n);
     }
 }
 
@@ -130,13 +136,11 @@ void Lists::keep(const std::vector<uint32_t>& live) {
     for (List& list : lists_) {
         positions.clear();
         for (uint32_t i = 0; i < list.codes.n; ++i) {
-            const uint32_t row = *list.rows.at<uint32_t>(i);
-            if (row >= number.size() || number[row] == kGone) continue;
-            *list.rows.at<uint32_t>(positions.size()) = number[row];
-            positions.push_back(i);
+            const uint32_t row = list.rows[i];
+            if (row < number.size() && number[row] != kGone) positions.push_back(i);
         }
         list.codes.keep(positions);
-        list.rows.release_beyond(list.codes.n);
+        list.rows.keep(positions, number);
     }
 }
 
@@ -148,7 +152,7 @@ std::vector<Lists::Place> Lists::places(std::span<const uint32_t> rows) const {
     std::vector<Place> out(rows.size());
     for (uint32_t l = 0; l < lists_.size(); ++l)
         for (uint32_t i = 0; i < lists_[l].codes.n; ++i) {
-            const uint32_t row = *lists_[l].rows.at<uint32_t>(i);
+            const uint32_t row = lists_[l].rows[i];
             if (row <= most && wanted[row] != UINT32_MAX) out[wanted[row]] = {l, i};
         }
     for (size_t i = 0; i < rows.size(); ++i) out[i] = out[wanted[rows[i]]];
@@ -160,7 +164,7 @@ void Lists::memory(std::vector<MemoryEntry>& entries) const {
     for (const List& list : lists_) {
         codes += list.codes.code_memory();
         factors += list.codes.side_memory();
-        rows += list.rows.nbytes(list.codes.n);
+        rows += list.rows.nbytes();
         tables += list.codes.columns.capacity() * sizeof(Column);
     }
     entries.push_back({"codes", codes});
@@ -183,7 +187,17 @@ void Lists::save(Writer& out) const {
     };
     for (size_t c = 0; c < lists_[0].codes.columns.size(); ++c)
         gather(concat("column", c), [c](const List& list) -> const Column& { return list.codes.columns[c]; }, c == 0);
-    gather("rows_of_lists", [](const List& list) -> const Column& { return list.rows; }, false);
+    save_rows(out);
+}
+
+void Lists::save_rows(Writer& out) const {
+    std::vector<uint8_t> rows;
+    for (const List& list : lists_)
+        for (size_t i = 0; i < list.codes.n; ++i) {
+            const auto row = std::bit_cast<std::array<uint8_t, sizeof(uint32_t)>>(list.rows[i]);
+            rows.insert(rows.end(), row.begin(), row.end());
+        }
+    out.array("rows_of_lists", std::move(rows), sizeof(uint32_t));
 }
 
 // Each list takes its stretch of the sections.
@@ -218,12 +232,31 @@ void Lists::load(const Reader& in, size_t rows) {
         spread(
             concat("column", c), [c](List& list) -> Column& { return list.codes.columns[c]; }, c == 0 ? blocks : rows,
             c == 0 ? lists_[0].codes.block : 1);
-    spread("rows_of_lists", [](List& list) -> Column& { return list.rows; }, rows, 1);
+    for (size_t i = 0; i < lists_.size(); ++i) lists_[i].codes.n = lengths[i];
+    load_rows(in, rows);
+}
+
+void Lists::load_rows(const Reader& in, size_t rows) {
+    constexpr std::string_view kSection = "rows_of_lists";
+    std::vector<uint32_t> numbers(view_ ? 0 : rows);
+    const std::byte* mapped = nullptr;
+    if (view_)
+        mapped = reinterpret_cast<const std::byte*>(in.array<uint8_t>(kSection, rows, sizeof(uint32_t)).data());
+    else
+        in.read_into(kSection, SectionType::u8, sizeof(uint32_t), {std::as_writable_bytes(std::span(numbers))});
     std::vector<bool> seen(rows);
-    for (size_t i = 0; i < lists_.size(); ++i) {
-        lists_[i].codes.n = lengths[i];
-        for (size_t at = 0; at < lengths[i]; ++at) {
-            const uint32_t row = *lists_[i].rows.at<uint32_t>(at);
+    for (size_t i = 0, first = 0; i < lists_.size(); first += lists_[i++].codes.n) {
+        List& list = lists_[i];
+        const size_t n = list.codes.n;
+        if (view_)
+            list.rows =
+                RowNumbers::view(Column::view(sizeof(uint32_t), list.rows.slab_rows(),
+                                              {mapped + first * sizeof(uint32_t), n * sizeof(uint32_t)}, in.storage()),
+                                 n);
+        else
+            list.rows.append(std::span(numbers).subspan(first, n), 0);
+        for (size_t at = 0; at < n; ++at) {
+            const uint32_t row = list.rows[at];
             check<FormatError>(row < rows && !seen[row], in.file(), ": row ", row, " of ", rows,
                                " is out of range or in two lists");
             seen[row] = true;

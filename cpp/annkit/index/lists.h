@@ -1,6 +1,7 @@
 // The lists of IVF: in each the codes of its rows, and which rows they are.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -9,10 +10,17 @@
 
 namespace annkit {
 
+// Rows that come, by the list they go to.
+struct Arrivals {
+    Arrivals(std::span<const uint32_t> list_of, size_t lists);
+    std::vector<uint32_t> order;  // the first list's rows, then the next one's
+    std::vector<size_t> starts;   // in order, of each list; and the end
+};
+
 class Lists {
   public:
-    // centroids: n * dim, or none where codes are not relative to them (use.residual); they and the codec must outlive
-    // the lists.
+    // centroids: n * dim, or none where codes are not relative to them (use.residual). The codec must outlive the
+    // lists.
     Lists(const Codec& codec, size_t n, size_t dim, const CodeUse& use, std::span<const float> centroids);
 
     size_t size() const { return lists_.size(); }
@@ -20,9 +28,12 @@ class Lists {
     const std::vector<Partition>& partitions() const { return partitions_; }
     bool is_view() const { return view_; }
 
-    // Codes rows, which go to list_of, in order; rows of the same number lie one after the other from first_row on.
-    // Nothing counts before commit(); without it, drop() takes the places back.
-    void encode(const Rows& rows, std::span<const uint32_t> list_of, uint32_t first_row, bool unit, const Call& call);
+    // Codes rows. The row at place i of arrivals.order gets the number first_row + numbers[i], which rise in each list.
+    // centroid writes that of a list, where codes are relative to it. Nothing counts before commit(); without it,
+    // drop() takes the places back.
+    using Centroid = std::function<void(size_t list, float* out)>;
+    void encode(const Rows& rows, const Arrivals& arrivals, std::span<const uint32_t> numbers, uint32_t first_row,
+                bool unit, const Centroid& centroid, const Call& call);
     void commit();
     void drop();
     void truncate(size_t rows);  // leaves the first ones
@@ -41,11 +52,13 @@ class Lists {
   private:
     struct List {
         Codes codes;
-        Column rows;
+        RowNumbers rows;
         size_t coming = 0;
     };
-    void encode_list(const Rows& rows, std::span<const uint32_t> order, size_t list, uint32_t first_row, bool unit,
+    void encode_list(const Rows& rows, std::span<const uint32_t> order, size_t list, bool unit, const float* centroid,
                      std::vector<std::byte>& scratch);
+    void save_rows(Writer& out) const;
+    void load_rows(const Reader& in, size_t rows);
 
     const Codec& codec_;
     size_t dim_;

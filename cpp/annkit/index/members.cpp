@@ -50,6 +50,11 @@ void Members::drop_tombstones() {
         alive_.resize(rows(), true);
 }
 
+std::vector<int64_t> Members::ids_to_keep(const Ids& ids, size_t n) const {
+    if (ids ? table_.implicit_with(*ids) : table_.counts_on()) return {};
+    return ids ? std::vector<int64_t>(ids->begin(), ids->end()) : table_.next(n);
+}
+
 void Members::append(const Ids& ids, size_t n, bool replaces) {
     if (removed_ > 0 || replaces) make_tombstones(rows() + n);
     try {

@@ -35,6 +35,8 @@ class Members {
     // Throws ValueError where an id is negative, is given twice, or is held already and replace is false.
     // Returns the rows that adding these ids would replace.
     std::vector<uint32_t> check_new(const Ids& ids, size_t n, bool replace) const;
+    // The ids of n rows to come if they have to be kept; none where they count the rows.
+    std::vector<int64_t> ids_to_keep(const Ids& ids, size_t n) const;
     // Leaves everything as it was if it throws. replaces: rows are removed next, which then cannot fail.
     void append(const Ids& ids, size_t n, bool replaces);
     void set_room(size_t rows) { table_.set_room(rows); }

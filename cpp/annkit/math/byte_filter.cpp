@@ -32,6 +32,11 @@ bool ByteFilter::pays(size_t k, size_t dim) {
     return simd::kernels().minima_i8 != nullptr && dim >= kLeastDim && dim <= kMostDim && k >= kLeastCentroids;
 }
 
+size_t ByteFilter::nbytes() const {
+    const size_t floats = centroids_.capacity() + center_.capacity();
+    return floats * sizeof(float) + rows_.capacity() * sizeof(Row) + byte_tile().rows_bytes(dim_, padded_);
+}
+
 ByteFilter::ByteFilter(std::span<const float> centroids, size_t dim, bool ip)
     : k_(centroids.size() / dim),
       padded_((k_ + simd::kMinimaRows - 1) / simd::kMinimaRows * simd::kMinimaRows),

@@ -30,6 +30,7 @@ class ByteFilter {
     // So many rows are best done at once: then enough of them share the blocks that are left to score. Of many
     // centroids there are too many blocks for that, and a row takes longer.
     size_t step() const { return k_ < 8192 ? 1024 : 256; }
+    size_t nbytes() const;
     // The nearest centroid of each row. False, and nothing is written, where bounds exclude
     // so little that floats alone are faster.
     bool find(const FloatBlock& rows, const FloatCentroids& floats, uint32_t* nearest) const;

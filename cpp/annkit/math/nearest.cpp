@@ -42,6 +42,11 @@ Nearest::Nearest(std::span<const float> centroids, size_t dim, bool ip, std::spa
     if (penalty.empty() && ByteFilter::pays(n, dim)) filter_.emplace(centroids, dim, ip);
 }
 
+size_t Nearest::nbytes() const {
+    const size_t floats = centroids_.capacity() + add_.capacity();
+    return floats * sizeof(float) + size() * stride_ + (filter_ ? filter_->nbytes() : 0);
+}
+
 void Nearest::find(const Rows& rows, uint32_t* nearest, float* scores, const Call& call) const {
     check(rows.dim == dim_, "the array has dimension ", rows.dim, ", the centroids have ", dim_);
     const double work = double(rows.n) * double(size()) * double(dim_);

@@ -20,6 +20,7 @@ class Nearest {
     Nearest(std::span<const float> centroids, size_t dim, bool ip = false, std::span<const float> penalty = {});
     size_t size() const { return add_.size(); }
     size_t dim() const { return dim_; }
+    size_t nbytes() const;
     // The nearest centroid of each row and, unless null, its score: |x - c|^2 or -x.c. The same whatever the number of
     // rows and threads. Centroids are compared by |c|^2 - 2 x.c or -x.c, summed in float32 in the order of the
     // dimensions; the lowest number among equals.

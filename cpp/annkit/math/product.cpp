@@ -52,6 +52,12 @@ size_t PackedMatrix::nbytes() const {
     return (outputs_ + lanes - 1) / lanes * lanes * inputs_ * sizeof(float);
 }
 
+void PackedMatrix::row(size_t output, float* out) const {
+    const size_t lanes = simd::kernels().product.lanes;
+    const float* at = packed_.get() + output / lanes * lanes * inputs_ + output % lanes;
+    for (size_t k = 0; k < inputs_; ++k) out[k] = at[k * lanes];
+}
+
 PackedMatrix PackedMatrix::of(const float* a, size_t outputs, size_t inputs) {
     PackedMatrix m(outputs, inputs);
     const size_t lanes = simd::kernels().product.lanes;

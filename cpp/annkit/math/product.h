@@ -23,6 +23,7 @@ class PackedMatrix {
     size_t outputs() const { return outputs_; }
     const float* data() const { return packed_.get(); }
     size_t nbytes() const;
+    void row(size_t output, float* out) const;  // of A
     // Strides count floats. A row's result is the same whatever rows are beside it. Rows and out may not overlap.
     void multiply(const float* rows, size_t stride, size_t n, float* out, size_t out_stride) const;
 
