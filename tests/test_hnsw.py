@@ -279,11 +279,11 @@ def test_links_lead_to_other_clusters():
     rng = np.random.default_rng(0)
     clusters, rank, dim, n = 60, 48, 128, 6000
     means, spread = rng.standard_normal((clusters, dim)), rng.standard_normal((clusters, rank, dim)) / rank**0.5
-    of = rng.integers(0, clusters, n + 200)
+    of = rng.integers(0, clusters, n + 1000)
     rows = means[of] + np.einsum("ij,ijk->ik", rng.standard_normal((len(of), rank)), spread[of])
     rows = (rows + 0.1 * rng.standard_normal(rows.shape)).astype(np.float32)
     x, q = rows[:n], rows[n:]
     truth = np.argsort((x**2).sum(axis=1) - 2 * q @ x.T, axis=1)[:, :10]
     index = ak.HNSW(degree=16, ef_build=50).add(x)  # a cluster has more rows than a walk keeps
-    # 0.86; where the nearest take all places, 0.78
-    assert recall(index.search(q, 10, ef=10).ids, truth) > 0.82
+    # 0.84; where the nearest take all places, 0.79
+    assert recall(index.search(q, 10, ef=10).ids, truth) > 0.815

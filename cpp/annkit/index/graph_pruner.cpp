@@ -6,15 +6,13 @@
 namespace annkit {
 namespace {
 
-// A candidate gives way to a link that is so many times nearer to it than the node is. Inner products are no distances:
-// there the same factor, below 1, keeps more links, without which walks over rows of different norms get stuck
-// (recall@10 at ef=40: lognormal norms 0.971 -> 0.986, w2v 0.971 -> 0.987).
-constexpr float kSlack = 1.1f, kSlackIp = 0.8f;
-// The last half of the places is for candidates that do not even give way by the factor 1, which DiskANN takes first:
-// near links do not keep out the few that lead to other clusters. Of 200 clusters of 250 rows, d=768, at a recall@10 of
-// 0.90 / 0.95 / 0.99, that is 1.4 / 1.5 / 1.5 times the queries a second (all places: 1.6), and 0.99 / 0.99 / 1.03 on
-// SIFT (all places: 0.93 / 0.95 / 1.0).
-constexpr float kStrict = 1.0f;
+// A candidate gives way to a link that is nearer to it than the node is (Malkov, Yashunin 2018, algorithm 4). Where
+// squared distances are so many times apart at most, it comes second: of rows that are about equally far from each
+// other there are too many of these to be worth looking at, so that they are at most so large a share of the others.
+// Inner products are no distances: there a factor below 1 keeps more links, without which walks over rows of different
+// norms get stuck.
+constexpr float kSlack = 1.3f, kSlackIp = 0.8f;
+constexpr double kSeconds = 2.0 / 3;
 
 bool hangs(const Near& one) { return (one.node & GraphLayer::kHangs) != 0; }
 
@@ -51,7 +49,7 @@ void GraphPruner::strike(const GraphLayer& layer, uint32_t node) {
     for (size_t i = 0; i < left_.size(); ++i) {
         const float from_link = scores_[i] + shift_, from_node = left_[i].score + shift_;
         if (!hangs(left_[i]) && !(slack_ * from_link > from_node)) continue;
-        second_[kept] = second_[i] || (!hangs(left_[i]) && !(std::min(kStrict, slack_) * from_link > from_node));
+        second_[kept] = second_[i] || (!hangs(left_[i]) && !(std::min(1.0f, slack_) * from_link > from_node));
         left_[kept++] = left_[i];
     }
     left_.resize(kept);
@@ -63,13 +61,18 @@ void GraphPruner::choose(const GraphLayer& layer, size_t most, std::vector<Near>
     left_.assign(candidates.begin(), candidates.end());
     second_.assign(left_.size(), false);
     auto hanging = size_t(std::count_if(left_.begin(), left_.end(), hangs));
+    size_t seconds = 0;
     while (!left_.empty() && chosen_.size() < most) {
-        const auto first =
-            chosen_.size() < most / 2 ? second_.begin() : std::find(second_.begin(), second_.end(), false);
-        const auto at = first == second_.end() ? 0 : first - second_.begin();
+        auto first = std::find(second_.begin(), second_.end(), false);
+        if (first == second_.end()) {
+            if (double(seconds + 1) > kSeconds * double(chosen_.size() - seconds)) break;
+            ++seconds;
+            first = second_.begin();
+        }
+        const auto at = first - second_.begin();
         const Near best = left_[size_t(at)];
         left_.erase(left_.begin() + at);
-        second_.erase(second_.begin() + at);
+        second_.erase(first);
         if (hangs(best))
             --hanging;
         else if (chosen_.size() + hanging >= most)
