@@ -9,7 +9,7 @@ namespace annkit {
 namespace {
 
 // Columns a task takes: a multiple of the rows of every kernel.
-constexpr size_t kTask = 72;
+constexpr size_t kTask = 36;
 
 // count neighbours in rows that lie step apart, each to a row of its own: a cache line of each at a time.
 void take_columns(const float* from, size_t step, size_t count, size_t n, float* to, size_t stride) {
@@ -27,23 +27,22 @@ void take_columns(const float* from, size_t step, size_t count, size_t n, float*
 Gram::Gram(size_t dim)
     : dim_(dim),
       lanes_(simd::kernels().product.lanes),
-      sums_(dim * dim),
       block_(allocate((dim + lanes_ - 1) / lanes_ * lanes_ * kRows * sizeof(float))) {}
 
-void Gram::add(size_t n, const Call& call) {
+void Gram::add(size_t n, std::span<double> sums, const Call& call) {
     const size_t tasks = (dim_ + kTask - 1) / kTask;
-    const int threads = threads_for(call, 0.5 * double(n) * double(dim_) * double(dim_));
+    const int threads = Gram::threads(n, dim_, call);
     while (scratch_.size() < size_t(threads))
         scratch_.push_back({allocate(kTask * padded_stride(kRows) * sizeof(float)),
                             allocate(simd::kernels().product.rows * padded_stride(dim_) * sizeof(float))});
     // The last columns have the longest rows of products: they come first.
     parallel_for(tasks, threads, call, [&](size_t task, int thread) {
         const size_t first = (tasks - 1 - task) * kTask;
-        add_columns(first, std::min(kTask, dim_ - first), n, scratch_[size_t(thread)]);
+        add_columns(first, std::min(kTask, dim_ - first), n, scratch_[size_t(thread)], sums);
     });
 }
 
-void Gram::add_columns(size_t first, size_t count, size_t n, Scratch& scratch) {
+void Gram::add_columns(size_t first, size_t count, size_t n, Scratch& scratch, std::span<double> sums) {
     auto* columns = reinterpret_cast<float*>(scratch.columns.get());
     auto* products = reinterpret_cast<float*>(scratch.products.get());
     const size_t stride = padded_stride(n), out_stride = padded_stride(dim_);
@@ -59,7 +58,7 @@ void Gram::add_columns(size_t first, size_t count, size_t n, Scratch& scratch) {
         const size_t outputs = std::min(first + step + some, dim_);
         simd::kernels().product.run({columns + step * stride, stride, some, n, block(), outputs, products, out_stride});
         for (size_t j = first + step; j < outputs; ++j, products += out_stride)
-            for (size_t c = 0; c <= j; ++c) sums_[j * dim_ + c] += double(products[c]);
+            for (size_t c = 0; c <= j; ++c) sums[j * dim_ + c] += double(products[c]);
         products = reinterpret_cast<float*>(scratch.products.get());
     }
 }

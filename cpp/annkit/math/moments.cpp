@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <optional>
 #include <type_traits>
 
+#include "annkit/core/pool.h"
 #include "annkit/math/gram.h"
 #include "annkit/math/sample.h"
+#include "annkit/simd/prefetch.h"
 
 namespace annkit {
 namespace {
@@ -14,32 +17,36 @@ namespace {
 constexpr size_t kTask = 64;  // rows a thread takes at a time
 
 // Squares of what may be as large as 1e18, or as small as 1e-30, have to stay floats: a power of two scales them.
+struct Scale {
+    explicit Scale(const Mean& mean)
+        : shift(mean.values.begin(), mean.values.end()),
+          exponent(mean.largest > 0 ? std::clamp(std::ilogb(mean.largest), -100, 100) : 0) {}
+    std::vector<float> shift;
+    int exponent;
+};
+
 // What rows come to, less shift and times 2^-exponent.
-class Scaled {
+class Sums {
   public:
-    Scaled(const Mean& mean)
-        : shift_(mean.values.begin(), mean.values.end()),
-          exponent_(mean.largest > 0 ? std::clamp(std::ilogb(mean.largest), -100, 100) : 0),
-          sums_(shift_.size()),
-          gram_(shift_.size()) {}
-    void add(const Rows& rows, std::span<const size_t> chosen, const Call& call);
+    explicit Sums(const Scale& scale) : scale_(scale), sums_(dim()), products_(dim() * dim()) {}
+    void add(const Rows& rows, std::span<const size_t> chosen, Gram& gram, const Call& call);
+    void add(const Sums& other, const Call& call);
     // Whether the rows were as large as expected: their squares are floats then.
     bool fits() const { return trace() < 0x1p60; }
-    Moments moments(double n);
+    Moments moments(double n, const Call& call);
 
   private:
-    void convert(const Rows& rows, std::span<const size_t> block, size_t first, size_t last, float* part);
+    size_t dim() const { return scale_.shift.size(); }
+    void convert(const Rows& rows, std::span<const size_t> block, size_t first, size_t last, Gram& gram, float* part);
     void check_rows(const Rows& rows, std::span<const size_t> chosen, double norm2) const;
     double trace() const {
         double sum = 0;
-        for (size_t j = 0; j < sums_.size(); ++j) sum += gram_.sums()[j * sums_.size() + j];
+        for (size_t j = 0; j < dim(); ++j) sum += products_[j * dim() + j];
         return sum;
     }
 
-    std::vector<float> shift_;
-    int exponent_;
-    std::vector<double> sums_;
-    Gram gram_;
+    const Scale& scale_;
+    std::vector<double> sums_, products_;
 };
 
 // A panel's width of kRows rows to out, and into the sums of their columns. Where the width is that of a panel the
@@ -66,73 +73,117 @@ template <size_t kRows>
 }
 
 // Rows first to last of a block.
-void Scaled::convert(const Rows& rows, std::span<const size_t> block, size_t first, size_t last, float* part) {
-    const size_t dim = rows.dim, lanes = gram_.lanes();
-    const float scale = std::ldexp(1.0f, -exponent_);
+void Sums::convert(const Rows& rows, std::span<const size_t> block, size_t first, size_t last, Gram& gram,
+                   float* part) {
+    constexpr size_t kAhead = 8, kAheadBytes = 512;
+    const size_t lanes = gram.lanes();
+    const float* shift = scale_.shift.data();
+    const float scale = std::ldexp(1.0f, -scale_.exponent);
     const bool in_place = FloatBlock::in_place(rows);
-    std::vector<float> copy(in_place ? 0 : (last - first) * dim);
+    std::vector<float> copy(in_place ? 0 : (last - first) * dim());
     if (!in_place) gather_rows(rows, &block[first], last - first, copy.data());
     const auto row = [&](size_t i) {
-        return in_place ? reinterpret_cast<const float*>(rows.row(block[i])) : &copy[(i - first) * dim];
+        return in_place ? reinterpret_cast<const float*>(rows.row(block[i])) : &copy[(i - first) * dim()];
     };
     const auto each_panel = [&]<size_t kRows>(size_t i, std::integral_constant<size_t, kRows>) {
         const float *from[kRows], *x[kRows];
         for (size_t r = 0; r < kRows; ++r) from[r] = row(i + r);
-        for (size_t j = 0; j < dim; j += lanes) {
+        for (size_t j = 0; j < dim(); j += lanes) {
             for (size_t r = 0; r < kRows; ++r) x[r] = from[r] + j;
-            float* out = gram_.block() + j * block.size() + i * lanes;
-            if (lanes == 16 && j + 16 <= dim)
-                convert_panel<kRows>(x, &shift_[j], scale, 16, out, 16, part + j);
+            float* out = gram.block() + j * block.size() + i * lanes;
+            if (lanes == 16 && j + 16 <= dim())
+                convert_panel<kRows>(x, shift + j, scale, 16, out, 16, part + j);
             else
-                convert_panel<kRows>(x, &shift_[j], scale, std::min(lanes, dim - j), out, lanes, part + j);
+                convert_panel<kRows>(x, shift + j, scale, std::min(lanes, dim() - j), out, lanes, part + j);
         }
     };
     size_t i = first;
-    for (; i + 4 <= last; i += 4) each_panel(i, std::integral_constant<size_t, 4>());
+    for (; i + 4 <= last; i += 4) {
+        for (size_t r = i + kAhead; in_place && r < std::min(i + kAhead + 4, last); ++r)
+            for (size_t byte = 0; byte < std::min(dim() * sizeof(float), kAheadBytes); byte += 64)
+                simd::prefetch(reinterpret_cast<const std::byte*>(row(r)) + byte);
+        each_panel(i, std::integral_constant<size_t, 4>());
+    }
     for (; i < last; ++i) each_panel(i, std::integral_constant<size_t, 1>());
 }
 
 // The sum of their squares shows whether a row may be one that is not taken: gather_rows names it.
-void Scaled::check_rows(const Rows& rows, std::span<const size_t> chosen, double norm2) const {
+void Sums::check_rows(const Rows& rows, std::span<const size_t> chosen, double norm2) const {
     double shift2 = 0;
-    for (float value : shift_) shift2 += double(value) * double(value);
-    const double most = std::sqrt(shift2) + std::sqrt(norm2) * std::ldexp(1.0, exponent_);
+    for (float value : scale_.shift) shift2 += double(value) * double(value);
+    const double most = std::sqrt(shift2) + std::sqrt(norm2) * std::ldexp(1.0, scale_.exponent);
     if (most * most <= double(FLT_MAX) / 8) return;
     std::vector<float> copy(rows.dim);
     for (size_t one : chosen) gather_rows(rows, &one, 1, copy.data());
 }
 
-void Scaled::add(const Rows& rows, std::span<const size_t> chosen, const Call& call) {
-    const size_t dim = rows.dim, n = chosen.size();
-    std::vector<float> parts((Gram::kRows + kTask - 1) / kTask * dim);
-    for (size_t first = 0; first < n; first += Gram::kRows) {
-        const std::span some = chosen.subspan(first, std::min(Gram::kRows, n - first));
+void Sums::add(const Rows& rows, std::span<const size_t> chosen, Gram& gram, const Call& call) {
+    std::vector<float> parts((Gram::kRows + kTask - 1) / kTask * dim());
+    for (size_t first = 0; first < chosen.size(); first += Gram::kRows) {
+        const std::span some = chosen.subspan(first, std::min(Gram::kRows, chosen.size() - first));
         const size_t tasks = (some.size() + kTask - 1) / kTask;
         std::fill(parts.begin(), parts.end(), 0.0f);
-        parallel_for(tasks, threads_for(call, 4.0 * double(some.size() * dim)), call, [&](size_t task, int) {
-            convert(rows, some, task * kTask, std::min((task + 1) * kTask, some.size()), &parts[task * dim]);
+        parallel_for(tasks, Gram::threads(some.size(), dim(), call), call, [&](size_t task, int) {
+            convert(rows, some, task * kTask, std::min((task + 1) * kTask, some.size()), gram, &parts[task * dim()]);
         });
         for (size_t task = 0; task < tasks; ++task)
-            for (size_t j = 0; j < dim; ++j) sums_[j] += double(parts[task * dim + j]);
+            for (size_t j = 0; j < dim(); ++j) sums_[j] += double(parts[task * dim() + j]);
         const double before = trace();
-        gram_.add(some.size(), call);
+        gram.add(some.size(), products_, call);
         check_rows(rows, some, trace() - before);
     }
 }
 
+// Rows of the lower half, in parallel.
+template <class Body>
+void each_row(size_t dim, const Call& call, const Body& body) {
+    constexpr size_t kRowsATask = 16;
+    parallel_blocks(dim, kRowsATask, threads_for(call, 2.0 * double(dim * dim)), call, [&](size_t first, size_t count) {
+        for (size_t i = first; i < first + count; ++i) body(i);
+    });
+}
+
+void Sums::add(const Sums& other, const Call& call) {
+    for (size_t j = 0; j < dim(); ++j) sums_[j] += other.sums_[j];
+    each_row(dim(), call, [&](size_t i) {
+        for (size_t j = i * dim(); j <= i * dim() + i; ++j) products_[j] += other.products_[j];
+    });
+}
+
 // What the shift was off by goes out.
-Moments Scaled::moments(double n) {
-    const size_t dim = sums_.size();
-    const double unit = std::ldexp(1.0, exponent_), over = unit * unit / std::max(n - 1, 1.0);
-    Moments out{std::vector<double>(dim), std::move(gram_.sums())};
-    for (size_t i = 0; i < dim; ++i) {
-        out.mean[i] = double(shift_[i]) + sums_[i] / n * unit;
-        for (size_t j = 0; j <= i; ++j) {
-            double& value = out.covariance[i * dim + j];
-            value = (value - sums_[i] * sums_[j] / n) * over;
-        }
-    }
+Moments Sums::moments(double n, const Call& call) {
+    const double unit = std::ldexp(1.0, scale_.exponent), over = unit * unit / std::max(n - 1, 1.0);
+    Moments out{std::vector<double>(dim()), std::move(products_)};
+    for (size_t j = 0; j < dim(); ++j) out.mean[j] = double(scale_.shift[j]) + sums_[j] / n * unit;
+    each_row(dim(), call, [&](size_t i) {
+        double* row = &out.covariance[i * dim()];
+        for (size_t j = 0; j <= i; ++j) row[j] = (row[j] - sums_[i] * sums_[j] / n) * over;
+    });
     return out;
+}
+
+// Narrow rows: each thread takes a stretch of them, whose blocks stay in its cache; the sums are added in the order of
+// the stretches, of which there are as many whatever the threads. Wide ones: all threads take a block.
+Sums sums_of(const Rows& rows, std::span<const size_t> chosen, const Scale& scale, const Call& call) {
+    constexpr size_t kNarrow = 256, kStretches = 32;
+    const size_t n = chosen.size(), blocks = (n + Gram::kRows - 1) / Gram::kRows;
+    const size_t stretches = rows.dim <= kNarrow ? std::min(blocks, kStretches) : 1;
+    if (stretches == 1) {
+        Sums sums(scale);
+        Gram gram(rows.dim);
+        sums.add(rows, chosen, gram, call);
+        return sums;
+    }
+    std::vector<std::optional<Sums>> parts(stretches);
+    Pool<Gram> grams;
+    parallel_calls(stretches, 1, Gram::threads(n, rows.dim, call), call, [&](size_t s, size_t, const Call& part) {
+        auto gram = grams.take([&] { return std::make_unique<Gram>(rows.dim); });
+        const size_t first = s * blocks / stretches * Gram::kRows, last = (s + 1) * blocks / stretches * Gram::kRows;
+        parts[s].emplace(scale).add(rows, chosen.subspan(first, std::min(last, n) - first), *gram, part);
+        grams.give_back(std::move(gram));
+    });
+    for (size_t s = 1; s < stretches; ++s) parts[0]->add(*parts[s], call);
+    return std::move(*parts[0]);
 }
 
 }  // namespace
@@ -170,13 +221,12 @@ Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call&
     const Mean start = mean_of(rows, some, call);
     const auto n = double(chosen.size());
     if (start.largest > 0) {
-        Scaled all(start);
-        all.add(rows, chosen, call);
-        if (all.fits()) return all.moments(n);
+        const Scale scale(start);
+        Sums all = sums_of(rows, chosen, scale, call);
+        if (all.fits()) return all.moments(n, call);
     }
-    Scaled all(mean_of(rows, chosen, call));
-    all.add(rows, chosen, call);
-    return all.moments(n);
+    const Scale scale(mean_of(rows, chosen, call));
+    return sums_of(rows, chosen, scale, call).moments(n, call);
 }
 
 }  // namespace annkit

@@ -19,8 +19,10 @@ inline std::vector<size_t> sample_of(size_t n, size_t most, uint64_t seed) {
         return chosen;
     }
     Random random(seed);
-    for (size_t i = 0, taken = 0; taken < most; ++i)
-        if (random.below(n - i) < most - taken) chosen[taken++] = i;
+    for (size_t i = 0, taken = 0; taken < most; ++i) {
+        chosen[taken] = i;  // no branch: nobody could foretell it
+        taken += random.uniform() * double(n - i) < double(most - taken);
+    }
     return chosen;
 }
 
