@@ -63,6 +63,19 @@ def test_a_few_eigenvectors_are_those_of_all(rng, kind, basis):
         np.testing.assert_allclose(vectors @ (a / size), vectors * (got / size)[:, None], atol=1e-12)
 
 
+@pytest.mark.parametrize("n", [181, 260, 403])
+def test_a_few_eigenvectors_are_the_same_by_any_number_of_threads(rng, n):
+    a = rng.standard_normal((n, n)) * np.arange(1, n + 1) ** -0.7
+    a = a.T @ a
+    values, vectors = math.symmetric_eigen(a, 20, threads=1)
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(a)[::-1][:20], atol=1e-12 * values[0])
+    np.testing.assert_allclose(vectors @ a, vectors * values[:, None], atol=1e-11 * values[0])
+    for threads in (2, 3, 5):
+        by_more = math.symmetric_eigen(a, 20, threads=threads)
+        assert np.array_equal(by_more[0], values)
+        assert np.array_equal(by_more[1], vectors)
+
+
 @pytest.mark.parametrize("n", [2, 3, 4, 5])
 def test_one_eigenvector_of_a_small_matrix(rng, n):
     a = rng.standard_normal((n, n))

@@ -48,10 +48,12 @@ void bind_math(py::module_& m) {
     };
     math.def(
         "symmetric_eigen",
-        [=](const Matrix& a, size_t wanted) { return pair(symmetric_eigen(span(a), size_t(a.shape(0)), wanted)); },
-        py::arg("matrix"), py::arg("wanted") = SIZE_MAX);
+        [=](const Matrix& a, size_t wanted, int threads) {
+            return pair(symmetric_eigen(span(a), size_t(a.shape(0)), wanted, {threads}));
+        },
+        py::arg("matrix"), py::arg("wanted") = SIZE_MAX, py::arg("threads") = 0);
     math.def("generalised_eigen", [=](const Matrix& a, const Matrix& b, size_t wanted) {
-        return pair(generalised_eigen(span(a), span(b), size_t(a.shape(0)), wanted));
+        return pair(generalised_eigen(span(a), span(b), size_t(a.shape(0)), wanted, {}));
     });
     math.def("polar_factor", [](const py::array_t<float, py::array::c_style>& a, double least) {
         std::vector<float> values(a.data(), a.data() + a.size());

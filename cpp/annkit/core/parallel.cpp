@@ -10,11 +10,14 @@
 #include <cstdlib>
 #include <exception>
 #include <mutex>
+#include <thread>
 
 #if defined(__linux__)
 #include <pthread.h>
 #include <sched.h>
 #endif
+
+#include "annkit/core/crew.h"
 
 namespace annkit {
 namespace {
@@ -49,15 +52,18 @@ int allowed_cpus() { return std::max(1, omp_get_num_procs()); }
 void watch_forks() {}
 #endif
 
-// Polls at most every 15 ms: taking the interpreter's lock costs, and a key press is answered within 50 ms. The time of
+// Polls at most so often: taking the interpreter's lock costs, and a key press is answered within 50 ms. The time of
 // the last poll belongs to the monitor, as a long call may be many short runs.
+constexpr auto kPollEvery = std::chrono::milliseconds(15);
+constexpr size_t kSpins = 256;  // before a thread that waits lets others have its processor
+
 class Pace {
   public:
     explicit Pace(const Call& call, size_t total) : monitor_(call.monitor), total_(total) {}
     void step(size_t done) {
         if (monitor_ == nullptr) return;
         const auto now = std::chrono::steady_clock::now();
-        if (now - monitor_->polled < std::chrono::milliseconds(15)) return;
+        if (now - monitor_->polled < kPollEvery) return;
         monitor_->polled = now;
         monitor_->progress(done, total_);
         monitor_->poll();
@@ -139,6 +145,58 @@ void parallel_for(size_t tasks, int threads, const Call& call, const Task& body)
         work(shared, tasks, omp_get_thread_num(), call, body);
     }
     if (shared.error) std::rethrow_exception(shared.error);
+}
+
+// One of the tasks that state says are left, if that is how it is still.
+bool Crew::take(uint64_t state) {
+    if (uint32_t(state) == 0) return false;
+    if (!state_.compare_exchange_strong(state, state - 1, std::memory_order_acq_rel)) return true;
+    (*body_)(uint32_t(state) - 1);  // the step cannot end before this task has
+    done_.fetch_add(1, std::memory_order_release);
+    return true;
+}
+
+void Crew::run(size_t tasks, const Step& body) {
+    body_ = &body;
+    done_.store(0, std::memory_order_relaxed);
+    const uint64_t step = (state_.load(std::memory_order_relaxed) >> 32) + 1;
+    state_.store(step << 32 | tasks, std::memory_order_release);
+    while (take(state_.load(std::memory_order_acquire))) {
+    }
+    for (size_t spins = 1; done_.load(std::memory_order_acquire) < tasks; ++spins)
+        if (spins % kSpins == 0) std::this_thread::yield();
+    if (call_.monitor == nullptr) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - call_.monitor->polled < kPollEvery) return;
+    call_.monitor->polled = now;
+    call_.monitor->poll();
+}
+
+void Crew::help() {
+    for (size_t spins = 1; !over_.load(std::memory_order_acquire); ++spins)
+        if (!take(state_.load(std::memory_order_acquire)) && spins % kSpins == 0) std::this_thread::yield();
+}
+
+void with_crew(int threads, const Call& call, const std::function<void(Crew&)>& drive) {
+    Crew crew(call);
+    if (threads <= 1 || forked) return drive(crew);
+    watch_forks();
+    ran_parallel = true;
+    std::exception_ptr error;
+#pragma omp parallel num_threads(threads)
+    {
+        if (omp_get_thread_num() > 0) {
+            crew.help();
+        } else {
+            try {
+                drive(crew);
+            } catch (...) {
+                error = std::current_exception();
+            }
+            crew.over_ = true;
+        }
+    }
+    if (error) std::rethrow_exception(error);
 }
 
 void parallel_calls(size_t n, size_t block, int threads, const Call& call, const PartOfCall& body) {

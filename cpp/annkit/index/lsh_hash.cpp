@@ -83,7 +83,7 @@ Affine LshHash::draw(const Rows& sample, const Fit& fit) const {
             const Moments moments = moments_of(sample, all, fit.call);
             mean.assign(moments.mean.begin(), moments.mean.end());
             known = std::min(w, std::max(span_of_table(family_->values()), span_of_sketch(options_.sketch)));
-            const SymmetricEigen eigen = symmetric_eigen(moments.covariance, w, known);
+            const SymmetricEigen eigen = symmetric_eigen(moments.covariance, w, known, fit.call);
             basis.assign(eigen.vectors.begin(), eigen.vectors.begin() + ptrdiff_t(known * w));
         } else {
             const Mean found = mean_of(sample, all, fit.call);

@@ -66,7 +66,8 @@ Discriminants discriminants_of(const Rows& rows, std::span<const size_t> chosen,
         const float* some = &offsets[first * dim];
         add_outer({some, dim, some, dim, std::min(kOuterRows, classes - first)}, between, call);
     }
-    SymmetricEigen eigen = generalised_eigen(between, moments.covariance, dim, std::min({wanted, dim, classes - 1}));
+    SymmetricEigen eigen =
+        generalised_eigen(between, moments.covariance, dim, std::min({wanted, dim, classes - 1}), call);
     size_t kept = 1;
     while (kept < eigen.values.size() && eigen.values[kept] > kNothing * eigen.values[0]) ++kept;
     eigen.values.resize(kept);

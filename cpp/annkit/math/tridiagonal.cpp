@@ -18,6 +18,32 @@ double dot(const double* a, const double* b, size_t n) {
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
+// As many values at a time as the compiler makes vectors of.
+constexpr size_t kTogether = 8;
+
+// How many eigenvalues lie below each x: negative pivots of T - x I. squares[i] = next_to[i - 1]^2.
+void count_below(std::span<const double> diagonal, const double* squares, double least, const double* x,
+                 double* below) {
+    double pivot[kTogether];
+    for (size_t t = 0; t < kTogether; ++t) pivot[t] = 1, below[t] = 0;
+    for (size_t i = 0; i < diagonal.size(); ++i)
+        for (size_t t = 0; t < kTogether; ++t) {
+            const double next = (diagonal[i] - x[t]) - squares[i] / pivot[t];
+            pivot[t] = std::abs(next) < least ? -least : next;
+            below[t] += pivot[t] < 0 ? 1.0 : 0.0;
+        }
+}
+
+// The largest sum of magnitudes in a row.
+double norm_of(std::span<const double> diagonal, std::span<const double> next_to) {
+    const size_t n = diagonal.size();
+    double norm = 0;
+    for (size_t i = 0; i < n; ++i)
+        norm = std::max(norm, std::abs(diagonal[i]) + (i > 0 ? std::abs(next_to[i - 1]) : 0) +
+                                  (i + 1 < n ? std::abs(next_to[i]) : 0));
+    return norm;
+}
+
 // T - value I = P L U: rows trade places with the next where that has the larger entry, so U has two diagonals above.
 class Shifted {
   public:
@@ -87,6 +113,30 @@ double residual(std::span<const double> diagonal, std::span<const double> next_t
 
 }  // namespace
 
+std::vector<double> tridiagonal_values(std::span<const double> diagonal, std::span<const double> next_to, size_t wanted,
+                                       const Call& call) {
+    constexpr int kSteps = 56;  // halves the stretch from -norm to norm down to a rounding
+    const size_t n = diagonal.size();
+    const double norm = norm_of(diagonal, next_to), least = std::max(norm * norm * DBL_EPSILON * DBL_EPSILON, DBL_MIN);
+    std::vector<double> squares(n), out(wanted);
+    for (size_t i = 1; i < n; ++i) squares[i] = next_to[i - 1] * next_to[i - 1];
+    const double work = 32.0 * kSteps * double(wanted) * double(n);  // divisions
+    parallel_blocks(wanted, kTogether, threads_for(call, work), call, [&](size_t first, size_t count) {
+        double low[kTogether], high[kTogether], middle[kTogether], below[kTogether];
+        std::fill_n(low, kTogether, -norm);
+        std::fill_n(high, kTogether, norm);
+        for (int step = 0; step < kSteps; ++step) {
+            for (size_t t = 0; t < kTogether; ++t) middle[t] = 0.5 * (low[t] + high[t]);
+            count_below(diagonal, squares.data(), least, middle, below);
+            for (size_t t = 0; t < kTogether; ++t)
+                (below[t] + double(first + t) < double(n) ? low : high)[t] = middle[t];
+        }
+        for (size_t t = 0; t < count; ++t) out[first + t] = 0.5 * (low[t] + high[t]);
+    });
+    for (size_t i = 1; i < wanted; ++i) out[i] = std::min(out[i], out[i - 1]);
+    return out;
+}
+
 // Values as near to each other as kNear of the norm share a stretch of vectors that are made orthogonal to each other;
 // those farther apart are so by themselves. Equal values are moved apart by a rounding, as in LAPACK's dstein.
 std::optional<std::vector<double>> tridiagonal_vectors(std::span<const double> diagonal,
@@ -95,10 +145,7 @@ std::optional<std::vector<double>> tridiagonal_vectors(std::span<const double> d
     constexpr double kNear = 1e-3, kRounding = 16 * DBL_EPSILON;
     constexpr int kSteps = 2;
     const size_t n = diagonal.size();
-    double norm = 0;
-    for (size_t i = 0; i < n; ++i)
-        norm = std::max(norm, std::abs(diagonal[i]) + (i > 0 ? std::abs(next_to[i - 1]) : 0) +
-                                  (i + 1 < n ? std::abs(next_to[i]) : 0));
+    const double norm = norm_of(diagonal, next_to);
     const double least = std::max(norm * DBL_EPSILON, DBL_MIN);
     std::vector<double> out(values.size() * n);
     Random random(n);

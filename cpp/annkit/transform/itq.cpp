@@ -30,7 +30,7 @@ Affine reduction(const Rows& rows, std::span<const size_t> chosen, const Itq::Op
     };
     if (options.start == Itq::Start::pca) {
         const Moments moments = moments_of(rows, chosen, fit.call);
-        const SymmetricEigen eigen = symmetric_eigen(moments.covariance, rows.dim, options.bits);
+        const SymmetricEigen eigen = symmetric_eigen(moments.covariance, rows.dim, options.bits, fit.call);
         return {as_floats(eigen.vectors), options.bits, rows.dim, as_floats(moments.mean)};
     }
     Discriminants found = discriminants_of(rows, chosen, fit.labels, options.bits, fit.call);

@@ -33,7 +33,7 @@ struct Principal {
 // The parametric solution: the main components, dealt to the groups.
 Principal principal(const Rows& rows, std::span<const size_t> chosen, size_t dim, size_t m, const Call& call) {
     const Moments moments = moments_of(rows, chosen, call);
-    const SymmetricEigen eigen = symmetric_eigen(moments.covariance, rows.dim, dim);
+    const SymmetricEigen eigen = symmetric_eigen(moments.covariance, rows.dim, dim, call);
     Principal out{{moments.mean.begin(), moments.mean.end()}, {}};
     for (size_t i : balanced_order({eigen.values.data(), dim}, m))
         for (size_t j = 0; j < rows.dim; ++j) out.basis.push_back(float(eigen.vectors[i * rows.dim + j]));

@@ -79,7 +79,7 @@ void Pca::fit(const Rows& rows, const Fit& fit) {
     if (dim > inputs) fail(repr(), " got rows of dimension ", inputs, ", expected at least ", dim);
     const auto chosen = sample_of(rows.n, std::max(kRowsPerDim * inputs, kLeastSample), fit.seed);
     const Moments moments = moments_of(rows, chosen, fit.call);
-    SymmetricEigen eigen = symmetric_eigen(moments.covariance, inputs, dim);
+    SymmetricEigen eigen = symmetric_eigen(moments.covariance, inputs, dim, fit.call);
 
     std::vector<double> variances(dim);
     for (size_t i = 0; i < dim; ++i) variances[i] = std::max(eigen.values[i], 0.0);
