@@ -121,3 +121,14 @@ def test_large_inputs_are_sampled_by_the_seed(rng):
     assert first.to_bytes() == again.to_bytes()
     assert first.to_bytes() != other.to_bytes()
     np.testing.assert_allclose(first.explained_variance_, [9, 1], rtol=0.05)
+
+
+@pytest.mark.parametrize(("n", "dim"), [(9000, 64), (2500, 300)])
+def test_threads_change_no_bit_of_narrow_and_wide_rows(rng, n, dim):
+    x = rows_of(rng, n, dim)
+    wanted = ak.PCA(32).fit(x, threads=1)
+    np.testing.assert_allclose(wanted.mean_, x.mean(axis=0, dtype=np.float64), atol=1e-5)
+    variances = np.linalg.eigvalsh(np.cov(x.T, dtype=np.float64))[::-1][:32]
+    np.testing.assert_allclose(wanted.explained_variance_, variances, rtol=1e-5)
+    for threads in (2, 3, 7):
+        assert ak.PCA(32).fit(x, threads=threads).to_bytes() == wanted.to_bytes()

@@ -62,10 +62,7 @@ Discriminants discriminants_of(const Rows& rows, std::span<const size_t> chosen,
     for (size_t j = 0; j < dim; ++j) moments.covariance[j * dim + j] += variance > 0 ? kRidge : 1;
     for (float& value : offsets) value = float(double(value) * std::sqrt(unit));
     std::vector<double> between(dim * dim);
-    for (size_t first = 0; first < classes; first += kOuterRows) {
-        const float* some = &offsets[first * dim];
-        add_outer({some, dim, some, dim, std::min(kOuterRows, classes - first)}, between, call);
-    }
+    add_outer({offsets.data(), dim, offsets.data(), dim, classes}, between, call);
     SymmetricEigen eigen =
         generalised_eigen(between, moments.covariance, dim, std::min({wanted, dim, classes - 1}), call);
     size_t kept = 1;

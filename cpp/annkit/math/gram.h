@@ -1,4 +1,5 @@
-// Sums of x x^T over rows of floats, on the product kernels: what covariances are made of. Here is the memory they take.
+// Sums of x x^T over rows of floats, on the product kernels: what covariances are made of. Here is the memory they
+// take.
 #pragma once
 
 #include <span>

@@ -98,22 +98,21 @@ void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, float* o
     }
 }
 
-void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call) {
-    check(inner == b.inputs(), "rows have dimension ", inner, ", the matrix expects ", b.inputs());
-    const double work = double(rows) * double(inner) * double(b.outputs());
-    parallel_for((rows + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
-        const size_t first = task * kBlock;
-        b.multiply(a + first * inner, inner, std::min(kBlock, rows - first), out + first * b.outputs(), b.outputs());
-    });
+namespace {
+
+// Rows of the first factor that a task takes: several tasks a thread, where there are few rows.
+size_t rows_of_task(size_t rows, int threads) {
+    const size_t least = simd::kernels().product.rows, share = rows / (3 * size_t(threads)) / least * least;
+    return std::clamp(share, least, kBlock);
 }
 
-void add_outer(const Outer& in, std::span<double> sums, const Call& call) {
+// Of at most kOuterRows rows.
+void add_block(const Outer& in, std::span<double> sums, const Call& call) {
     const PackedMatrix y = PackedMatrix::of_transposed(in.y, in.n, in.dy);
     const simd::Product& product = simd::kernels().product;
     const size_t stride = padded_stride(in.n);
     const int threads = threads_for(call, double(in.n) * double(in.dx) * double(in.dy));
-    const size_t share = in.dx / (3 * size_t(threads)) / product.rows * product.rows;
-    parallel_blocks(in.dx, std::clamp(share, product.rows, kBlock), threads, call, [&](size_t first, size_t count) {
+    parallel_blocks(in.dx, rows_of_task(in.dx, threads), threads, call, [&](size_t first, size_t count) {
         std::vector<float> columns(count * stride), block(count * in.dy);
         constexpr size_t kRun = 16;
         for (size_t start = 0; start < in.n; start += kRun)
@@ -122,6 +121,43 @@ void add_outer(const Outer& in, std::span<double> sums, const Call& call) {
                     columns[j * stride + i] = in.x[i * in.dx + first + j];
         product.run({columns.data(), stride, count, in.n, y.data(), in.dy, block.data(), in.dy});
         for (size_t i = 0; i < count * in.dy; ++i) sums[first * in.dy + i] += double(block[i]);
+    });
+}
+
+void add_blocks(const Outer& in, size_t first, size_t last, std::span<double> sums, const Call& call) {
+    for (; first < last; first += kOuterRows)
+        add_block({in.x + first * in.dx, in.dx, in.y + first * in.dy, in.dy, std::min(kOuterRows, last - first)}, sums,
+                  call);
+}
+
+}  // namespace
+
+void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call) {
+    check(inner == b.inputs(), "rows have dimension ", inner, ", the matrix expects ", b.inputs());
+    const int threads = threads_for(call, double(rows) * double(inner) * double(b.outputs()));
+    parallel_blocks(rows, rows_of_task(rows, threads), threads, call, [&](size_t first, size_t count) {
+        b.multiply(a + first * inner, inner, count, out + first * b.outputs(), b.outputs());
+    });
+}
+
+// Each thread takes a stretch of the rows, with sums of its own that are added in the order of the stretches: as many
+// whatever the threads, few where the sums are large, and one, by all threads, where they are very large.
+void add_outer(const Outer& in, std::span<double> sums, const Call& call) {
+    constexpr size_t kSmall = 256 * 256, kLarge = 1024 * 1024, kOfSmall = 32, kOfLarge = 8;
+    const size_t blocks = (in.n + kOuterRows - 1) / kOuterRows, size = sums.size();
+    const size_t stretches = std::min(blocks, size <= kSmall ? kOfSmall : size <= kLarge ? kOfLarge : 1);
+    if (stretches <= 1) return add_blocks(in, 0, in.n, sums, call);
+    std::vector<std::vector<double>> parts(stretches);
+    const int threads = threads_for(call, double(in.n) * double(size));
+    parallel_calls(stretches, 1, threads, call, [&](size_t s, size_t, const Call& part) {
+        parts[s].resize(size);
+        const size_t first = s * blocks / stretches * kOuterRows, last = (s + 1) * blocks / stretches * kOuterRows;
+        add_blocks(in, first, std::min(last, in.n), parts[s], part);
+    });
+    constexpr size_t kBlockOfSums = 8192;
+    parallel_blocks(size, kBlockOfSums, threads, call, [&](size_t first, size_t count) {
+        for (const std::vector<double>& part : parts)
+            for (size_t i = first; i < first + count; ++i) sums[i] += part[i];
     });
 }
 

@@ -40,7 +40,7 @@ size_t padded_stride(size_t dim);
 void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call);
 
 // Adds X^T Y to sums (dx x dy): X is n rows of dx, Y n rows of dy. Floats are added for at most kOuterRows rows, then
-// doubles: n is at most that.
+// doubles.
 inline constexpr size_t kOuterRows = 1024;
 struct Outer {
     const float* x;

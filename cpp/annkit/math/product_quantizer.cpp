@@ -1,26 +1,17 @@
 #include "annkit/math/product_quantizer.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "annkit/core/errors.h"
 #include "annkit/core/random.h"
 #include "annkit/math/group_trainer.h"
+#include "annkit/math/sample.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
 namespace {
 
 constexpr size_t kBlock = 4 * simd::kGroupPoints;  // rows that pass by a codebook while it is in the cache
-
-// Knuth's selection sampling: so many of n, ascending.
-std::vector<uint32_t> choose(size_t n, size_t count, Random random) {
-    std::vector<uint32_t> chosen;
-    chosen.reserve(count);
-    for (size_t i = 0; chosen.size() < count; ++i)
-        if (random.uniform() * double(n - i) < double(count - chosen.size())) chosen.push_back(uint32_t(i));
-    return chosen;
-}
 
 // The same rows, every fourth of them first.
 std::vector<uint32_t> interleaved(const std::vector<uint32_t>& rows) {
@@ -81,11 +72,8 @@ void ProductQuantizer::check_trainable(size_t n, size_t dim) const {
 }
 
 std::vector<uint32_t> ProductQuantizer::sample(size_t n, uint64_t seed) const {
-    const size_t most = std::max(kSample * entries(), kLeastSample);
-    if (n > most) return choose(n, most, Random(seed));
-    std::vector<uint32_t> all(n);
-    std::iota(all.begin(), all.end(), 0u);
-    return all;
+    const auto chosen = sample_of(n, std::max(kSample * entries(), kLeastSample), seed);
+    return {chosen.begin(), chosen.end()};
 }
 
 void ProductQuantizer::train(const float* x, size_t n, size_t dim, size_t rounds, std::span<const float> start,

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "annkit/core/errors.h"
+#include "annkit/core/memory.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
 #include "annkit/math/linalg.h"
@@ -40,27 +41,41 @@ Principal principal(const Rows& rows, std::span<const size_t> chosen, size_t dim
     return out;
 }
 
+// Memory that is written before it is read: its pages are those of the threads that write.
+class Floats {
+  public:
+    explicit Floats(size_t size) : memory_(allocate(size * sizeof(float))), size_(size) {}
+    float* data() const { return reinterpret_cast<float*>(memory_.get()); }
+    size_t size() const { return size_; }
+
+  private:
+    Buffer memory_;
+    size_t size_;
+};
+
 // Those rows in the coordinates of the basis, times a power of two that leaves room for their squares.
-std::vector<float> project(const Rows& rows, std::span<const size_t> chosen, const Principal& to, size_t dim,
-                           const Call& call) {
+Floats project(const Rows& rows, std::span<const size_t> chosen, const Principal& to, size_t dim, const Call& call) {
     constexpr size_t kBlock = 144;
     const PackedMatrix basis = PackedMatrix::of(to.basis.data(), dim, rows.dim);
-    std::vector<float> out(chosen.size() * dim);
-    parallel_for((chosen.size() + kBlock - 1) / kBlock,
-                 threads_for(call, double(chosen.size()) * double(dim) * double(rows.dim)), call,
-                 [&](size_t task, int) {
-                     const size_t first = task * kBlock, count = std::min(kBlock, chosen.size() - first);
-                     std::vector<float> block(count * rows.dim);
-                     gather_rows(rows, &chosen[first], count, block.data());
-                     for (size_t i = 0; i < count; ++i)
-                         for (size_t j = 0; j < rows.dim; ++j) block[i * rows.dim + j] -= to.mean[j];
-                     basis.multiply(block.data(), rows.dim, count, &out[first * dim], dim);
-                 });
-    float largest = 0;
-    for (float value : out) largest = std::max(largest, std::abs(value));
-    const float scale = largest > 0 ? std::ldexp(1.0f, -std::clamp(std::ilogb(largest), -100, 100)) : 1;
-    for (float& value : out) value *= scale;
-    return out;
+    Floats floats(chosen.size() * dim);
+    float* out = floats.data();
+    std::vector<float> largest((chosen.size() + kBlock - 1) / kBlock);
+    const int threads = threads_for(call, double(chosen.size()) * double(dim) * double(rows.dim));
+    parallel_blocks(chosen.size(), kBlock, threads, call, [&](size_t first, size_t count) {
+        std::vector<float> block(count * rows.dim);
+        gather_rows(rows, &chosen[first], count, block.data());
+        for (size_t i = 0; i < count; ++i)
+            for (size_t j = 0; j < rows.dim; ++j) block[i * rows.dim + j] -= to.mean[j];
+        basis.multiply(block.data(), rows.dim, count, out + first * dim, dim);
+        for (size_t i = first * dim; i < (first + count) * dim; ++i)
+            largest[first / kBlock] = std::max(largest[first / kBlock], std::abs(out[i]));
+    });
+    const float most = *std::max_element(largest.begin(), largest.end());
+    const float scale = most > 0 ? std::ldexp(1.0f, -std::clamp(std::ilogb(most), -100, 100)) : 1;
+    parallel_blocks(chosen.size(), kBlock, threads, call, [&](size_t first, size_t count) {
+        for (size_t i = first * dim; i < (first + count) * dim; ++i) out[i] *= scale;
+    });
+    return floats;
 }
 
 // What product quantization makes of the rows. Returns the sum of squared errors.
@@ -85,21 +100,22 @@ double quantize(const ProductQuantizer& pq, std::span<const float> rows, float* 
 // Codebooks and rotation, improved in turn.
 class Alternation {
   public:
-    Alternation(const std::vector<float>& rows, std::vector<float> rotation, const Opq::Options& options)
+    Alternation(const Floats& rows, std::vector<float> rotation, const Opq::Options& options)
         : rows_(rows),
           rotation_(std::move(rotation)),
           before_(rotation_),
+          rotated_(rows.size()),
+          quantized_(rows.size()),
           pq_(options.m, options.bits),
           dim_(size_t(std::sqrt(double(rotation_.size())) + 0.5)) {}
 
     // Looks at the first n rows only. Returns what quantization erred by a row, before the rotation moved.
     double round(size_t n, const Fit& fit) {
         const bool first = !pq_.is_trained();
-        rotated_.resize(n * dim_), quantized_.resize(n * dim_);
         multiply(rows_.data(), n, dim_, PackedMatrix::of(rotation_.data(), dim_, dim_), rotated_.data(), fit.call);
         const std::vector<float> start(pq_.codebooks().begin(), pq_.codebooks().end());
         pq_.train(rotated_.data(), n, dim_, first ? kFirstLloyd : kLloyd, start, fit);
-        const double error = quantize(pq_, rotated_, quantized_.data(), fit.call);
+        const double error = quantize(pq_, {rotated_.data(), n * dim_}, quantized_.data(), fit.call);
         turn(n, fit.call);
         return error / double(n);
     }
@@ -117,9 +133,7 @@ class Alternation {
     // Procrustes: the rotation that brings rows nearest to what they were quantized to, then further the way it went.
     void turn(size_t n, const Call& call) {
         std::vector<double> sums(dim_ * dim_);
-        for (size_t first = 0; first < n; first += kOuterRows)
-            add_outer({&quantized_[first * dim_], dim_, &rows_[first * dim_], dim_, std::min(kOuterRows, n - first)},
-                      sums, call);
+        add_outer({quantized_.data(), dim_, rows_.data(), dim_, n}, sums, call);
         double norm2 = 0;
         for (double value : sums) norm2 += value * value;
         const double scale = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
@@ -131,14 +145,15 @@ class Alternation {
         before_ = std::move(towards);
     }
 
-    const std::vector<float>& rows_;
-    std::vector<float> rotation_, before_, rotated_, quantized_;
+    const Floats& rows_;
+    std::vector<float> rotation_, before_;
+    Floats rotated_, quantized_;  // of which a round takes as much as it has rows
     ProductQuantizer pq_;
     size_t dim_;
 };
 
 // From each start a few rounds on a quarter of the rows; the best goes on, a third of its rounds on the quarter still.
-std::vector<float> refine(const std::vector<float>& rows, std::vector<std::vector<float>> starts, size_t dim,
+std::vector<float> refine(const Floats& rows, std::vector<std::vector<float>> starts, size_t dim,
                           const Opq::Options& options, const Fit& fit) {
     const size_t n = rows.size() / dim, few = std::min(n, std::max(n / 4, size_t(1) << options.bits));
     const size_t trial = std::min<size_t>(options.rounds, 4);
@@ -217,7 +232,7 @@ void Opq::fit(const Rows& rows, const Fit& fit) {
     const Principal start = principal(rows, chosen, dim, options_.m, fit.call);
     std::vector<float> matrix = start.basis;
     if (options_.rounds > 0) {
-        const std::vector<float> rows_there = project(rows, chosen, start, dim, fit.call);
+        const Floats rows_there = project(rows, chosen, start, dim, fit.call);
         const std::vector<float> rotation =
             refine(rows_there, starts_for(start.basis, dim, inputs), dim, options_, fit);
         multiply(rotation.data(), dim, dim, PackedMatrix::of_transposed(start.basis.data(), dim, inputs), matrix.data(),
