@@ -28,12 +28,13 @@ TableQueries::TableQueries(CodeGroups groups, const CodeUse& use, const Rows& qu
     const int threads = threads_for(call, double(tables_.size()) * double(groups_.dim / groups_.m + 4));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
         const FloatBlock block(queries.slice(first, count), "the query");
+        Ranges ranges{std::vector<float>(groups_.m), std::vector<float>(groups_.m)};
         for (size_t i = 0; i < count; ++i) {
             const size_t query = first + i;
             float* table = &tables_[query * table_size_];
             groups_.fill(block.row(i), table);
             if (!steps_.empty())
-                rounded_[query] = round({table, table_size_}, std::sqrt(block.norm2(i)), &steps_[query * table_size_]);
+                rounded_[query] = round(table, std::sqrt(block.norm2(i)), ranges, &steps_[query * table_size_]);
         }
     });
 }
@@ -43,33 +44,32 @@ TableQueries::TableQueries(CodeGroups groups, const CodeUse& use, const Rows& qu
 // 255 at most, which they are fastest with, and all of them less than 2^16. (SIFT, 200,000 rows in 32 groups: with
 // entries up to 255, 14 rows have bounds below the tenth best score, and up to 63 it is 34.) Of 8 bits, a group at
 // most.
-TableQueries::Query TableQueries::round(std::span<const float> table, float norm, uint8_t* steps) const {
+TableQueries::Query TableQueries::round(const float* table, float norm, Ranges& ranges, uint8_t* steps) const {
     constexpr double kByte = 255, kAll = 65535;
     const simd::Kernels& kernels = simd::kernels();
     const size_t m = groups_.m, entries = groups_.entries();
-    std::vector<float> least(m), largest(m);
     const auto [together, apart] = groups_.in_blocks ? kernels.nibble_sums : simd::ByteSums{};
-    kernels.table_ranges(table.data(), m, entries, least.data(), largest.data());
-    std::vector<double> sums(apart);
+    kernels.table_ranges(table, m, entries, ranges.least.data(), ranges.largest.data());
+    const auto range = [&](size_t g) { return double(ranges.largest[g]) - ranges.least[g]; };
     double most_of_sums = 0, all = 0, low = 0, magnitude = 0;
+    for (size_t first = 0; first < m; first += together * apart)
+        for (size_t i = first; i < std::min(first + apart, m); ++i) {
+            double sum = 0;
+            for (size_t g = i; g < std::min(first + together * apart, m); g += apart) sum += range(g);
+            most_of_sums = std::max(most_of_sums, sum);
+        }
     for (size_t g = 0; g < m; ++g) {
-        const double range = double(largest[g]) - least[g];
-        low += least[g];
-        magnitude += std::max(std::abs(least[g]), std::abs(largest[g]));
-        double& sum = sums[g % apart];
-        sum = g % (together * apart) < apart ? range : sum + range;
-        most_of_sums = std::max(most_of_sums, sum);
-        all += range;
+        low += ranges.least[g];
+        magnitude += std::max(std::abs(ranges.least[g]), std::abs(ranges.largest[g]));
+        all += range(g);
     }
     // A tile wants it above 0.
     const auto scale =
         float(std::clamp<double>(std::max(most_of_sums / kByte, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
-    kernels.round_tables(table.data(), m, entries, least.data(), 1 / scale, steps);
+    kernels.round_tables(table, m, entries, ranges.least.data(), 1 / scale, steps);
     double width = 0;
-    for (size_t g = 0; g < m; ++g) {
-        const double range = double(largest[g]) - least[g];
-        width += range > 256.0 * scale ? range : std::min<double>(range, scale);  // more than 255 steps were cut
-    }
+    for (size_t g = 0; g < m; ++g)  // more than 255 steps were cut
+        width += range(g) > 256.0 * scale ? range(g) : std::min<double>(range(g), scale);
     magnitude += 2 * double(norm) * groups_.reach + all;
     return {scale, float(low), float(width) * (1 + 4 * FLT_EPSILON), float(magnitude)};
 }

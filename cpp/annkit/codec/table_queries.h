@@ -5,7 +5,6 @@
 #pragma once
 
 #include <functional>
-#include <span>
 #include <vector>
 
 #include "annkit/codec/codec.h"
@@ -49,7 +48,10 @@ class TableQueries final : public TileQueries {
         float magnitude = 0;  // of what is added up, for the margin of rounding
     };
     const float* table(size_t query) const { return &tables_[query * table_size_]; }
-    Query round(std::span<const float> table, float norm, uint8_t* steps) const;
+    struct Ranges {
+        std::vector<float> least, largest;  // of each group's entries
+    };
+    Query round(const float* table, float norm, Ranges& ranges, uint8_t* steps) const;
 
     CodeGroups groups_;
     bool l2_, residual_;

@@ -84,21 +84,25 @@ void table_ranges(const float* tables, size_t m, size_t entries, float* least, f
     }
 }
 
-// The compiler makes vectors of it.
+template <class V>
 void round_tables(const float* tables, size_t m, size_t entries, const float* least, float inverse, uint8_t* out) {
-    for (size_t g = 0; g < m; ++g)
-        for (size_t first = g * entries; first < (g + 1) * entries; first += 16)
-            for (size_t c = first; c < first + 16; ++c) {
-                const float steps = (tables[c] - least[g]) * inverse;
-                out[c] = uint8_t(int32_t(steps < 255.0f ? steps : 255.0f));
-            }
+    const auto times = V::set1(inverse), most = V::set1(255.0f);
+    for (size_t g = 0; g < m; ++g) {
+        const auto low = V::set1(least[g]);
+        for (size_t first = g * entries; first < (g + 1) * entries; first += 16) {
+            float steps[16];
+            for (size_t c = 0; c < 16; c += V::kLanes)
+                V::store(steps + c, V::min(V::fma(V::sub(V::load(tables + first + c), low), times, V::zero()), most));
+            for (size_t c = 0; c < 16; ++c) out[first + c] = uint8_t(int32_t(steps[c]));
+        }
+    }
 }
 
 template <class V>
 void fill_tables(Kernels& k) {
     k.product_tables = product_tables<V>;
     k.table_ranges = table_ranges<V>;
-    k.round_tables = round_tables;
+    k.round_tables = round_tables<V>;
 }
 
 }  // namespace
