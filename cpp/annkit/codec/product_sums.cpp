@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "annkit/codec/codes.h"
+#include "annkit/simd/kernels.h"
 
 namespace annkit {
 namespace {
@@ -76,16 +77,19 @@ void each_row(size_t m, const float* table, const Codes& codes, const uint32_t* 
 
 void sum_entries(size_t m, size_t bits, const float* table, const Codes& codes, const uint32_t* positions, size_t n,
                  float* out) {
-    using EachRow = void (*)(size_t, const float*, const Codes&, const uint32_t*, size_t, float*);
-    constexpr EachRow kRows[] = {each_row<sum_packed<4>>,  each_row<sum_packed<5>>,  each_row<sum_packed<6>>,
-                                 each_row<sum_packed<7>>,  each_row<sum_packed<8>>,  each_row<sum_packed<9>>,
-                                 each_row<sum_packed<10>>, each_row<sum_packed<11>>, each_row<sum_packed<12>>};
-    if (codes.block == 1) return kRows[bits - 4](m, table, codes, positions, n, out);
-    for (size_t i = 0; i < n; ++i) {
-        const uint32_t row = positions[i];
-        const auto* block = reinterpret_cast<const uint8_t*>(codes.block_of(row));
-        out[i] = sum_nibbles(m, table, block + row % 16, row % 32 < 16 ? 0 : 4);
+    if (codes.block == simd::kBlockRows) {
+        for (size_t i = 0; i < n; ++i) {
+            const uint32_t row = positions[i];
+            const auto* block = codes.columns[0].at<uint8_t>(row / simd::kBlockRows);
+            out[i] = sum_nibbles(m, table, block + row % 16, row % 32 < 16 ? 0 : 4);
+        }
+        return;
     }
+    using EachRow = void (*)(size_t, const float*, const Codes&, const uint32_t*, size_t, float*);
+    static constexpr EachRow kRows[] = {each_row<sum_packed<4>>,  each_row<sum_packed<5>>,  each_row<sum_packed<6>>,
+                                        each_row<sum_packed<7>>,  each_row<sum_packed<8>>,  each_row<sum_packed<9>>,
+                                        each_row<sum_packed<10>>, each_row<sum_packed<11>>, each_row<sum_packed<12>>};
+    kRows[bits - 4](m, table, codes, positions, n, out);
 }
 
 }  // namespace annkit

@@ -35,7 +35,7 @@ TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits
       allowed_(allowed),
       empty_(empty),
       estimates_((estimates && queries.estimates_well()) || queries.tiles_score()),
-      at_once_(queries.scores_at_once()),
+      at_once_(queries.scores_at_once() && !estimates_),
       limits_(limits),
       lists_(queries.size()) {}
 
@@ -108,9 +108,8 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
     hits_.resize(4 * simd::kMinHits);
     const TileRows rows = queries_.rows(partition, first, n, scratch_);
     const Meeting meeting{panel, partition, first, rows, rows.size != nullptr ? largest(rows.size, n) : 0.0f};
-    float bounds[simd::kMaxLanes], margins[simd::kMaxLanes];
+    float bounds[simd::kMaxLanes];
     std::fill(bounds, bounds + panel.tile->lanes, std::numeric_limits<float>::quiet_NaN());
-    for (size_t i = 0; i < panel.n; ++i) margins[i] = meeting.margin(i);
     simd::TileArgs args = args_of(meeting, n, bounds);
     args.pause = panel.n + 3;
     args.far = far;
@@ -122,13 +121,12 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
         for (size_t i = 0; moved && i < panel.n; ++i) {
             const float bound = list(panel.queries[i]).bound();
             bounded = bounded && bound < kInfinity;
-            bounds[i] = bound < kInfinity ? bound - panel.terms[i].base + margins[i] : kInfinity;
+            bounds[i] = bound < kInfinity ? bound - panel.terms[i].base + meeting.margin(i) : kInfinity;
         }
         const size_t step = bounded ? n : (std::max(args.first, kFirstRows) + block - 1) / block * block;
         args.n = std::min(args.first + step, n);
         const simd::TileResult done = panel.tile->run(args);
-        for (size_t i = 0; i < done.hits; ++i)
-            take(panel, partition, first, hits_[i], margins[hits_[i].lane], rows.err);
+        take(meeting, done.hits);
         moved = done.hits > 0;
         args.first = done.next;
     }
@@ -137,12 +135,13 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
 // Without a bound every row is a hit. Where a query has none yet, the scores of all of the first rows tell its k best.
 // Returns how many rows that took care of.
 size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
-    constexpr size_t kMost = 1024, kTwice = 256;  // where rows are met once, and once more
+    // Rows that are met once (for large k so many a hit), or once more; the largest k.
+    constexpr size_t kFirst = 1024, kOfEach = 40, kTwice = 256, kMostHits = 256;
     const TilePanel& panel = meeting.panel;
     const simd::Tile& single = queries_.tiles().single;
     const size_t k = empty_.limit();
     const auto unbounded = [this](uint32_t query) { return lists_[query]->bound() == kInfinity; };
-    if (single.lanes == 0 || !allowed_.sets.empty() || k > kMost / 4 || n < std::max(2 * k, kFirstRows) ||
+    if (single.lanes == 0 || !allowed_.sets.empty() || k > kMostHits || n < std::max(2 * k, kFirstRows) ||
         std::none_of(panel.queries, panel.queries + panel.n, unbounded))
         return 0;
     if (!panel.tile->all_scores) {
@@ -154,16 +153,17 @@ size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
         }
         return 0;
     }
-    n = std::min(n, kMost);
+    n = std::min(n, std::max(kFirst, kOfEach * k / kFirst * kFirst));
     score_all(meeting, n);
     for (size_t lane = 0; lane < panel.n; ++lane) {
-        const float margin = meeting.margin(lane);
-        const float bound = lists_[panel.queries[lane]]->bound() - panel.terms[lane].base + margin;
+        const float bound = lists_[panel.queries[lane]]->bound() - panel.terms[lane].base + meeting.margin(lane);
         const float* scores = &scores_[lane * n];
         const size_t found = simd::kernels().select(scores, n, bound, near_.data());
-        for (size_t i = 0; i < found; ++i)
-            take(panel, meeting.partition, meeting.first, {scores[near_[i]], near_[i], uint32_t(lane)}, margin,
-                 meeting.rows.err);
+        for (size_t done = 0; done < found;) {
+            const size_t some = std::min(found - done, hits_.size());
+            for (size_t i = 0; i < some; ++i, ++done) hits_[i] = {scores[near_[done]], near_[done], uint32_t(lane)};
+            take(meeting, some);
+        }
     }
     return n;
 }
@@ -196,26 +196,53 @@ void TileSearch::score_all(const Meeting& meeting, size_t n) {
     }
 }
 
-void TileSearch::take(const TilePanel& panel, const Partition& partition, size_t first, const simd::TileHit& hit,
-                      float margin, const float* err) {
-    const LaneTerms& terms = panel.terms[hit.lane];
-    const uint32_t query = panel.queries[hit.lane];
-    const auto position = uint32_t(first + hit.row);
-    const float lower = terms.base + hit.score - margin;
-    Shortlist& list = *lists_[query];
-    if (!(lower <= list.limit())) return;  // it has moved since the tile looked
-    if (const Bitset* allowed = allowed_.of(query))
-        if (!allowed->test(partition.row(position))) return;
-    const float width = terms.width - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
-    if (estimates_) return list.push_exact(terms.base + hit.score + width / 2, partition.row(position));
-    if (at_once_) {
-        float score;
-        queries_.score(query, partition, visits_[panel.visits[hit.lane]].coarse, &position, 1, &score);
-        // As in Shortlist::decide.
-        return list.push_exact(std::max(score, lower), partition.row(position));
+// A tile's hits, the first n of hits_.
+void TileSearch::take(const Meeting& meeting, size_t n) {
+    if (at_once_) return take_at_once(meeting, n);
+    for (size_t i = 0; i < n; ++i)
+        if (is_near(meeting, hits_[i])) take(meeting, hits_[i]);
+}
+
+// Whether it still is, as bounds have moved since the tile looked.
+bool TileSearch::is_near(const Meeting& meeting, const simd::TileHit& hit) const {
+    const uint32_t query = meeting.panel.queries[hit.lane];
+    if (!(meeting.lower(hit) <= lists_[query]->limit())) return false;
+    const Bitset* allowed = allowed_.of(query);
+    return allowed == nullptr || allowed->test(meeting.row(hit));
+}
+
+// First the scores of all hits, so that none waits for what is decided about the one before.
+void TileSearch::take_at_once(const Meeting& meeting, size_t n) {
+    const TilePanel& panel = meeting.panel;
+    size_t kept = n;
+    if (!allowed_.sets.empty()) {  // else nearly all are near still, and asking costs more
+        kept = 0;
+        for (size_t i = 0; i < n; ++i)
+            if (is_near(meeting, hits_[i])) hits_[kept++] = hits_[i];
     }
+    exact_.resize(std::max(exact_.size(), kept));
+    for (size_t i = 0; i < kept; ++i) {
+        const uint32_t lane = hits_[i].lane, position = meeting.position(hits_[i]);
+        queries_.score(panel.queries[lane], meeting.partition, visits_[panel.visits[lane]].coarse, &position, 1,
+                       &exact_[i]);
+    }
+    for (size_t i = 0; i < kept; ++i) {
+        // As in Shortlist::decide.
+        const float score = std::max(exact_[i], meeting.lower(hits_[i]));
+        Shortlist& list = *lists_[panel.queries[hits_[i].lane]];
+        if (score <= list.limit()) list.push_exact(score, meeting.row(hits_[i]));
+    }
+}
+
+void TileSearch::take(const Meeting& meeting, const simd::TileHit& hit) {
+    const LaneTerms& terms = meeting.panel.terms[hit.lane];
+    const uint32_t query = meeting.panel.queries[hit.lane];
+    const float* err = meeting.rows.err;
+    const float width = terms.width - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
+    Shortlist& list = *lists_[query];
+    if (estimates_) return list.push_exact(terms.base + hit.score + width / 2, meeting.row(hit));
     list.push(
-        lower, width + 2 * margin, position, panel.visits[hit.lane],
+        meeting.lower(hit), width + 2 * meeting.margin(hit.lane), meeting.position(hit), meeting.panel.visits[hit.lane],
         [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
 }
 

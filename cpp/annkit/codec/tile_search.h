@@ -94,12 +94,19 @@ class TileSearch {
         const TileRows& rows;
         float most;  // the largest |size| of the rows
         float margin(size_t lane) const { return panel.terms[lane].rounding * most; }
+        float lower(const simd::TileHit& hit) const {
+            return panel.terms[hit.lane].base + hit.score - margin(hit.lane);
+        }
+        uint32_t position(const simd::TileHit& hit) const { return uint32_t(first + hit.row); }
+        uint32_t row(const simd::TileHit& hit) const { return partition.row(position(hit)); }
     };
     simd::TileArgs args_of(const Meeting& meeting, size_t n, const float* bounds);
     size_t scan_first(const Meeting& meeting, size_t n);
     void score_all(const Meeting& meeting, size_t n);
-    void take(const TilePanel& panel, const Partition& partition, size_t first, const simd::TileHit& hit, float margin,
-              const float* err);
+    void take(const Meeting& meeting, size_t n);
+    void take_at_once(const Meeting& meeting, size_t n);
+    void take(const Meeting& meeting, const simd::TileHit& hit);
+    bool is_near(const Meeting& meeting, const simd::TileHit& hit) const;
     void score(size_t query, uint32_t* rows, const uint32_t* visits, size_t n, float* out) const;
 
     const TileQueries& queries_;
@@ -113,7 +120,7 @@ class TileSearch {
     std::vector<simd::TileHit> hits_;
     TileScratch scratch_;
     TilePanel first_panel_;
-    std::vector<float> scores_;
+    std::vector<float> scores_, exact_;
     std::vector<uint32_t> near_;
     Smallest smallest_;
 };

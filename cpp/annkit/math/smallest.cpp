@@ -31,13 +31,13 @@ float bound_with(std::span<const float> scores, size_t least, size_t most) {
     return of_ordered(int32_t(enough));
 }
 
-// Keeps n of the numbers within the bound: of those right at it, the first.
-void drop_ties(const float* scores, float bound, size_t n, std::vector<uint32_t>& near, size_t found) {
+// Keeps n of the numbers: those within the bound, and of those right at it the first.
+void keep_within(const float* scores, float bound, size_t n, std::vector<uint32_t>& near, size_t found) {
     size_t ties = n, kept = 0;
     for (size_t i = 0; i < found; ++i) ties -= scores[near[i]] < bound;
     for (size_t i = 0; i < found; ++i) {
         const bool tie = scores[near[i]] == bound;
-        if (tie && ties == 0) continue;
+        if (scores[near[i]] > bound || (tie && ties == 0)) continue;
         ties -= tie;
         near[kept++] = near[i];
     }
@@ -58,14 +58,12 @@ const uint32_t* Smallest::of(const float* scores, size_t n, size_t count) {
                 minima_[j] = scores[first + j] < minima_[j] ? scores[first + j] : minima_[j];
         bound = bound_with(minima_, count, count + count / 8);
     }
-    size_t found = simd::kernels().select(scores, n, bound, near_.data());
+    const size_t found = simd::kernels().select(scores, n, bound, near_.data());
     if (found > count) {
         minima_.resize(found);
         for (size_t i = 0; i < found; ++i) minima_[i] = scores[near_[i]];
-        bound = bound_with(minima_, count, count);
-        found = simd::kernels().select(scores, n, bound, near_.data());
+        keep_within(scores, bound_with(minima_, count, count), count, near_, found);
     }
-    if (found > count) drop_ties(scores, bound, count, near_, found);
     const auto nearer = [scores](uint32_t a, uint32_t b) { return scores[a] < scores[b]; };
     std::iter_swap(near_.begin(), std::min_element(near_.begin(), near_.begin() + ptrdiff_t(count), nearer));
     return near_.data();
