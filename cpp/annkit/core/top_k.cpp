@@ -5,6 +5,9 @@
 #include <bit>
 #include <cmath>
 
+#include "annkit/core/score_bound.h"
+#include "annkit/simd/kernels.h"
+
 namespace annkit {
 namespace {
 
@@ -45,6 +48,25 @@ bool sort_by_digits(std::vector<Hit>& hits) {
     return true;
 }
 
+bool is_nearer(const Hit& a, const Hit& b) { return a.score < b.score; }
+
+// Keeps the k best where a score parts them from the others; where it does not, hits stay as they are.
+bool keep_by_counts(std::vector<Hit>& hits, size_t k) {
+    constexpr size_t kMost = 512;
+    if (hits.size() > kMost) return false;
+    float scores[kMost];
+    for (size_t i = 0; i < hits.size(); ++i) scores[i] = hits[i].score;
+    const float bound = bound_with({scores, hits.size()}, k, k);
+    if (simd::kernels().count(scores, hits.size(), bound) != k) return false;
+    size_t kept = 0;
+    for (size_t i = 0; kept < k; ++i) {
+        hits[kept] = hits[i];
+        kept += scores[i] <= bound;
+    }
+    hits.resize(k);
+    return true;
+}
+
 // The next smaller float: std::nextafter takes longer than a hit's place in the order.
 float below(float x) {
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -70,6 +92,7 @@ TopK TopK::within(float radius, TieOrder order) {
 
 void TopK::shrink() {
     if (hits_.size() <= k_) return;
+    if (keep_by_counts(hits_, k_)) return take_kth(*std::max_element(hits_.begin(), hits_.end(), is_nearer));
     const auto kth = hits_.begin() + ptrdiff_t(k_ - 1);
     std::nth_element(hits_.begin(), kth, hits_.end(),
                      [this](const Hit& a, const Hit& b) { return order_.before(a, b); });
@@ -102,7 +125,7 @@ float TopK::nth(size_t n) {
     if (n > hits_.size()) return std::numeric_limits<float>::infinity();
     if (k_ <= kFew) return hits_[n - 1].score;
     const auto at = hits_.begin() + ptrdiff_t(n - 1);
-    std::nth_element(hits_.begin(), at, hits_.end(), [](const Hit& a, const Hit& b) { return a.score < b.score; });
+    std::nth_element(hits_.begin(), at, hits_.end(), is_nearer);
     return at->score;
 }
 
