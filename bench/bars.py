@@ -4,7 +4,8 @@
     python bench/bars.py ivf --data sift --budget 60
 
 Rates are medians over several passes, with one thread unless a line says two. `threads`, `fit-threads`, `kmeans`, `pq`,
-`ivf`, `ivf-build`, `graph`, `mih`, `binary-graph`, `itq` and `itq-quality` want two cores: run them without taskset.
+`ivf`, `ivf-build`, `graph`, `mih`, `pairs`, `binary-graph`, `itq` and `itq-quality` want two cores: run them without
+taskset.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import image_bars
 import list_bars
 import lsh_bars
 import numpy as np
+import pair_bars
 import training_bars
 from figures import (
     MADE,
@@ -240,6 +242,7 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "gamma": graph_bars.gamma,
     "lsh": lsh_bars.search,
     "mih": binary_bars.hashes,
+    "pairs": pair_bars.pairs,
     "binary-lists": binary_bars.lists,
     "binary-graph": binary_bars.graphs,
     "itq": hash_bars.itq,

@@ -1,4 +1,4 @@
-"""Bars of packed codes: multi-index hashing beside scans and Faiss, pairs of codes, lists and graphs of bits.
+"""Bars of packed codes: multi-index hashing beside scans and Faiss, lists and graphs of bits.
 
 Codes are those of ITQ (Gong, Lazebnik 2011), which are skewed as learned codes are: many equal ones, values that many
 share. A bar of codes takes the data set `sift` unless others are named.
@@ -39,18 +39,17 @@ def itq_codes(rows: Rows, bits: int) -> tuple[np.ndarray, np.ndarray]:
     return base, queries
 
 
-def _code_sets(limits: Limits, queries: int) -> Any:
+def code_sets(limits: Limits, queries: int) -> Any:
     named = limits if limits.names else limits._replace(names=["sift"])
     yield from named.sets(queries)
 
 
 def hashes(limits: Limits) -> None:
-    """MultiIndexHash: microseconds a query in a batch and alone, beside Flat and Faiss's multi-hash; then pairs."""
-    for rows in _code_sets(limits, 10_000):
+    """MultiIndexHash: microseconds a query in a batch and alone, beside Flat and Faiss's multi-hash."""
+    for rows in code_sets(limits, 10_000):
         codes, queries = itq_codes(rows, _BITS)
         _hashes(rows.name, codes, queries)
         _multi_hash(codes, queries)
-        pairs(codes)
         for bits in (32, 128, 256):
             _hashes(rows.name, *itq_codes(rows, bits))
     uniform = rng.integers(0, 256, (500_000, _BITS // 8)).astype(np.uint8)
@@ -95,21 +94,6 @@ def _multi_hash(codes: np.ndarray, queries: np.ndarray) -> None:
         recall = (peer.search(queries, 10)[0] == kth).mean()
         what = f"  Faiss BinaryMultiHash {tables} x {bits}, {flips} flips, k=10"
         show(what, f"{1e6 * seconds / len(queries):.0f} us", f"recall {recall:.4f}", f"own: {seconds / own:.1f} x")
-
-
-def pairs(codes: np.ndarray) -> None:
-    """All pairs within 3 bits of a million codes: the codes, and once more with some bits flipped."""
-    flips = rng.random((len(codes), 8 * codes.shape[1])) < 0.02
-    twice = np.concatenate([codes, np.packbits(np.unpackbits(codes, axis=1) ^ flips, axis=1)])
-    begin = time.perf_counter()
-    found = ak.hamming.pairs(twice, 3, threads=2)
-    seconds = time.perf_counter() - begin
-    some = rng.choice(len(twice), 200, replace=False)
-    lims = ak.hamming.range(twice[some], twice, 3).lims
-    counts = np.bincount(found.i, minlength=len(twice)) + np.bincount(found.j, minlength=len(twice))
-    same = bool((counts[some] + 1 == np.diff(lims)).all())
-    what = f"pairs within 3 bits, {len(twice):,} codes, two threads"
-    show(what, f"{seconds:.2f} s", f"{len(found.i):,} pairs", f"a sample agrees: {same}")
 
 
 class _Nearest:
@@ -226,7 +210,7 @@ def _usearch_graph() -> Graph:
 
 def graphs(limits: Limits) -> None:
     """Graphs over 256-bit codes at a recall of 0.95."""
-    for rows in _code_sets(limits, 1000):
+    for rows in code_sets(limits, 1000):
         codes, queries = itq_codes(rows, 256)
         truth, compared = _Nearest(codes, queries), [_own_graph(), _faiss_graph(), _usearch_graph()]
         bits = Rows(rows.name, codes, queries)

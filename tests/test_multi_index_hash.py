@@ -276,6 +276,27 @@ def test_pairs_of_many_codes_are_those_of_range_searches(rng):
         np.testing.assert_array_equal(np.sort(own), np.sort(found[1][lims[at] : lims[at + 1]]))
 
 
+@pytest.mark.parametrize("width", [8, 12])
+def test_pairs_of_many_equal_codes(rng, width):
+    # as of patches without contrast: a few values near each other hold most codes, some are near to those
+    values = np.repeat(rng.integers(0, 256, (1, width)), 40, axis=0).astype(np.uint8)
+    for _ in range(3):
+        values[np.arange(40), rng.integers(0, width, 40)] ^= np.uint8(1) << rng.integers(0, 8, 40).astype(np.uint8)
+    shares = 1 / np.arange(1, 41) ** 2
+    codes = values[rng.choice(40, 3000, p=shares / shares.sum())]
+    codes[::3] = rng.integers(0, 256, codes[::3].shape)
+    table = hamming(codes, codes)
+    i, j = np.nonzero(np.triu(table <= 3, 1))
+    assert len(i) > 500_000
+    for threads in (1, 2, 5):
+        assert_same(ak.hamming.pairs(codes, 3, threads=threads), (i, j, table[i, j].astype(np.int32)))
+
+
+def test_pairs_beyond_all_memory_are_counted_before_they_are_found_too_many():
+    with pytest.raises(MemoryError):
+        ak.hamming.pairs(np.zeros((8_000_000, 1), np.uint8), 1)  # 256 TB of i
+
+
 def test_pairs_of_few_or_wrong_codes():
     one = np.zeros((1, 8), np.uint8)
     assert [part.size for part in ak.hamming.pairs(one, 3)] == [0, 0, 0]

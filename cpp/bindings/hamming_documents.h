@@ -70,7 +70,7 @@ inline constexpr char kHammingPairs[] = R"doc(Find all pairs of codes within a H
 Codes that differ in at most r bits agree in all but r of any blocks of their bits: codes are sorted by the other blocks,
 for every choice of r, and those that meet are compared (Manku, Jain, Das Sarma 2007, section 3). The number of blocks
 follows from a sample of the codes; where no choice of blocks pays (wide radii), all pairs are compared. Equal codes are
-looked at once.
+looked at once, and their pairs are written from one list of neighbours.
 
 Parameters
 ----------
@@ -85,7 +85,8 @@ threads : int, optional
 Returns
 -------
 PairsResult
-    ``i`` and ``j``, positions in codes with ``i < j``, in the order of ``i`` and then of ``j``; and ``distances``.
+    ``i`` and ``j``, positions in codes with ``i < j``, in the order of ``i`` and then of ``j``; and ``distances``. 20 bytes
+    a pair: m equal codes have m (m - 1) / 2 pairs, and a ``MemoryError`` says so where they do not fit.
 
 References
 ----------
