@@ -1,5 +1,6 @@
 """Bars of all pairs of a million codes within a radius: of codes that are learned, of patches of photographs, of random
-ones. Beside each, the seconds in which two threads write as many bytes to fresh memory and do nothing else."""
+ones. Beside each, the seconds in which two threads write as many bytes to fresh memory and do nothing else.
+"""
 
 from __future__ import annotations
 
