@@ -6,6 +6,7 @@
 #include "annkit/core/errors.h"
 #include "annkit/core/id_table.h"
 #include "annkit/core/random.h"
+#include "annkit/core/row_numbers.h"
 #include "annkit/index/graph.h"
 #include "checks.h"
 
@@ -96,10 +97,65 @@ void ids_within_their_room_do_not_move() {
     size_t bytes = 0;
     for (int64_t id = 5000; id < 5990; ++id) {
         table.append(std::vector<int64_t>{id});
-        if (place == nullptr) table.find(id), place = table.explicit_ids().data(), bytes = table.nbytes();
-        checks::expect(table.explicit_ids().data() == place && table.find(id), "ids moved within their room");
+        const void* now = table.explicit_ids().view().narrow;
+        if (place == nullptr) table.find(id), place = now, bytes = table.nbytes();
+        checks::expect(now == place && table.find(id), "ids moved within their room");
     }
     checks::expect(table.size() == 1000 && table.nbytes() == bytes, "the memory is that of the room");
+}
+
+void ids_take_more_bytes_once_one_needs_them() {
+    IdTable table;
+    const std::vector<int64_t> narrow{7, 3, UINT32_MAX}, wide{int64_t(UINT32_MAX) + 1, 5};
+    table.append(narrow);
+    checks::expect(table.explicit_ids().view().narrow != nullptr, "ids below 2^32 have 4 bytes");
+    const IdTable::Mark before = table.mark();
+    table.append(wide);
+    checks::expect(table.explicit_ids().view().wide != nullptr, "larger ones have 8");
+    for (size_t row = 0; row < 5; ++row) {
+        const int64_t id = row < 3 ? narrow[row] : wide[row - 3];
+        checks::expect(table.id(uint32_t(row)) == id && table.find(id) == row, "ids stay what they were");
+    }
+    table.truncate(before);
+    checks::expect(table.size() == 3 && table.find(3) == 1 && !table.find(5), "ids are taken back");
+}
+
+void rows_of_a_list_are_found_as_runs_or_one_by_one() {
+    RowNumbers numbers(64);
+    std::vector<uint32_t> rows;
+    const auto append = [&](const std::vector<uint32_t>& more) {
+        numbers.append(more, 10);
+        for (const uint32_t row : more) rows.push_back(row + 10);
+    };
+    const auto same = [&] {
+        bool equal = numbers.size() == rows.size();
+        for (size_t i = 0; equal && i < rows.size(); ++i) equal = numbers[i] == rows[i];
+        checks::expect(equal, "rows are where they were put");
+    };
+    uint32_t next = 0;
+    for (const size_t step : {1, 3, 400, 1, 1, 1, 2000, 5}) {  // runs, single rows, runs again
+        std::vector<uint32_t> more(step);
+        for (uint32_t& row : more) row = next, next += step == 5 || step == 3 ? 2 : 1;
+        append(more);
+        ++next;
+        same();
+    }
+    checks::expect(numbers.nbytes() < rows.size(), "runs take less than a byte a row");
+    std::vector<uint32_t> number(rows.back() + 1, UINT32_MAX), positions, kept;
+    for (uint32_t i = 0; i < rows.size(); ++i)
+        if (i % 7 != 0)
+            number[rows[i]] = uint32_t(kept.size()), kept.push_back(uint32_t(kept.size())), positions.push_back(i);
+    numbers.keep(positions, number);
+    rows = kept;
+    same();
+    numbers.truncate(100);
+    rows.resize(100);
+    same();
+    std::vector<uint32_t> apart(3000);
+    for (uint32_t i = 0; i < apart.size(); ++i) apart[i] = 1000 + 2 * i;
+    append(apart);
+    same();
+    checks::expect(numbers.nbytes() >= 4 * rows.size(), "single rows take 4 bytes each");
 }
 
 }  // namespace
@@ -110,5 +166,7 @@ int main() {
     codes_within_their_room_do_not_move(Raw("u8"), 5);
     links_within_their_room_do_not_move();
     ids_within_their_room_do_not_move();
+    ids_take_more_bytes_once_one_needs_them();
+    rows_of_a_list_are_found_as_runs_or_one_by_one();
     return checks::summary("growth");
 }

@@ -20,7 +20,7 @@ class IdTable {
     int64_t largest() const { return largest_; }  // ever used; -1 before the first
     bool implicit() const { return ids_.empty(); }
     TieOrder order() const { return {rising_ ? IdView{} : ids_.view()}; }
-    std::vector<int64_t> explicit_ids() const { return ids_.copy(); }             // none: implicit
+    const IdColumn& explicit_ids() const { return ids_; }                         // empty: implicit
     bool implicit_with(std::span<const int64_t> ids) const;                       // after they are appended, too
     bool counts_on() const { return implicit() && largest_ == int64_t(n_) - 1; }  // as default ids do, implicit again
     std::vector<int64_t> next(size_t count) const;  // default ids: counting on from the largest ever used

@@ -138,7 +138,7 @@ Bitset Members::allowed(const Filter& filter) const {
 void Members::save(Writer& out) const {
     out.value("rows", int64_t(rows()));
     out.value("largest", table_.largest());
-    out.array("ids", table_.explicit_ids());
+    out.array("ids", table_.explicit_ids().copy());
     std::vector<uint32_t> removed_rows;
     for (uint32_t row = 0; row < rows() && removed_ > 0; ++row)
         if (!alive_.test(row)) removed_rows.push_back(row);
