@@ -222,3 +222,44 @@ def test_other_arguments(unchanged):
         unchanged.search(ROWS, ef=10)
     with pytest.raises(ValueError, match="threads"):
         ak.set_threads(0)
+
+
+WRONG_CALLS = {
+    "no query": (lambda index: index.search(), r'search\(\) is missing the argument "queries"'),
+    "too many": (lambda index: index.search(ROWS, 3, None), r"search\(\) takes 2 positional arguments, got 3"),
+    "twice": (lambda index: index.search(ROWS, 3, k=3), r'search\(\) got the argument "k" twice'),
+    "an unknown setting": (lambda index: index.search(ROWS, nprobe=3), r'search of Flat.*unexpected setting "nprobe"'),
+    "no radius": (lambda index: index.range_search(ROWS), r'range_search\(\) is missing the argument "radius"'),
+    "a radius of text": (lambda index: index.range_search(ROWS, "far"), r"real number"),
+    "another's method": (lambda _: ak.Index.search(ROWS, ROWS), r"Index"),
+    "an unmade index": (lambda _: ak.Flat.search(ak.Flat.__new__(ak.Flat), ROWS), r"__init__"),
+    "an unknown keyword": (lambda _: ak.SQ(8).encode(ROWS, rows=3), r'encode\(\) got an unexpected.*"rows"'),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CALLS)
+def test_wrong_calls(unchanged, case):
+    call, message = WRONG_CALLS[case]
+    with pytest.raises(TypeError, match=message):
+        call(unchanged)
+
+
+def test_keywords_need_not_be_interned(unchanged):
+    settings = {"".join(["thr", "eads"]): 1, "".join(["", "k"]): 2}
+    assert unchanged.search(ROWS[:3], **settings).ids.shape == (3, 2)
+
+
+def test_indexes_of_python_classes_search():
+    class Own(ak.Flat):
+        """An index of a Python class."""
+
+    class Named(Own):
+        """One more, with a name."""
+
+        def __init__(self, name):
+            super().__init__(metric="ip")
+            self.name = name
+
+    x = np.eye(3, dtype=np.float32)
+    for index in (Own().add(x), Named("a").add(x)):
+        np.testing.assert_array_equal(index.search(x, k=1).ids[:, 0], [0, 1, 2])

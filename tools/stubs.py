@@ -1,7 +1,7 @@
 """Write the type stubs of the compiled module: python tools/stubs.py [FOLDER].
 
-pybind11-stubgen lists classes, methods and properties. Each function states its own parameters and defaults in the
-error that a wrong call raises, as its docstring is numpydoc and does not. Most parameters are checked inside, so that
+pybind11-stubgen lists classes, methods and properties. Most functions state their own parameters and defaults in the
+error that a wrong call raises, as their docstrings are numpydoc and do not. Most parameters are checked inside, so that
 pybind11 takes them for plain objects: the tables below say what they are, and one that is missing there is an error.
 """
 
@@ -170,7 +170,9 @@ PRIVATE_STUB = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...
 
 
 def signature(function: Callable[..., object]) -> str:
-    """Return the parameters and the result that a compiled function names when it is called wrongly."""
+    """Return the parameters and the result that a compiled function states, or names when it is called wrongly."""
+    if stated := getattr(function, "__text_signature__", None):
+        return f"{stated.replace('$self', 'self')} -> None"
     try:
         function(no_such_parameter=None)
     except TypeError as error:

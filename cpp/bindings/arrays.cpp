@@ -115,6 +115,15 @@ size_t count_from(py::handle given, std::string_view what) {
 
 int threads_from(py::handle given) { return given.is_none() ? 0 : int(count_from(given, "threads")); }
 
+PyObject* new_matrix(int type, size_t rows, size_t columns) {
+    const auto& numpy = py::detail::npy_api::get();
+    const Py_intptr_t shape[] = {Py_intptr_t(rows), Py_intptr_t(columns)};
+    PyObject* made = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, numpy.PyArray_DescrFromType_(type), 2, shape,
+                                                 nullptr, nullptr, 0, nullptr);
+    if (made == nullptr) throw py::error_already_set();
+    return made;
+}
+
 Filters::Filters(py::handle given, size_t queries) {
     if (given.is_none()) return;
     const bool listed = py::isinstance<py::list>(given) || py::isinstance<py::tuple>(given);

@@ -2,6 +2,7 @@
 // allocated here, and long calls leave the interpreter's lock through run().
 #pragma once
 
+#include <pybind11/gil_simple.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
@@ -47,10 +48,13 @@ class Filters {
     std::vector<Filter> filters_;
 };
 
+// NumPy's own call, which takes a third of the time of pybind11's constructor.
+PyObject* new_matrix(int type, size_t rows, size_t columns);
 template <class T>
 py::array_t<T> new_array(size_t rows, size_t columns) {
     if (columns > 0 && rows > size_t(PY_SSIZE_T_MAX) / sizeof(T) / columns) throw std::bad_alloc();
-    return py::array_t<T>({py::ssize_t(rows), py::ssize_t(columns)});
+    return py::reinterpret_steal<py::array_t<T>>(
+        new_matrix(py::detail::npy_format_descriptor<T>::value, rows, columns));
 }
 template <class T>
 py::array_t<T> to_array(const std::vector<T>& values) {
@@ -77,7 +81,7 @@ class PythonMonitor final : public Monitor {
 template <class F>
 auto run(F&& body) {
     try {
-        py::gil_scoped_release unlocked;
+        py::gil_scoped_release_simple unlocked;
         return body();
     } catch (const Interrupted&) {
         throw py::error_already_set();  // the monitor left the Python error set

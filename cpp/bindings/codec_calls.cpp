@@ -11,6 +11,7 @@
 #include "annkit/core/writer.h"
 #include "arrays.h"
 #include "codec_documents.h"
+#include "direct_call.h"
 #include "transforms.h"
 
 namespace annkit::bindings {
@@ -21,9 +22,16 @@ constexpr size_t kBlock = 1024;  // rows a task codes; a multiple of the codes' 
 // Codes of some rows, laid out as an index lays them, and the bytes that stand for one row: its code, then its columns.
 class RowBytes {
   public:
-    RowBytes(const Codec& codec, size_t dim) : codes_(codec.make_codes(dim, {})) { codes_.reserve(kBlock); }
+    RowBytes(const Codec& codec, size_t dim) : RowBytes(codec.make_codes(dim, {}), kBlock) {}
+    // Room for so many rows at a time.
+    RowBytes(Codes codes, size_t rows) : codes_(std::move(codes)) { codes_.reserve(rows); }
 
-    static size_t size(const Codec& codec, size_t dim) { return row_bytes(codec.make_codes(dim, {})); }
+    static size_t size(const Codec& codec, size_t dim) { return size(codec.make_codes(dim, {})); }
+    static size_t size(const Codes& codes) {
+        size_t bytes = codes.code_bytes();
+        for (size_t c = 1; c < codes.columns.size(); ++c) bytes += codes.columns[c].row_bytes();
+        return bytes;
+    }
     Codes& codes() { return codes_; }
 
     // The first n rows.
@@ -33,7 +41,7 @@ class RowBytes {
             std::memcpy(out, codes_.code(0), n * codes_.code_bytes());
             return;
         }
-        const size_t bytes = row_bytes(codes_);
+        const size_t bytes = size(codes_);
         for (size_t i = 0; i < n; ++i) get(i, out + i * bytes);
     }
     void put(size_t row, const std::byte* from) {
@@ -47,11 +55,6 @@ class RowBytes {
     }
 
   private:
-    static size_t row_bytes(const Codes& codes) {
-        size_t bytes = codes.code_bytes();
-        for (size_t c = 1; c < codes.columns.size(); ++c) bytes += codes.columns[c].row_bytes();
-        return bytes;
-    }
     void get(size_t row, std::byte* out) const {
         codes_.get(row, out);
         out += codes_.code_bytes();
@@ -94,17 +97,29 @@ py::object fit(py::object self, py::handle x, py::handle seed, py::handle thread
     return self;
 }
 
-// The rows' dimension, where it goes with the codec.
-size_t checked_size(const Codec& codec, size_t dim) {
+// Codes of rows of a dimension, where it goes with the codec.
+Codes checked_codes(const Codec& codec, size_t dim) {
     check_ready(codec);
-    check(codec.fitted_dim() == 0 || codec.fitted_dim() == dim, "the array has dimension ", dim, ", ", codec.repr(),
-          " has been fitted to ", codec.fitted_dim());
-    return RowBytes::size(codec, dim);
+    if (codec.fitted_dim() != 0 && codec.fitted_dim() != dim)
+        fail("the array has dimension ", dim, ", ", codec.repr(), " has been fitted to ", codec.fitted_dim());
+    return codec.make_codes(dim, {});
+}
+
+// Held while the interpreter's lock comes and goes; waited for only without it.
+std::shared_lock<FairMutex> reading(const Codec& codec) {
+    std::shared_lock lock(lock_of(codec), std::try_to_lock);
+    if (!lock) run([&] { lock.lock(); });
+    return lock;
 }
 
 // Rows of so many bytes each, by several threads: body(block, first row, rows).
 template <class Body>
 void each_block(const Codec& codec, size_t dim, size_t n, const Call& call, const Body& body) {
+    if (n == 0) return;
+    if (n <= kBlock) {
+        RowBytes block(codec.make_codes(dim, {}), n);
+        return body(block, 0, n);
+    }
     const int threads = threads_for(call, double(n) * double(dim) * 100);
     std::vector<std::unique_ptr<RowBytes>> scratch(size_t(std::max(threads, 1)));
     parallel_for((n + kBlock - 1) / kBlock, threads, call, [&](size_t task, int thread) {
@@ -166,23 +181,20 @@ class Passage {
     std::vector<std::unique_ptr<Transform>> transforms_;
 };
 
-py::array_t<uint8_t> encode(const Codec& codec, py::handle x, py::handle through, py::handle threads) {
-    const Passage passage(through);
-    const Input input = passage.empty() ? rows_for(codec, x) : rows_from(x, "the array");
+constexpr char kEncodeSignature[] = "encode($self, x, *, through=None, threads=None)";
+
+py::object encode(const Codec& codec, const Arguments& given) {
+    const Passage passage(given[1]);
+    const Input input = passage.empty() ? rows_for(codec, given[0]) : rows_from(given[0], "the array");
     if (!passage.empty()) check_accepts(codec, Dtype::f32);
     PythonMonitor monitor;
-    const Call call{threads_from(threads), &monitor};
+    const Call call{threads_from(given[2]), &monitor};
     const size_t dim = passage.dim_out(input.rows.dim);
-    const auto size = [&] { return checked_size(codec, dim); };
-    const size_t bytes = run([&] {
-        const std::shared_lock lock(lock_of(codec));
-        return size();
-    });
+    const std::shared_lock lock = reading(codec);
+    const size_t bytes = RowBytes::size(checked_codes(codec, dim));
     auto out = new_array<uint8_t>(input.rows.n, bytes);
     auto* to = reinterpret_cast<std::byte*>(out.mutable_data());
     run([&] {
-        const std::shared_lock lock(lock_of(codec));
-        check(size() == bytes, codec.repr(), " has been fitted again meanwhile");
         each_block(codec, dim, input.rows.n, call, [&](RowBytes& block, size_t first, size_t n) {
             passage.pass(input.rows.slice(first, n),
                          [&](const Rows& rows, size_t at) { codec.encode(rows, nullptr, block.codes(), at); });
@@ -298,9 +310,8 @@ FairMutex& lock_of(const Codec& codec) {
 
 void bind_codec_calls(py::class_<Codec>& base) {
     using py::arg;
+    DirectCall<const Codec, encode>::define(base, kEncodeSignature, documents::kEncode);
     base.def("fit", fit, arg("x"), py::kw_only(), arg("seed") = 0, arg("threads") = py::none(), documents::kCodecFit)
-        .def("encode", encode, arg("x"), py::kw_only(), arg("through") = py::none(), arg("threads") = py::none(),
-             documents::kEncode)
         .def("decode", decode, arg("codes"), py::kw_only(), arg("threads") = py::none(), documents::kDecode)
         .def("to_bytes", to_bytes, documents::kCodecToBytes)
         .def_static("from_bytes", from_bytes, arg("data"), documents::kCodecFromBytes)

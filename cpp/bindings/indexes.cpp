@@ -10,6 +10,7 @@
 #include "annkit/index/pipeline.h"
 #include "annkit/index/refine.h"
 #include "arrays.h"
+#include "direct_call.h"
 #include "index_call_documents.h"
 #include "index_documents.h"
 #include "indexes.h"
@@ -58,52 +59,63 @@ py::object add(py::object self, py::handle x, py::handle ids, bool replace, py::
     return self;
 }
 
+double float_from(py::handle given) {
+    const double number = PyFloat_AsDouble(given.ptr());
+    if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+    return number;
+}
+
 constexpr std::pair<std::string_view, size_t Settings::*> kCounts[] = {{"nprobe", &Settings::nprobe},
                                                                        {"ef", &Settings::ef},
                                                                        {"probes", &Settings::probes},
                                                                        {"candidates", &Settings::candidates}};
 
 // What a search was told by keywords; a TypeError where the index knows no such setting.
-Settings settings_from(const Index& index, const py::kwargs& given) {
+Settings settings_from(const Index& index, const Arguments& given) {
     Settings settings;
-    for (const auto& [key, value] : given) {
-        const auto name = py::cast<std::string>(key);
+    given.each_setting([&](PyObject* key, py::handle value) {
+        Py_ssize_t size;
+        const char* text = PyUnicode_AsUTF8AndSize(key, &size);
+        if (text == nullptr) throw py::error_already_set();
+        const std::string_view name(text, size_t(size));
         if (!index.takes(name)) fail<TypeError>("search of ", repr(index), " got an unexpected setting \"", name, "\"");
         const auto count = std::find_if(std::begin(kCounts), std::end(kCounts),
                                         [&](const auto& known) { return known.first == name; });
         if (count != std::end(kCounts)) {
             settings.*count->second = count_from(value, name);
-            continue;
+            return;
         }
-        const double number = PyFloat_AsDouble(value.ptr());
-        if (PyErr_Occurred() != nullptr) throw py::error_already_set();
+        const double number = float_from(value);
         const int least = name == "gamma" ? 0 : 1;
         check(std::isfinite(number) && number >= least, name, " is ", number, ", expected a number from ", least,
               " on");
         (name == "spread" ? settings.spread : name == "gamma" ? settings.gamma : settings.k_factor) = number;
-    }
+    });
     return settings;
 }
 
-py::object search(const Index& index, py::handle queries, py::handle k_given, py::handle filter, py::handle threads,
-                  const py::kwargs& given) {
-    const Input input = input_for(index, queries, "the query");
-    const size_t k = count_from(k_given, "k");
-    const Filters filters(filter, input.rows.n);
+constexpr char kSearchSignature[] = "search($self, queries, k=10, *, filter=None, threads=None, **settings)";
+
+py::object search(const Index& index, const Arguments& given) {
+    const Input input = input_for(index, given[0], "the query");
+    const size_t k = given.has(1) ? count_from(given[1], "k") : 10;
+    const Filters filters(given[2], input.rows.n);
     PythonMonitor monitor;
-    const Request request{filters.all(), settings_from(index, given), {threads_from(threads), &monitor}};
+    const Request request{filters.all(), settings_from(index, given), {threads_from(given[3]), &monitor}};
     SearchArrays out(index.metric(), input.rows.n, k);
     run([&] { index.search(input.rows, k, request, out.answer); });
     return out.result();
 }
 
-py::object range_search(const Index& index, py::handle queries, float radius, py::handle filter, py::handle threads,
-                        const py::kwargs& given) {
-    const Input input = input_for(index, queries, "the query");
+constexpr char kRangeSignature[] = "range_search($self, queries, radius, *, filter=None, threads=None, **settings)";
+
+py::object range_search(const Index& index, const Arguments& given) {
+    const Input input = input_for(index, given[0], "the query");
+    const auto radius = float(float_from(given[1]));
     check(!std::isnan(radius), "radius is nan, expected a number");
-    const Filters filters(filter, input.rows.n);
+    const Filters filters(given[2], input.rows.n);
     PythonMonitor monitor;
-    const Request request{filters.all(), settings_from(index, given), {threads_from(threads), &monitor}};
+    const Request request{filters.all(), settings_from(index, given), {threads_from(given[3]), &monitor}};
     return range_result(index.metric(), run([&] { return index.range_search(input.rows, radius, request); }));
 }
 
@@ -281,15 +293,13 @@ std::unique_ptr<Flat> make_flat(const py::object& codec, std::string_view metric
 void bind_indexes(py::module_& m) {
     using py::arg;
     const auto none = py::none();
-    py::class_<Index>(m, "Index", "What every index can do. See the subclasses.")
-        .def("fit", fit, arg("x"), py::kw_only(), arg("labels") = none, arg("seed") = 0, arg("progress") = none,
+    py::class_<Index> base(m, "Index", "What every index can do. See the subclasses.");
+    DirectCall<const Index, search>::define(base, kSearchSignature, documents::kSearch);
+    DirectCall<const Index, range_search>::define(base, kRangeSignature, documents::kRangeSearch);
+    base.def("fit", fit, arg("x"), py::kw_only(), arg("labels") = none, arg("seed") = 0, arg("progress") = none,
              arg("threads") = none, documents::kFit)
         .def("add", add, arg("x"), arg("ids") = none, py::kw_only(), arg("replace") = false, arg("progress") = none,
              arg("threads") = none, documents::kAdd)
-        .def("search", search, arg("queries"), arg("k") = 10, py::kw_only(), arg("filter") = none,
-             arg("threads") = none, documents::kSearch)
-        .def("range_search", range_search, arg("queries"), arg("radius"), py::kw_only(), arg("filter") = none,
-             arg("threads") = none, documents::kRangeSearch)
         .def("memory", memory, documents::kMemory)
         .def(
             "reserve",

@@ -10,7 +10,7 @@ namespace annkit::bindings {
 class SearchArrays {
   public:
     SearchArrays(Metric metric, size_t queries, size_t k);
-    py::object result() const;
+    py::object result();  // once
     Answer answer;
 
   private:

@@ -6,6 +6,7 @@
 #include "annkit/codec/raw.h"
 #include "annkit/codec/scalar.h"
 #include "annkit/core/errors.h"
+#include "annkit/core/fair_mutex.h"
 #include "annkit/core/random.h"
 #include "annkit/index/flat.h"
 #include "annkit/index/hnsw.h"
@@ -97,10 +98,39 @@ std::unique_ptr<Index> behind_rotation(const Index& index) {
     return std::make_unique<Pipeline>(std::move(transforms), index.clone());
 }
 
+// Two numbers that writers change one after the other, and nobody may see apart.
+void readers_and_writers() {
+    FairMutex mutex;
+    uint64_t first = 0, second = 0;
+    std::atomic<size_t> apart = 0, reads = 0;
+    constexpr size_t kThreads = 4, kRounds = 20'000;
+    std::vector<std::thread> threads;
+    for (size_t t = 0; t < kThreads; ++t)
+        threads.emplace_back([&, t] {
+            for (size_t round = 0; round < kRounds; ++round) {
+                if ((round + t) % 3 == 0) {
+                    const std::lock_guard lock(mutex);
+                    ++first;
+                    if (round % 64 == 0) std::this_thread::yield();
+                    ++second;
+                    continue;
+                }
+                std::shared_lock lock(mutex, std::defer_lock);
+                if (round % 2 == 0 || !lock.try_lock()) lock.lock();
+                apart += first != second;
+                ++reads;
+            }
+        });
+    for (std::thread& thread : threads) thread.join();
+    checks::expect(apart == 0, "readers saw a change in its middle");
+    checks::expect(first == kThreads * kRounds - reads && second == first, "each writer was alone");
+}
+
 }  // namespace
 
 int main() {
     register_parts();
+    readers_and_writers();
     const Raw floats("f32");
     const Scalar bytes(8, false, 0);
     Flat flat(floats, Metric::l2), flat_bytes(bytes, Metric::l2);

@@ -10,13 +10,12 @@ constexpr size_t kBlock = 1024;
 
 }  // namespace
 
-PreparedQueries::PreparedQueries(const RowScoring& scoring, const Rows& queries)
-    : norms_(queries.n), dim_(scoring.dim) {
+PreparedQueries::PreparedQueries(const RowScoring& scoring, const Rows& queries) : n_(queries.n), dim_(scoring.dim) {
     if (scoring.float_queries) {
         floats_.emplace(queries, "the query");
-        for (size_t i = 0; i < queries.n; ++i) norms_[i] = floats_->norm2(i);
         return;
     }
+    if (scoring.ip != nullptr) norms_.resize(n_);
     bytes_.resize(queries.n * dim_);
     if (scoring.encode) {
         scoring.encode(queries, bytes_.data());
@@ -32,7 +31,7 @@ PreparedQueries::PreparedQueries(const RowScoring& scoring, const Rows& queries)
 }
 
 void RowScorer::query(const Rows& one) {
-    own_ = std::make_unique<PreparedQueries>(scoring_, one);
+    own_.emplace(scoring_, one);
     query(own_->row(0), own_->norm2(0));
 }
 

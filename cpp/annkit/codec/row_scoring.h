@@ -33,15 +33,15 @@ struct RowScoring {
 class PreparedQueries {
   public:
     PreparedQueries(const RowScoring& scoring, const Rows& queries);
-    size_t size() const { return norms_.size(); }
+    size_t size() const { return n_; }
     const void* row(size_t i) const { return floats_ ? static_cast<const void*>(floats_->row(i)) : &bytes_[i * dim_]; }
-    float norm2(size_t i) const { return norms_[i]; }
+    float norm2(size_t i) const { return floats_ ? floats_->norm2(i) : norms_.empty() ? 0.0f : norms_[i]; }
 
   private:
     std::optional<FloatBlock> floats_;
     std::vector<uint8_t> bytes_;
-    std::vector<float> norms_;
-    size_t dim_;
+    std::vector<float> norms_;  // of bytes that have any
+    size_t n_, dim_;
 };
 
 class RowScorer final : public Scorer {
@@ -62,7 +62,7 @@ class RowScorer final : public Scorer {
 
     RowScoring scoring_;
     const Codes& codes_;
-    std::unique_ptr<PreparedQueries> own_;
+    std::optional<PreparedQueries> own_;
     const void* query_ = nullptr;
     float inverse_norm_ = 0;
 };

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -62,7 +63,7 @@ class Pace {
     explicit Pace(const Call& call, size_t total) : monitor_(call.monitor), total_(total) {}
     void step(size_t done) {
         if (monitor_ == nullptr) return;
-        const auto now = std::chrono::steady_clock::now();
+        const auto now = coarse_now();
         if (now - monitor_->polled < kPollEvery) return;
         monitor_->polled = now;
         monitor_->progress(done, total_);
@@ -74,6 +75,14 @@ class Pace {
     size_t total_;
 };
 
+void work_alone(size_t tasks, const Call& call, Task body) {
+    Pace pace(call, tasks);
+    for (size_t task = 0; task < tasks; ++task) {
+        body(task, 0);
+        pace.step(task + 1);
+    }
+}
+
 struct Shared {
     std::atomic<size_t> next{0};
     std::atomic<bool> stop{false};
@@ -81,7 +90,7 @@ struct Shared {
     std::mutex mutex;
 };
 
-void work(Shared& shared, size_t tasks, int thread, const Call& call, const Task& body) noexcept {
+void work(Shared& shared, size_t tasks, int thread, const Call& call, Task body) noexcept {
     Pace pace(call, tasks);
     try {
         while (!shared.stop.load(std::memory_order_relaxed)) {
@@ -114,6 +123,17 @@ class Follower final : public Monitor {
 
 }  // namespace
 
+std::chrono::steady_clock::time_point coarse_now() {
+#if defined(__linux__)
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return std::chrono::steady_clock::time_point(std::chrono::seconds(now.tv_sec) +
+                                                 std::chrono::nanoseconds(now.tv_nsec));
+#else
+    return std::chrono::steady_clock::now();
+#endif
+}
+
 void set_threads(int n) { chosen_threads = n; }
 
 int default_threads() {
@@ -133,17 +153,14 @@ int threads_for(const Call& call, double work) {
     return std::clamp(int(std::min(work / kWorth, 1e6)), 1, most);
 }
 
-void parallel_for(size_t tasks, int threads, const Call& call, const Task& body) {
-    Shared shared;
+void parallel_for(size_t tasks, int threads, const Call& call, Task body) {
     threads = int(std::min<size_t>(size_t(std::max(threads, 1)), tasks));
-    if (threads <= 1 || forked) {
-        work(shared, tasks, 0, call, body);
-    } else {
-        watch_forks();
-        ran_parallel = true;
+    if (threads <= 1 || forked) return work_alone(tasks, call, body);
+    Shared shared;
+    watch_forks();
+    ran_parallel = true;
 #pragma omp parallel num_threads(threads)
-        work(shared, tasks, omp_get_thread_num(), call, body);
-    }
+    work(shared, tasks, omp_get_thread_num(), call, body);
     if (shared.error) std::rethrow_exception(shared.error);
 }
 
@@ -166,7 +183,7 @@ void Crew::run(size_t tasks, const Step& body) {
     for (size_t spins = 1; done_.load(std::memory_order_acquire) < tasks; ++spins)
         if (spins % kSpins == 0) std::this_thread::yield();
     if (call_.monitor == nullptr) return;
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = coarse_now();
     if (now - call_.monitor->polled < kPollEvery) return;
     call_.monitor->polled = now;
     call_.monitor->poll();
@@ -199,7 +216,7 @@ void with_crew(int threads, const Call& call, const std::function<void(Crew&)>& 
     if (error) std::rethrow_exception(error);
 }
 
-void parallel_calls(size_t n, size_t block, int threads, const Call& call, const PartOfCall& body) {
+void parallel_calls(size_t n, size_t block, int threads, const Call& call, PartOfCall body) {
     std::atomic<bool> failed{false};
     parallel_for((n + block - 1) / block, threads, call, [&](size_t task, int thread) {
         if (failed) return;

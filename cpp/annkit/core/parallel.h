@@ -3,10 +3,14 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <string_view>
 
+#include "annkit/core/function_ref.h"
+
 namespace annkit {
+
+// The time to a few milliseconds, in a sixth of what steady_clock::now() takes.
+std::chrono::steady_clock::time_point coarse_now();
 
 // What a long call asks back while it runs; always from the thread that made the call.
 class Monitor {
@@ -16,7 +20,7 @@ class Monitor {
     virtual void progress(size_t done, size_t total) = 0;
     // Of what works, but hardly as meant; throws to stop the work.
     virtual void warn(std::string_view) {}
-    std::chrono::steady_clock::time_point polled = std::chrono::steady_clock::now();
+    std::chrono::steady_clock::time_point polled = coarse_now();
 };
 
 // A part of a long call: its progress fills the stretch from one share of the whole to another.
@@ -56,12 +60,12 @@ int threads_for(const Call& call, double work);
 
 // Runs body(task, thread) for every task, handed out in rising order. The calling thread is thread 0 and polls between
 // its tasks, so a task should take milliseconds at most. The first exception of any thread ends the work and is thrown.
-using Task = std::function<void(size_t task, int thread)>;
-void parallel_for(size_t tasks, int threads, const Call& call, const Task& body);
+using Task = FunctionRef<void(size_t task, int thread)>;
+void parallel_for(size_t tasks, int threads, const Call& call, Task body);
 
 // Runs body(first, count, part) for n things in blocks, each of which is a call of its own and the work of one thread.
-using PartOfCall = std::function<void(size_t first, size_t count, const Call& part)>;
-void parallel_calls(size_t n, size_t block, int threads, const Call& call, const PartOfCall& body);
+using PartOfCall = FunctionRef<void(size_t first, size_t count, const Call& part)>;
+void parallel_calls(size_t n, size_t block, int threads, const Call& call, PartOfCall body);
 
 // parallel_for of n things in blocks: runs body(first, count).
 template <class Body>

@@ -79,9 +79,9 @@ float below(float x) {
 }  // namespace
 
 // Twice k: shrinking costs a few operations a hit. For small k a little more, so that a call of nth_element pays.
-TopK::TopK(size_t k, TieOrder order) : k_(k), capacity_(k + std::max<size_t>(k, 24)), order_(order) {
-    hits_.reserve(std::min<size_t>(capacity_, 256));
-}
+TopK::TopK(size_t k, TieOrder order) : k_(k), capacity_(k + std::max<size_t>(k, 24)), order_(order) {}
+
+void TopK::reserve() { hits_.reserve(std::min<size_t>(k_ <= kFew ? k_ : capacity_, 256)); }
 
 TopK TopK::within(float radius, TieOrder order) {
     TopK all(0, order);

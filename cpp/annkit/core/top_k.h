@@ -47,6 +47,7 @@ class TopK {
     float bound() const { return bound_; }
     float kth() const { return kth_; }  // the same for rows that come in any order
     void push(float score, uint32_t row) {
+        if (hits_.empty()) reserve();
         if (k_ <= kFew) return insert({score, row});
         hits_.push_back({score, row});
         if (hits_.size() == capacity_) shrink();
@@ -60,6 +61,7 @@ class TopK {
   private:
     // So few hits are kept in order, and the bounds are always the best there are.
     static constexpr size_t kFew = 64;
+    void reserve();  // with the first hit: a copy without any takes no memory
     void insert(Hit hit);
     void shrink();  // keeps the k best, in no order
     void take_kth(const Hit& kth);

@@ -9,23 +9,27 @@ namespace {
 // have no better way, and for filters that differ from query to query.
 class ScanEach final : public BatchScan {
   public:
-    ScanEach(const ExhaustiveSearch& search, const Rows& queries, size_t first_query) : tops_(queries.n, search.empty) {
+    ScanEach(const ExhaustiveSearch& search, const Rows& queries, size_t first_query) {
+        queries_.reserve(queries.n);
         for (size_t i = 0; i < queries.n; ++i) {
-            scorers_.push_back(search.codec.scorer(search.metric, search.codes, search.dim));
-            scorers_.back()->query(queries.slice(i, 1));
-            if (search.allowed.size() > 1) allowed_.push_back(search.allowed[first_query + i]);
+            queries_.push_back({search.codec.scorer(search.metric, search.codes, search.dim), search.empty,
+                                search.allowed.size() > 1 ? search.allowed[first_query + i] : nullptr});
+            queries_.back().scorer->query(queries.slice(i, 1));
         }
     }
     void scan(RowRange range, const Bitset* allowed) override {
-        for (size_t i = 0; i < scorers_.size(); ++i)
-            scorers_[i]->scan(range, allowed_.empty() ? allowed : allowed_[i], tops_[i]);
+        for (Query& query : queries_)
+            query.scorer->scan(range, query.allowed != nullptr ? query.allowed : allowed, query.top);
     }
-    TopK& result(size_t query) override { return tops_[query]; }
+    TopK& result(size_t query) override { return queries_[query].top; }
 
   private:
-    std::vector<std::unique_ptr<Scorer>> scorers_;
-    std::vector<TopK> tops_;
-    std::vector<const Bitset*> allowed_;
+    struct Query {
+        std::unique_ptr<Scorer> scorer;
+        TopK top;
+        const Bitset* allowed;  // of its own
+    };
+    std::vector<Query> queries_;
 };
 
 // Rows handed out at a time. Small enough to stay in the second cache for the next query of a small batch, to share
@@ -59,7 +63,7 @@ bool ExhaustiveSearch::worth_copying(size_t queries) const {
     return n * codes.code_bytes() <= kBytes && double(n) * kCopy < double(codes.n - n) * double(queries);
 }
 
-void ExhaustiveSearch::run_copy(const Rows& queries, const Call& call, const Take& take) const {
+void ExhaustiveSearch::run_copy(const Rows& queries, const Call& call, Take take) const {
     const std::vector<uint32_t> rows = allowed[0]->members();
     const IdView all_ids = empty.order().ids;
     std::vector<int64_t> ids;
@@ -74,7 +78,7 @@ void ExhaustiveSearch::run_copy(const Rows& queries, const Call& call, const Tak
         });
 }
 
-void ExhaustiveSearch::run(const Rows& queries, const Call& call, const Take& take) const {
+void ExhaustiveSearch::run(const Rows& queries, const Call& call, Take take) const {
     if (worth_copying(queries.n)) return run_copy(queries, call, take);
     const size_t block = queries_a_block();
     // Enough queries for each thread to keep rows in the cache: threads share the queries, and have nothing to agree
@@ -92,7 +96,7 @@ void ExhaustiveSearch::run(const Rows& queries, const Call& call, const Take& ta
         run_block(queries.slice(first, std::min(block, queries.n - first)), first, call, take);
 }
 
-void ExhaustiveSearch::run_block(const Rows& queries, size_t first_query, const Call& call, const Take& take) const {
+void ExhaustiveSearch::run_block(const Rows& queries, size_t first_query, const Call& call, Take take) const {
     const size_t n = codes.n;
     const int threads = threads_for(call, double(queries.n) * double(n) * double(codes.code_bytes()) / 16);
     constexpr size_t kShareFrom = 16;

@@ -1,7 +1,6 @@
 // Exhaustive search: every stored row against every query, shared among threads by rows.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -22,14 +21,14 @@ struct ExhaustiveSearch {
     std::vector<const Bitset*> allowed;
 
     // Gives each query's hits, nearest first; called from several threads, once a query.
-    using Take = std::function<void(size_t query, std::span<const Hit> hits)>;
-    void run(const Rows& queries, const Call& call, const Take& take) const;
+    using Take = FunctionRef<void(size_t query, std::span<const Hit> hits)>;
+    void run(const Rows& queries, const Call& call, Take take) const;
 
   private:
     using Worker = std::unique_ptr<BatchScan>;
     bool worth_copying(size_t queries) const;
-    void run_copy(const Rows& queries, const Call& call, const Take& take) const;
-    void run_block(const Rows& queries, size_t first_query, const Call& call, const Take& take) const;
+    void run_copy(const Rows& queries, const Call& call, Take take) const;
+    void run_block(const Rows& queries, size_t first_query, const Call& call, Take take) const;
     size_t queries_a_block() const;
 };
 

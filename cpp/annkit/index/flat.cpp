@@ -92,7 +92,7 @@ void Flat::reserve(size_t rows) {
     });
 }
 
-void Flat::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
+void Flat::run(const Rows& queries, const TopK& empty, const Request& request, Take take) const {
     const FilterSets filters(request.filters, members_);
     const InnerRows inner(queries, unit_, "the query");
     ExhaustiveSearch{*codec_, inner_metric(), *codes_, dim_, empty.reordered(tie_order()), filters.sets()}.run(

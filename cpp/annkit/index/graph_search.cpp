@@ -16,8 +16,8 @@ constexpr double kAround = 0.22;
 }  // namespace
 
 GraphSearch::GraphSearch(const Graph& graph, const Codec& codec, Metric metric, const Codes& codes, size_t dim,
-                         GraphWalk::Scratch& scratch, bool estimates)
-    : graph_(graph), walk_(graph, codec.walk_scorer(metric, codes, dim), scratch) {
+                         bool estimates)
+    : graph_(graph), walk_(graph, codec.walk_scorer(metric, codes, dim), scratch_) {
     if (!estimates && !walk_.scorer().canonical()) scorer_ = codec.scorer(metric, codes, dim);
 }
 

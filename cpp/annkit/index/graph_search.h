@@ -1,4 +1,5 @@
-// Searches of a graph, each of one query at a time. A thread may have several that take turns.
+// Searches of a graph, each of one query at a time. A thread may have several that take turns, and making one takes as
+// long as some steps of a walk: they are used again.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +22,7 @@ struct WalkLimits {
 
 class GraphSearch {
   public:
-    GraphSearch(const Graph& graph, const Codec& codec, Metric metric, const Codes& codes, size_t dim,
-                GraphWalk::Scratch& scratch, bool estimates);
+    GraphSearch(const Graph& graph, const Codec& codec, Metric metric, const Codes& codes, size_t dim, bool estimates);
 
     void query(const Rows& one);
     // The best of what a walk finds, by canonical scores. Without a k, what lies within the bound.
@@ -46,6 +46,7 @@ class GraphSearch {
     void push_found(TopK& top);
 
     const Graph& graph_;
+    GraphWalk::Scratch scratch_;
     GraphWalk walk_;
     std::unique_ptr<Scorer> scorer_;  // null where the walk's scores will do
     std::vector<Near> found_, frontier_;
@@ -54,6 +55,6 @@ class GraphSearch {
     std::vector<float> scores_;
 };
 
-using GraphScratches = Pool<GraphWalk::Scratch>;
+using GraphSearches = Pool<GraphSearch>;
 
 }  // namespace annkit

@@ -43,12 +43,15 @@ class Hnsw final : public RowIndex {
 
   private:
     bool has_learned() const override;
-    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
+    void run(const Rows& queries, const TopK& empty, const Request& request, Take take) const override;
     void decode(std::span<const uint32_t> rows, std::byte* out) const override { decode_from(*codes_, rows, out); }
     void measure(std::vector<MemoryEntry>& entries) const override;
     bool is_view() const override { return (codes_ && codes_->is_view()) || graph_.is_view(); }
     void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) override;
 
+    void forget_searches() const {
+        for (GraphSearches& idle : searches_) idle.clear();
+    }
     WalkLimits limits_for(const Settings& settings, size_t k) const;
     std::optional<Codes> build_codes(const Rows& rows, const Call& call) const;
 
@@ -56,7 +59,8 @@ class Hnsw final : public RowIndex {
     std::unique_ptr<Codec> build_codec_;
     std::optional<Codes> codes_;  // from the first rows on, when the dimension is known
     Graph graph_;                 // while rows are added, it has more than members_, which searches find
-    mutable GraphScratches scratches_;
+    // Idle ones, which know codec_, codes_ and graph_: where one of these is replaced, they go. [1]: estimates will do.
+    mutable GraphSearches searches_[2];
 };
 
 }  // namespace annkit

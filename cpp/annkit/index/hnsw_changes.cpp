@@ -56,8 +56,10 @@ void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
         Phase first(call.monitor, 0, 0.05), rest(call.monitor, 0.05, 1);
         const Call encoding{call.threads, first.monitor()};
         lock.lock();
-        if (fresh)
+        if (fresh) {
+            forget_searches();
             codes_.emplace(codec_->make_codes(rows.dim, {inner_metric(), false, true})).set_room(members_.room());
+        }
         codes_->reserve(codes_->n + rows.n);
         // Rows in one block share bytes with those that searches read.
         if (codes_->block > 1) append_codes(*codec_, rows, *codes_, encoding);
@@ -94,6 +96,7 @@ void Hnsw::keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call)
     lock.unlock();
     Graph graph = without_removed(graph_, {*codec_, *codes_, dim_, inner_metric(), unit_}, live, call);
     lock.lock();
+    forget_searches();
     codes_->keep(live);
     graph_ = std::move(graph);
 }

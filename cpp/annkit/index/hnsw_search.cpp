@@ -24,26 +24,26 @@ constexpr double kScannedTogether = 90;
 // codes the third cache holds; three or four gain no more.
 constexpr size_t kTurns = 2;
 
-// What a thread of one call searches with, each made when it is first needed.
+// What a thread of one call searches with, each taken, or made, when it is first needed.
 class Searches {
   public:
-    using Make = std::function<std::unique_ptr<GraphSearch>(GraphWalk::Scratch&)>;
-    Searches(GraphScratches& scratches, Make make) : scratches_(scratches), make_(std::move(make)) {}
+    using Make = FunctionRef<std::unique_ptr<GraphSearch>()>;
+    Searches(GraphSearches& idle, Make make) : idle_(idle), make_(make) {}
+    Searches(const Searches&) = delete;
+    Searches& operator=(const Searches&) = delete;
     ~Searches() {
-        for (auto& scratch : borrowed_)
-            if (scratch) scratches_.give_back(std::move(scratch));
+        for (auto& search : taken_)
+            if (search) idle_.give_back(std::move(search));
     }
     GraphSearch& operator[](size_t turn) {
-        if (!borrowed_[turn]) borrowed_[turn] = scratches_.take();
-        if (!searches_[turn]) searches_[turn] = make_(*borrowed_[turn]);
-        return *searches_[turn];
+        if (!taken_[turn]) taken_[turn] = idle_.take(make_);
+        return *taken_[turn];
     }
 
   private:
-    GraphScratches& scratches_;
+    GraphSearches& idle_;
     Make make_;
-    std::array<std::unique_ptr<GraphWalk::Scratch>, kTurns> borrowed_;
-    std::array<std::unique_ptr<GraphSearch>, kTurns> searches_;
+    std::array<std::unique_ptr<GraphSearch>, kTurns> taken_;
 };
 
 // begin(search, query) starts a walk, end(search, query) takes what it found.
@@ -83,7 +83,7 @@ WalkLimits Hnsw::limits_for(const Settings& settings, size_t k) const {
     return limits;
 }
 
-void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
+void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, Take take) const {
     const FilterSets filters(request.filters, members_);
     const InnerRows inner(queries, unit_, "the query");
     const GraphFilter everything{members_.rows(), nullptr, members_.rows()};
@@ -103,15 +103,13 @@ void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, c
     const double cost = ef * double(degree()) * double(queries.dim) / 4;
     const size_t tasks = (queries.n + kQueriesATask - 1) / kQueriesATask;
     const int threads = threads_for(request.call, double(queries.n) * cost);
-    const Searches::Make make = [&](GraphWalk::Scratch& scratch) {
-        return std::make_unique<GraphSearch>(graph_, *codec_, inner_metric(), *codes_, dim_, scratch,
-                                             request.settings.estimates);
+    const bool estimates = request.settings.estimates;
+    const auto make = [&] {
+        return std::make_unique<GraphSearch>(graph_, *codec_, inner_metric(), *codes_, dim_, estimates);
     };
-    std::vector<std::unique_ptr<Searches>> searches{size_t(threads)};
     const bool in_turns = allowed.empty() && !within && graph_.size() <= members_.rows();
-    parallel_for(tasks, threads, request.call, [&](size_t task, int thread) {
-        auto& own = searches[size_t(thread)];
-        if (!own) own = std::make_unique<Searches>(scratches_, make);
+    parallel_for(tasks, threads, request.call, [&](size_t task, int) {
+        Searches own(searches_[estimates], make);
         const auto finish = [&](size_t query, auto&& find) {
             TopK top(empty);
             find(top);
@@ -120,13 +118,13 @@ void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, c
         const size_t first = task * kQueriesATask, last = std::min(queries.n, first + kQueriesATask);
         if (in_turns)
             return take_turns(
-                *own, first, last,
+                own, first, last,
                 [&](GraphSearch& search, size_t i) {
                     search.query(inner.rows().slice(i, 1));
                     search.start(limits);
                 },
                 [&](GraphSearch& search, size_t i) { finish(i, [&](TopK& top) { search.finish(top); }); });
-        GraphSearch& search = (*own)[0];
+        GraphSearch& search = own[0];
         for (size_t i = first; i < last; ++i) {
             search.query(inner.rows().slice(i, 1));
             const GraphFilter& filter = allowed.empty() ? everything : allowed[allowed.size() > 1 ? i : 0];

@@ -109,7 +109,7 @@ void Ivf::search(const Rows& queries, size_t k, const Request& request, const An
     RowIndex::search(queries, k, request, out);
 }
 
-void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
+void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, Take take) const {
     const FilterSets filters(request.filters, members_);
     const ListRows inner(*codec_, metric_, queries, "the query", request.call);
     const size_t nprobe = request.settings.nprobe > 0 ? request.settings.nprobe : default_nprobe(n_lists_);

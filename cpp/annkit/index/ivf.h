@@ -41,7 +41,7 @@ class Ivf final : public RowIndex {
 
   private:
     bool has_learned() const override { return lists_.has_value(); }
-    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
+    void run(const Rows& queries, const TopK& empty, const Request& request, Take take) const override;
     void decode(std::span<const uint32_t> rows, std::byte* out) const override;
     void measure(std::vector<MemoryEntry>& entries) const override;
     bool is_view() const override { return lists_ && lists_->is_view(); }

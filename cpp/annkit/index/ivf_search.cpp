@@ -23,7 +23,7 @@ struct ListSearch::Batch {
     std::vector<std::unique_ptr<TileSearch>> workers;
 };
 
-void ListSearch::run(const Rows& queries, const Call& call, const Take& take) const {
+void ListSearch::run(const Rows& queries, const Call& call, Take take) const {
     constexpr size_t kQueries = 2048, kVisits = size_t(1) << 20;
     const size_t block = std::clamp<size_t>(kVisits / nprobe, 64, kQueries);
     // Where a list has a query or two for each thread, threads share the queries and have nothing to agree on.
@@ -125,7 +125,7 @@ void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const 
     });
 }
 
-void ListSearch::run_block(const Rows& block, size_t first_query, const Call& call, const Take& take) const {
+void ListSearch::run_block(const Rows& block, size_t first_query, const Call& call, Take take) const {
     Batch batch{block.n, nprobe, codec.tile_queries(use, block, call), {}, {}, {}, Limits(block.n), {}};
     find_lists(block, call, batch);
     for (size_t i = 0; i < block.n && allowed.sets.size() > 1; ++i)

@@ -2,7 +2,6 @@
 // them. Each query's nearest list comes first: what it finds there bounds what the others have to report.
 #pragma once
 
-#include <functional>
 #include <span>
 
 #include "annkit/codec/tile_search.h"
@@ -23,14 +22,14 @@ struct ListSearch {
     bool estimates;  // of scores will do
     double spread;   // 0: all nprobe lists; otherwise those within so many times the nearest one's distance
 
-    using Take = std::function<void(size_t query, std::span<const Hit> hits)>;
-    void run(const Rows& queries, const Call& call, const Take& take) const;
+    using Take = FunctionRef<void(size_t query, std::span<const Hit> hits)>;
+    void run(const Rows& queries, const Call& call, Take take) const;
 
   private:
     struct Batch;
     struct Groups;
     Groups grouped(const Batch& batch, size_t first_rank, size_t last_rank) const;
-    void run_block(const Rows& queries, size_t first_query, const Call& call, const Take& take) const;
+    void run_block(const Rows& queries, size_t first_query, const Call& call, Take take) const;
     void find_lists(const Rows& queries, const Call& call, Batch& batch) const;
     void visit(Batch& batch, size_t first_rank, size_t last_rank, const Call& call) const;
 };

@@ -165,7 +165,7 @@ LshSettings LshTables::settings_for(const Settings& given, size_t k) const {
     return {given.probes > 0 ? given.probes : probes, given.candidates > 0 ? given.candidates : candidates};
 }
 
-void LshTables::run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const {
+void LshTables::run(const Rows& queries, const TopK& empty, const Request& request, Take take) const {
     const FilterSets filters(request.filters, members_);
     const auto& sets = filters.sets();
     const LshSettings settings = settings_for(request.settings, empty.limit());

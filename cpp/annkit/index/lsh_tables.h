@@ -32,7 +32,7 @@ class LshTables final : public RowIndex {
 
   private:
     bool has_learned() const override { return hash_.has_value(); }
-    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
+    void run(const Rows& queries, const TopK& empty, const Request& request, Take take) const override;
     void decode(std::span<const uint32_t> rows, std::byte* out) const override { decode_from(*codes_, rows, out); }
     void measure(std::vector<MemoryEntry>& entries) const override;
     bool is_view() const override { return store_ && store_->is_view(); }

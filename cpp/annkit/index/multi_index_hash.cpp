@@ -119,7 +119,7 @@ void MultiIndexHash::add(const Rows& given, const Ids& ids, bool replace, const 
 }
 
 void MultiIndexHash::scan(const Rows& queries, const std::vector<uint32_t>& left, const TopK& empty,
-                          const std::vector<const Bitset*>& allowed, const Call& call, const Take& take) const {
+                          const std::vector<const Bitset*>& allowed, const Call& call, Take take) const {
     // Rows come in their order here, which spares the equal ones.
     const TopK rising = empty.reordered({members_.ids().order().ids, true});
     if (left.size() == queries.n)
@@ -141,7 +141,7 @@ void MultiIndexHash::scan(const Rows& queries, const std::vector<uint32_t>& left
         some, call, [&](size_t query, std::span<const Hit> hits) { take(left[query], hits); });
 }
 
-void MultiIndexHash::run(const Rows& given, const TopK& empty, const Request& request, const Take& take) const {
+void MultiIndexHash::run(const Rows& given, const TopK& empty, const Request& request, Take take) const {
     constexpr size_t kQueriesATask = 16;
     const FilterSets filters(request.filters, members_);
     const std::vector<const Bitset*>& allowed = filters.sets();

@@ -31,7 +31,7 @@ class MultiIndexHash final : public RowIndex {
 
   private:
     bool has_learned() const override { return codec_->is_fitted(); }
-    void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const override;
+    void run(const Rows& queries, const TopK& empty, const Request& request, Take take) const override;
     void decode(std::span<const uint32_t> rows, std::byte* out) const override { decode_from(*codes_, rows, out); }
     void measure(std::vector<MemoryEntry>& entries) const override;
     bool is_view() const override { return codes_ && codes_->is_view(); }
@@ -43,7 +43,7 @@ class MultiIndexHash final : public RowIndex {
     bool wants_tables(size_t rows) const;
     std::optional<SubstringTables> make_tables(const Codes& codes, size_t rows, const Call& call) const;
     void scan(const Rows& queries, const std::vector<uint32_t>& left, const TopK& empty,
-              const std::vector<const Bitset*>& allowed, const Call& call, const Take& take) const;
+              const std::vector<const Bitset*>& allowed, const Call& call, Take take) const;
 
     Bits bits_;  // compares the codes that codec_ makes
     size_t wanted_tables_;

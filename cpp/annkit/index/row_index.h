@@ -38,7 +38,7 @@ class RowIndex : public Index {
   protected:
     static constexpr size_t kMaxDim = size_t(1) << 24;  // a row has to fit the kernels' arithmetic and a slab
     using Lock = std::unique_lock<FairMutex>;
-    using Take = std::function<void(size_t query, std::span<const Hit> hits)>;
+    using Take = FunctionRef<void(size_t query, std::span<const Hit> hits)>;
 
     // unit: rows are scaled to length one and compared by inner product.
     RowIndex(const Codec& codec, Metric metric, bool unit)
@@ -47,7 +47,7 @@ class RowIndex : public Index {
     // What an index adds, each asked under its locks; run and decode where there are rows. Each query collects into a
     // copy of empty.
     virtual bool has_learned() const = 0;
-    virtual void run(const Rows& queries, const TopK& empty, const Request& request, const Take& take) const = 0;
+    virtual void run(const Rows& queries, const TopK& empty, const Request& request, Take take) const = 0;
     virtual void decode(std::span<const uint32_t> rows, std::byte* out) const = 0;
     virtual void measure(std::vector<MemoryEntry>& entries) const = 0;  // all but the ids
     virtual bool is_view() const = 0;                                   // of a mapped file, which does not change

@@ -7,6 +7,7 @@
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/prefetch.h"
 
 namespace annkit {
 namespace {
@@ -14,6 +15,13 @@ namespace {
 void check_finite(std::span<const float> values, std::string_view what) {
     const bool finite = std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
     check(finite, what, " has NaN or infinite values, expected finite ones");
+}
+
+// Rows that come from memory while those before them are multiplied.
+void prefetch(const Rows& rows) {
+    constexpr size_t kLine = 64;
+    for (size_t i = 0; i < rows.n; ++i)
+        for (size_t at = 0; at < rows.dim * sizeof(float); at += kLine) simd::prefetch(rows.row(i) + at);
 }
 
 }  // namespace
@@ -29,12 +37,17 @@ Affine::Affine(std::vector<float> matrix, size_t outputs, size_t inputs, std::ve
 }
 
 void Affine::apply(const Rows& in, float* out) const {
-    constexpr size_t kBlock = 144;  // few enough for the second cache
+    // A matrix that stays in the second cache meets as many rows as its kernel takes at once, and the next ones travel
+    // meanwhile (100 floats into 32 bits: 1.3 times as fast as in blocks of 144). A larger one has to meet more.
+    constexpr size_t kCached = size_t(512) << 10, kBlock = 144;
+    const size_t block = packed_.nbytes() <= kCached ? simd::kernels().product.rows : kBlock;
     const size_t stride = padded_stride(inputs());
-    const bool centers = !mean_.empty();
-    const auto centered = std::make_unique_for_overwrite<float[]>(centers ? std::min(in.n, kBlock) * stride : 0);
-    for (size_t first = 0; first < in.n; first += kBlock) {
-        const Rows part = in.slice(first, std::min(kBlock, in.n - first));
+    const bool centers = !mean_.empty(), travel = FloatView::in_place(in);
+    const auto centered = std::make_unique_for_overwrite<float[]>(centers ? std::min(in.n, block) * stride : 0);
+    for (size_t first = 0; first < in.n; first += block) {
+        const Rows part = in.slice(first, std::min(block, in.n - first));
+        const size_t next = first + part.n;
+        if (travel && next < in.n) prefetch(in.slice(next, std::min(block, in.n - next)));
         const FloatView rows(part);
         check_squares(simd::kernels().center(rows.row(0), rows.stride(), part.n, centers ? mean_.data() : nullptr,
                                              inputs(), centered.get(), stride),
