@@ -85,7 +85,7 @@ def seeds(limits: Limits) -> None:
     faiss = faiss_module()
     for rows in limits.sets(4000):
         truth, dim = Truth(rows.base, rows.queries), rows.base.shape[1]
-        for m in (dim // 4, dim // 2):
+        for m in (divisor(dim, max(1, dim // 24)), dim // 4, dim // 2):
             own, theirs = [], []
             for seed in range(10):
                 codec = ak.PQ(m, bits=4).fit(rows.base, seed=seed)

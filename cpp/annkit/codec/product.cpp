@@ -83,7 +83,7 @@ void Product::fit(const Rows& rows, const Fit& fit) {
     warn_of_few(rows.n, quantizer_.entries(), " a group of PQ", fit.call);
     Fit own = fit;
     own.seed = seed_.value_or(fit.seed);
-    const std::vector<uint32_t> chosen = quantizer_.sample(rows.n, own.seed);
+    const std::vector<uint32_t> chosen = quantizer_.sample(rows.n, rows.dim, own.seed);
     Phase reading(fit.call.monitor, 0, 0.05), training(fit.call.monitor, 0.05, 1);
     const Buffer x = training_rows(rows, chosen, {fit.call.threads, reading.monitor()});
     own.call.monitor = training.monitor();

@@ -71,8 +71,9 @@ void ProductQuantizer::check_trainable(size_t n, size_t dim) const {
     check(n >= entries(), "PQ with ", bits_, " bits learns ", entries(), " centroids a group, got ", n, " rows");
 }
 
-std::vector<uint32_t> ProductQuantizer::sample(size_t n, uint64_t seed) const {
-    const auto chosen = sample_of(n, std::max(kSample * entries(), kLeastSample), seed);
+std::vector<uint32_t> ProductQuantizer::sample(size_t n, size_t dim, uint64_t seed) const {
+    const size_t least = dim / m_ < kWideGroup ? kLeastSample : 0;
+    const auto chosen = sample_of(n, std::max(kSample * entries(), least), seed);
     return {chosen.begin(), chosen.end()};
 }
 
@@ -82,7 +83,7 @@ void ProductQuantizer::train(const float* x, size_t n, size_t dim, size_t rounds
     const size_t d = dim / m_, k = entries();
     check(start.empty() || start.size() == k * dim, "PQ has ", start.size(), " values to start from, expected ",
           k * dim);
-    const GroupRows rows{x, dim, interleaved(sample(n, fit.seed))};
+    const GroupRows rows{x, dim, interleaved(sample(n, dim, fit.seed))};
     std::vector<float> codebooks(k * dim);
     Random seeds(fit.seed);
     std::vector<GroupTrainer> groups;
