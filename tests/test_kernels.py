@@ -314,6 +314,18 @@ def test_hadamard_transform(rng, level, steps):
     np.testing.assert_array_equal(kernels.hadamard(level, x.tolist()), linalg.hadamard(1 << steps) @ x)
 
 
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 40])
+def test_rotations_of_neighbouring_columns(rng, level, n):
+    """The same to the bit at every level: no sum is made in one step with a product."""
+    columns, turns = rng.standard_normal((n + 2, 16)), rng.uniform(0, 7, n)
+    rotations = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    got = kernels.rotate_columns(level, columns.ravel().tolist(), rotations.ravel().tolist())
+    for i, (c, s) in enumerate(rotations):
+        x, y = columns[i].copy(), columns[i + 1].copy()
+        columns[i], columns[i + 1] = c * x - s * y, s * x + c * y
+    np.testing.assert_array_equal(got, columns.ravel())
+
+
 @pytest.mark.parametrize("nibbles", [False, True])
 @pytest.mark.parametrize("size", [1, 4, 15, 16, 17, 25, 31, 32, 33, 60, 63, 64, 65, 68, 100, 127, 128, 392, 4096])
 def test_dots_of_scattered_codes_are_exact(rng, level, nibbles, size):

@@ -45,7 +45,7 @@ def spectra():
 
 @pytest.mark.parametrize("basis", ["dense", "blocks", "axes"])
 @pytest.mark.parametrize("kind", spectra())
-def test_a_few_eigenvectors_are_those_of_all(rng, kind, basis):
+def test_eigenvectors_of_spectra_of_every_kind(rng, kind, basis):
     values = np.sort(spectra()[kind])[::-1]
     q = np.eye(120)
     if basis != "axes":
@@ -55,7 +55,7 @@ def test_a_few_eigenvectors_are_those_of_all(rng, kind, basis):
             q[part, part] = np.linalg.qr(rng.standard_normal((half, half)))[0]
     a = q.T * rng.permutation(values) @ q
     size = abs(values).max() or 1.0
-    for wanted in (1, 7, 60):
+    for wanted in (1, 7, 60, 120):
         got, vectors = math.symmetric_eigen(a, wanted)
         assert (got.shape, vectors.shape) == ((wanted,), (wanted, 120))
         np.testing.assert_allclose(got / size, values[:wanted] / size, atol=1e-13)
@@ -64,14 +64,17 @@ def test_a_few_eigenvectors_are_those_of_all(rng, kind, basis):
 
 
 @pytest.mark.parametrize("n", [181, 260, 403])
-def test_a_few_eigenvectors_are_the_same_by_any_number_of_threads(rng, n):
+@pytest.mark.parametrize("few", [True, False])
+def test_eigenvectors_are_the_same_by_any_number_of_threads(rng, n, few):
     a = rng.standard_normal((n, n)) * np.arange(1, n + 1) ** -0.7
     a = a.T @ a
-    values, vectors = math.symmetric_eigen(a, 20, threads=1)
-    np.testing.assert_allclose(values, np.linalg.eigvalsh(a)[::-1][:20], atol=1e-12 * values[0])
+    wanted = 20 if few else n
+    values, vectors = math.symmetric_eigen(a, wanted, threads=1)
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(a)[::-1][:wanted], atol=1e-12 * values[0])
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(wanted), atol=1e-12)
     np.testing.assert_allclose(vectors @ a, vectors * values[:, None], atol=1e-11 * values[0])
     for threads in (2, 3, 5):
-        by_more = math.symmetric_eigen(a, 20, threads=threads)
+        by_more = math.symmetric_eigen(a, wanted, threads=threads)
         assert np.array_equal(by_more[0], values)
         assert np.array_equal(by_more[1], vectors)
 

@@ -394,6 +394,12 @@ void bind_kernels(py::module_& m) {
         table(level).hadamard(x.data(), x.size());
         return to_array(x);
     });
+    k.def("rotate_columns", [](std::string_view level, std::vector<double> columns, const std::vector<double>& pairs) {
+        const auto* rotations = reinterpret_cast<const simd::Rotation*>(pairs.data());
+        check(columns.size() >= (pairs.size() / 2 + 1) * simd::kRotationRows, "too few columns");
+        table(level).rotate_columns(columns.data(), rotations, pairs.size() / 2);
+        return to_array(columns);
+    });
     k.def("probe", probe);
 }
 

@@ -251,6 +251,17 @@ void floats(Trial& t) {
         }
         t.expect(right, "hadamard", n, 1);
     }
+    for (size_t n : {0u, 1u, 2u, 9u}) {  // by a right angle: every column goes one back, the first to the end
+        const Matrix x(t.random, n + 1, kRotationRows, -50, 50);
+        std::vector<double> columns = x.as<double>();
+        const std::vector<Rotation> rotations(n, {0, -1});
+        t.k.rotate_columns(columns.data(), rotations.data(), n);
+        bool right = true;
+        for (size_t i = 0; i <= n; ++i)
+            for (size_t r = 0; r < kRotationRows; ++r)
+                right = right && columns[i * kRotationRows + r] == (i < n ? x(i + 1, r) : (n % 2 ? -x(0, r) : x(0, r)));
+        t.expect(right, "rotate_columns", n, 1);
+    }
 }
 
 void sums(Trial& t) {

@@ -3,10 +3,12 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "annkit/core/errors.h"
 #include "annkit/math/tridiagonal.h"
+#include "annkit/math/tridiagonal_all.h"
 #include "annkit/math/tridiagonal_form.h"
 
 namespace annkit {
@@ -24,41 +26,58 @@ Eigen::Map<const Matrix> view(std::span<const double> data, size_t rows, size_t 
 
 std::vector<double> flat(const Matrix& m) { return {m.data(), m.data() + m.size()}; }
 
-// Up to this share of the vectors it is faster to find them one by one: of 784, 64 take a quarter and half of them 0.7
-// of the time of all by one thread, and less by more.
+// Up to this share of the vectors it is faster to find them one by one: of 784, a third take 0.76 of the time of all by
+// one thread, and half of them as long, where values are near each other; less where they are not.
 constexpr size_t kFew = 2;
 
-// vectors <- Q vectors, a strip of them a task.
-void turn_back(const TridiagonalForm& form, std::vector<double>& vectors, size_t count, const Call& call) {
+// count vectors <- Q vectors, a strip of them a task. Of the unit vectors it takes the reflections up to their own.
+void turn_back(const TridiagonalForm& form, std::vector<double>& vectors, size_t count, bool units, const Call& call) {
     constexpr size_t kStrip = 32;
     const size_t n = form.diagonal.size();
     const auto rows = Eigen::Index(n);
     const Eigen::Map<const Eigen::MatrixXd> reflectors(form.reflectors.data(), rows, rows);
     const Eigen::Map<const Eigen::VectorXd> scales(form.scales.data(), rows - 1);
-    const auto all = Eigen::householderSequence(reflectors, scales).setLength(rows - 1).setShift(1);
     parallel_blocks(count, kStrip, threads_for(call, double(n * n * count)), call, [&](size_t first, size_t some) {
+        const auto length = Eigen::Index(units ? first + some - 1 : n - 1);
         Eigen::Map<Eigen::MatrixXd> strip(&vectors[first * n], rows, Eigen::Index(some));
-        strip.applyOnTheLeft(all);
+        strip.applyOnTheLeft(Eigen::householderSequence(reflectors, scales).setLength(length).setShift(1));
     });
 }
 
-std::optional<SymmetricEigen> few_largest(std::span<const double> matrix, size_t n, size_t wanted, const Call& call) {
-    double scale = 0;
-    for (size_t i = 0; i < n; ++i)
-        for (size_t j = 0; j <= i; ++j) scale = std::max(scale, std::abs(matrix[i * n + j]));
-    if (scale == 0 || n < 2) return std::nullopt;
-    // Rows and columns from the last to the first: rows of the lower half become columns of it.
+// Of the matrix over scale, its rows and columns from the last to the first: rows of the lower half become columns of
+// it.
+TridiagonalForm form_of(std::span<const double> matrix, size_t n, double scale, const Call& call) {
     std::vector<double> turned(n * n);
     for (size_t i = 0; i < n; ++i)
         for (size_t j = 0; j <= i; ++j) turned[(n - 1 - i) * n + n - 1 - j] = matrix[i * n + j] / scale;
-    const TridiagonalForm form = tridiagonal_form(std::move(turned), n, call);
+    return tridiagonal_form(std::move(turned), n, call);
+}
+
+std::optional<SymmetricEigen> few_largest(const TridiagonalForm& form, size_t wanted, const Call& call) {
     SymmetricEigen out{tridiagonal_values(form.diagonal, form.next_to, wanted, call), {}};
     auto vectors = tridiagonal_vectors(form.diagonal, form.next_to, out.values);
     if (!vectors) return std::nullopt;
-    turn_back(form, *vectors, wanted, call);
-    for (double& value : out.values) value *= scale;
-    for (size_t i = 0; i < wanted; ++i) std::reverse(&(*vectors)[i * n], &(*vectors)[i * n] + n);
     out.vectors = std::move(*vectors);
+    turn_back(form, out.vectors, wanted, false, call);
+    return out;
+}
+
+SymmetricEigen all(const TridiagonalForm& form, size_t wanted, const Call& call) {
+    const size_t n = form.diagonal.size();
+    std::vector<double> columns(n * n);
+    for (size_t i = 0; i < n; ++i) columns[i * n + i] = 1;
+    turn_back(form, columns, n, true, call);
+    const auto values = tridiagonal_all(form.diagonal, form.next_to, columns, call);
+    check(values.has_value(), "the eigenvalues of a ", n, " x ", n, " matrix did not converge");
+    std::vector<size_t> order(n);
+    std::iota(order.begin(), order.end(), size_t(0));
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return (*values)[a] > (*values)[b]; });
+    SymmetricEigen out;
+    out.vectors.reserve(wanted * n);
+    for (size_t i : std::span(order).first(wanted)) {
+        out.values.push_back((*values)[i]);
+        out.vectors.insert(out.vectors.end(), &columns[i * n], &columns[i * n] + n);
+    }
     return out;
 }
 
@@ -66,15 +85,18 @@ std::optional<SymmetricEigen> few_largest(std::span<const double> matrix, size_t
 
 SymmetricEigen symmetric_eigen(std::span<const double> matrix, size_t n, size_t wanted, const Call& call) {
     wanted = std::min(wanted, n);
-    const auto a = view(matrix, n, n);
-    if (wanted <= n / kFew)
-        if (auto few = few_largest(matrix, n, wanted, call)) return *few;
-    const Eigen::SelfAdjointEigenSolver<Matrix> solver(a);
-    check(solver.info() == Eigen::Success, "the eigenvalues of a ", n, " x ", n, " matrix did not converge");
-    const auto k = Eigen::Index(wanted);
-    const Eigen::VectorXd values = solver.eigenvalues().reverse().head(k);
-    return {{values.data(), values.data() + k},
-            flat(solver.eigenvectors().rightCols(k).rowwise().reverse().transpose())};
+    view(matrix, n, n);  // checks it
+    double scale = 0;
+    for (size_t i = 0; i < n; ++i)
+        for (size_t j = 0; j <= i; ++j) scale = std::max(scale, std::abs(matrix[i * n + j]));
+    if (scale == 0) scale = 1;
+    const TridiagonalForm form = form_of(matrix, n, scale, call);
+    std::optional<SymmetricEigen> out;
+    if (wanted <= n / kFew) out = few_largest(form, wanted, call);
+    if (!out) out = all(form, wanted, call);
+    for (double& value : out->values) value *= scale;
+    for (size_t i = 0; i < wanted; ++i) std::reverse(&out->vectors[i * n], &out->vectors[i * n] + n);
+    return *std::move(out);
 }
 
 // By the Cholesky factor of B = L L^T: the eigenvectors of L^-1 A L^-T are L^T v.

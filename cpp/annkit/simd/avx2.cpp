@@ -16,6 +16,7 @@
 #include "annkit/simd/probes_avx2.h"
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
+#include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/words_avx2.h"
 
 namespace annkit::simd {
@@ -79,6 +80,7 @@ void fill_avx2(Kernels& k) {
     fill_product<F32x8, 6, 2, 3, 8>(k);
     fill_tables<F32x8>(k);
     k.hadamard = hadamard<F32x8>;
+    k.rotate_columns = rotate_columns<F64x4>;
     k.nearest_in_group = nearest_in_group<F32x8, Choice8, 2>;
     fill_bytes(k);
     fill_byte_codes(k);

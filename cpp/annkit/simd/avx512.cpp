@@ -20,6 +20,7 @@
 #include "annkit/simd/probes_avx512.h"
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
+#include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/words_avx512.h"
 
 namespace annkit::simd {
@@ -64,6 +65,7 @@ void fill_avx512(Kernels& k) {
     fill_product<F32x16, 12, 2, 6, 8>(k);
     fill_tables<F32x16>(k);
     k.hadamard = hadamard<F32x16>;
+    k.rotate_columns = rotate_columns<F64x8>;
     k.nearest_in_group = nearest_in_group<F32x16, Choice16, 4>;
     fill_bytes(k);
     fill_nearest_i8<F32x16>(k);

@@ -165,6 +165,12 @@ struct Probes {
     uint64_t (*read)(const void* data, size_t bytes);  // reads every byte, data 64-byte aligned, bytes % 1024 == 0
 };
 
+// Of two columns: x and y become cosine x - sine y and sine x + cosine y.
+struct Rotation {
+    double cosine, sine;
+};
+inline constexpr size_t kRotationRows = 16;
+
 struct Kernels {
     Level level;
     ScoreRows l2[kElements], ip[kElements];
@@ -277,6 +283,10 @@ struct Kernels {
     size_t filter_queries;
 
     Probes probes;
+
+    // n rotations, one after the other: the first of columns 0 and 1, the next of 1 and 2. A column is kRotationRows
+    // numbers. The same to the bit at every level.
+    void (*rotate_columns)(double* columns, const Rotation* rotations, size_t n);
 };
 
 // The best table that this machine runs, ANNKIT_SIMD allows and that has been tested on real hardware.

@@ -13,6 +13,7 @@
 #include "annkit/simd/probes_scalar.h"
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
+#include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/words_scalar.h"
 
 namespace annkit::simd {
@@ -93,6 +94,7 @@ void fill_scalar(Kernels& k) {
     fill_product<F32x4, 3, 2, 2, 4>(k);
     fill_tables<F32x4>(k);
     k.hadamard = hadamard<F32x4>;
+    k.rotate_columns = rotate_columns<F64x2>;
     k.nearest_in_group = nearest_in_group<F32x4, PlainChoice<F32x4>, 1>;
     fill_bytes(k);
     fill_codes(k);
