@@ -230,7 +230,14 @@ def fit_threads() -> None:
     """Fits by two threads against one."""
     for name, x in rows_to_cluster():
         n, dim = x.shape
-        for part in (ak.PQ(dim // 4, bits=4), ak.PQ(dim // 8), ak.OPQ(dim // 8), ak.PCA(64), ak.ITQ(64)):
+        for part in (
+            ak.PQ(dim // 4, bits=4),
+            ak.PQ(dim // 8),
+            ak.OPQ(dim // 8),
+            ak.PCA(64),
+            ak.PCA(dim),
+            ak.ITQ(64),
+        ):
             one, two = median_times(
                 lambda p=part, x=x: p.fit(x, threads=1), lambda p=part, x=x: p.fit(x, threads=2), seconds=0.5
             )
