@@ -21,6 +21,18 @@ void keep_within(const float* scores, float bound, size_t n, std::vector<uint32_
     }
 }
 
+// The smallest, in lanes that compilers make vectors of.
+float least(const float* scores, size_t n) {
+    constexpr size_t kLanes = 32;
+    float lanes[kLanes];
+    std::fill_n(lanes, kLanes, std::numeric_limits<float>::infinity());
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+        for (size_t j = 0; j < kLanes; ++j) lanes[j] = scores[i + j] < lanes[j] ? scores[i + j] : lanes[j];
+    for (size_t j = 0; i + j < n; ++j) lanes[j] = scores[i + j] < lanes[j] ? scores[i + j] : lanes[j];
+    return *std::min_element(lanes, lanes + kLanes);
+}
+
 }  // namespace
 
 // The count-th smallest of many minima of disjoint parts bounds the count-th smallest of all: few pass it.
@@ -28,6 +40,7 @@ const uint32_t* Smallest::of(const float* scores, size_t n, size_t count) {
     constexpr size_t kPartsAHit = 4, kStep = 16;
     const size_t parts = (count * kPartsAHit + kStep - 1) / kStep * kStep;
     near_.resize(n);
+    if (count == 1 && simd::kernels().select(scores, n, least(scores, n), near_.data()) > 0) return near_.data();
     float bound = std::numeric_limits<float>::infinity();
     if (2 * parts <= n) {
         minima_.assign(scores, scores + parts);
