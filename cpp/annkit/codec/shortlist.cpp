@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "annkit/core/score_bound.h"
+#include "annkit/simd/kernels.h"
+
 namespace annkit {
 namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -13,7 +16,7 @@ Shortlist::Shortlist(const TopK& empty, size_t threads)
     : top_(empty),
       k_(empty.limit()),
       step_(k_ == SIZE_MAX ? 1024 : std::max<size_t>(k_, 32)),
-      most_(k_ == SIZE_MAX ? 0 : k_ + std::max<size_t>(k_ / 2, 24)),
+      most_(k_ == SIZE_MAX ? 0 : k_ + std::max<size_t>(k_ > kFew ? k_ : k_ / 2, 24)),
       next_(k_ == SIZE_MAX ? step_ : k_ + step_),
       part_(k_ == SIZE_MAX ? k_ : (k_ + threads - 1) / threads),
       later_loses_(empty.order().later_loses()),
@@ -40,15 +43,14 @@ void Shortlist::insert_upper(float upper) {
 }
 
 void Shortlist::find_limits() {
-    const auto nearer = [](const Candidate& a, const Candidate& b) { return a.lower < b.lower; };
-    const auto kth = pending_.begin() + ptrdiff_t(k_ - 1);
-    std::nth_element(pending_.begin(), kth, pending_.end(), nearer);
+    constexpr size_t kSlack = 8;  // so many more of a hundred than k may be within the bound
+    lowers_.resize(pending_.size());
+    for (size_t i = 0; i < pending_.size(); ++i) lowers_[i] = pending_[i].lower;
     // k rows have scores up to here
-    const float upper = kth->lower + width_;
+    const float upper = bound_with(lowers_, k_, k_ + k_ * kSlack / 100) + width_;
     if (part_ < k_) {
-        const auto last = pending_.begin() + ptrdiff_t(part_ - 1);
-        std::nth_element(pending_.begin(), last, kth, nearer);
-        share_ = std::min(share_, std::nextafter(last->lower + width_, kInfinity));
+        const float part = bound_with(lowers_, part_, part_ + part_ * kSlack / 100) + width_;
+        share_ = std::min(share_, std::nextafter(part, kInfinity));
     }
     if (width_ == 0) {  // scores are exact
         limit_ = std::min(limit_, upper);
@@ -59,9 +61,26 @@ void Shortlist::find_limits() {
     }
 }
 
+// lowers_ are those of pending_.
+void Shortlist::keep_within_limit() {
+    constexpr size_t kBlock = 256;
+    uint32_t near[kBlock];
+    size_t kept = 0;
+    for (size_t first = 0; first < pending_.size(); first += kBlock) {
+        const size_t n = std::min(kBlock, pending_.size() - first);
+        const size_t found = simd::kernels().select(&lowers_[first], n, limit_, near);
+        for (size_t i = 0; i < found; ++i) pending_[kept++] = pending_[first + near[i]];
+    }
+    pending_.resize(kept);
+}
+
 bool Shortlist::narrow() {
-    if (k_ > kFew && pending_.size() > k_) find_limits();
-    std::erase_if(pending_, [this](const Candidate& candidate) { return candidate.lower > limit_; });
+    if (k_ > kFew && pending_.size() > k_) {
+        find_limits();
+        keep_within_limit();
+    } else {
+        std::erase_if(pending_, [this](const Candidate& candidate) { return candidate.lower > limit_; });
+    }
     next_ = pending_.size() + step_;
     return pending_.size() > most_;
 }

@@ -37,6 +37,15 @@ class Shortlist {
         if (k_ <= kFew) keep_upper(lower, width);
         if (pending_.size() >= next_ && narrow()) decide(score);
     }
+    // The same of n rows with lower(i) and row(i), for k above kFew.
+    template <class Lower, class Row, class Score>
+    void push(size_t n, float width, Lower&& lower, Row&& row, uint32_t place, Score&& score) {
+        width_ = width > width_ ? width : width_;
+        const size_t before = pending_.size();
+        pending_.resize(before + n);
+        for (size_t i = 0; i < n; ++i) pending_[before + i] = {lower(i), row(i), place};
+        if (pending_.size() >= next_ && narrow()) decide(score);
+    }
     // A canonical score.
     void push_exact(float score, uint32_t row) {
         if (!(score <= top_.kth() && score <= limit_)) return;
@@ -45,18 +54,24 @@ class Shortlist {
     }
     // score(rows, places, n, out) gives canonical scores, and may replace what stood for rows by their numbers.
     template <class Score>
-    TopK& finish(Score&& score) {
+    void settle(Score&& score) {
+        if (pending_.empty()) return;
         narrow();
         decide(score);
+    }
+    template <class Score>
+    TopK& finish(Score&& score) {
+        settle(score);
         return top_;
     }
 
-  private:
     // For so few hits the best upper bounds are kept in order as rows come; for more, they are found now and then.
     static constexpr size_t kFew = 64;
 
+  private:
     bool narrow();  // drops what is out; true if too many are left undecided
     void find_limits();
+    void keep_within_limit();
     void keep_upper(float lower, float width) {
         const float upper = upper_of(lower, width);
         if (uppers_.size() == k_ && !(upper < uppers_.back())) return;
@@ -103,6 +118,7 @@ class Shortlist {
     };
     std::vector<Candidate> pending_;
     static constexpr float kUp = 2 * std::numeric_limits<float>::epsilon();
+    std::vector<float> lowers_;  // of pending_
     std::vector<float> uppers_;  // of the k best so far, rising
 };
 

@@ -9,6 +9,8 @@ namespace {
 
 // While a query has no bound, every row is a hit: so few at first.
 constexpr size_t kFirstRows = 32;
+// For larger k, bounds are counted out now and then.
+constexpr size_t kFew = Shortlist::kFew;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 const simd::Tile& tile_for(const simd::TilePair& tiles, size_t queries) {
@@ -42,8 +44,8 @@ TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits
 size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const {
     const simd::TilePair& tiles = queries_.tiles();
     // Tiles of float rows have many lanes: for a few queries, scoring each row is faster.
-    constexpr size_t kFew = 4;
-    const bool tiled = tiles.wide.run != nullptr && (tiles.single.lanes > 0 || queries.size() >= kFew);
+    constexpr size_t kFewQueries = 4;
+    const bool tiled = tiles.wide.run != nullptr && (tiles.single.lanes > 0 || queries.size() >= kFewQueries);
     panel.tile = tiled ? &tile_for(tiles, queries.size()) : nullptr;
     panel.n = std::min(queries.size(), tiled ? panel.tile->lanes : simd::kMaxLanes);
     const Partition& partition = *visits_[visits[0]].partition;
@@ -72,9 +74,8 @@ void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
     const std::span queries(panel.queries, panel.n);
     for (const uint32_t query : queries) list(query).tighten(limits_.of(query));
     if ((estimates_ || at_once_) && partition.rows != nullptr) partition.rows->prefetch(range.first, range.last);
-    const size_t most = queries_.tile_rows();
     for (size_t first = range.first; first < range.last;) {
-        const size_t n = std::min<size_t>({most, range.last - first, partition.codes->run(first)});
+        const size_t n = std::min<size_t>({step(panel, first), range.last - first, partition.codes->run(first)});
         if (panel.tile != nullptr)
             scan_rows(panel, partition, first, n, far);
         else
@@ -82,6 +83,14 @@ void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
         first += n;
     }
     for (const uint32_t query : queries) limits_.lower(query, lists_[query]->limit());
+}
+
+// Rows whose scores for all queries of a panel stay in the second cache; several times k, so that they bound it.
+size_t TileSearch::step(const TilePanel& panel, size_t first) const {
+    constexpr size_t kInCache = 1024, kOfEach = 20;
+    const size_t most = queries_.tile_rows();
+    if (!meets_all(panel, first)) return most;
+    return std::min(most, std::max<size_t>((empty_.limit() * kOfEach + kInCache / 2) / kInCache, 1) * kInCache);
 }
 
 simd::TileArgs TileSearch::args_of(const Meeting& meeting, size_t n, const float* bounds) {
@@ -104,6 +113,13 @@ simd::TileArgs TileSearch::args_of(const Meeting& meeting, size_t n, const float
             rows.err};
 }
 
+// How many hits of a query are taken together. For large k its bound moves once in so many hits only, and the more are
+// taken together, the longer its tables stay in the first cache.
+size_t TileSearch::hits_a_lane() const {
+    constexpr size_t kShare = 8, kMost = 64;
+    return empty_.limit() > kFew ? std::min(empty_.limit() / kShare, kMost) : 1;
+}
+
 void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far) {
     hits_.resize(4 * simd::kMinHits);
     const TileRows rows = queries_.rows(partition, first, n, scratch_);
@@ -111,9 +127,10 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
     float bounds[simd::kMaxLanes];
     std::fill(bounds, bounds + panel.tile->lanes, std::numeric_limits<float>::quiet_NaN());
     simd::TileArgs args = args_of(meeting, n, bounds);
-    args.pause = panel.n + 3;
+    args.pause = panel.n * hits_a_lane() + 3;
     args.far = far;
     args.first = scan_first(meeting, n);
+    if (args.first < n && at_once_ && empty_.limit() > kFew) settle(panel);
     const size_t block = partition.codes->block;
     bool moved = true;
     while (args.first < n) {
@@ -132,19 +149,30 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
     }
 }
 
+// For large k the tile's values of all of the first rows are kept, and what they bound waits for its scores: a hit that
+// a tile reports, and its score, cost as much as hundreds of values.
+bool TileSearch::meets_all(const TilePanel& panel, size_t first) const {
+    constexpr size_t kRowsAHit = 256;
+    const size_t k = empty_.limit();
+    return k > kFew && panel.tile != nullptr && panel.tile->all_scores && allowed_.sets.empty() &&
+           first / kRowsAHit < k;
+}
+
 // Without a bound every row is a hit. Where a query has none yet, the scores of all of the first rows tell its k best.
 // Returns how many rows that took care of.
 size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
-    // Rows that are met once (for large k so many a hit), or once more; the largest k.
-    constexpr size_t kFirst = 1024, kOfEach = 40, kTwice = 256, kMostHits = 256;
+    // Rows that are met once, or once more; the largest k for the latter.
+    constexpr size_t kFirst = 1024, kTwice = 256, kMostHits = 256;
     const TilePanel& panel = meeting.panel;
     const simd::Tile& single = queries_.tiles().single;
     const size_t k = empty_.limit();
     const auto unbounded = [this](uint32_t query) { return lists_[query]->bound() == kInfinity; };
-    if (single.lanes == 0 || !allowed_.sets.empty() || k > kMostHits || n < std::max(2 * k, kFirstRows) ||
-        std::none_of(panel.queries, panel.queries + panel.n, unbounded))
-        return 0;
+    const bool some = std::any_of(panel.queries, panel.queries + panel.n, unbounded);
+    const bool enough = n >= 2 * std::max(k, kFirstRows / 2);
+    const bool all = (n >= kFirst || meeting.first > 0) && (enough || !some) && meets_all(panel, meeting.first);
+    if (single.lanes == 0 || !allowed_.sets.empty() || !(all || (some && enough))) return 0;
     if (!panel.tile->all_scores) {
+        if (k > kMostHits) return 0;
         n = std::min(n, std::max(4 * k, kTwice));
         for (size_t i = 0; i < panel.n; i += single.lanes) {
             const size_t few = std::min(single.lanes, panel.n - i);
@@ -153,19 +181,37 @@ size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
         }
         return 0;
     }
-    n = std::min(n, std::max(kFirst, kOfEach * k / kFirst * kFirst));
+    if (!all) n = std::min(n, std::max(kFirst, 4 * k));
     score_all(meeting, n);
-    for (size_t lane = 0; lane < panel.n; ++lane) {
-        const float bound = lists_[panel.queries[lane]]->bound() - panel.terms[lane].base + meeting.margin(lane);
-        const float* scores = &scores_[lane * n];
-        const size_t found = simd::kernels().select(scores, n, bound, near_.data());
-        for (size_t done = 0; done < found;) {
-            const size_t some = std::min(found - done, hits_.size());
-            for (size_t i = 0; i < some; ++i, ++done) hits_[i] = {scores[near_[done]], near_[done], uint32_t(lane)};
-            take(meeting, some);
-        }
-    }
+    for (size_t lane = 0; lane < panel.n; ++lane) take_first(meeting, lane, n);
     return n;
+}
+
+// Of the first n rows, which have all their scores.
+void TileSearch::take_first(const Meeting& meeting, size_t lane, size_t n) {
+    const LaneTerms& terms = meeting.panel.terms[lane];
+    const uint32_t query = meeting.panel.queries[lane], visit = meeting.panel.visits[lane];
+    Shortlist& list = *lists_[query];
+    const float* scores = &scores_[lane * n];
+    const float margin = meeting.margin(lane);
+    const size_t found = simd::kernels().select(scores, n, list.bound() - terms.base + margin, near_.data());
+    if (empty_.limit() > kFew && !estimates_) {
+        float err = 0;
+        for (size_t i = 0; meeting.rows.err != nullptr && i < found; ++i)
+            err = std::max(err, meeting.rows.err[near_[i]]);
+        return list.push(
+            found, terms.width - 2 * terms.error * err + 2 * margin,
+            [&](size_t i) { return terms.base + scores[near_[i]] - margin; },
+            [&](size_t i) { return uint32_t(meeting.first + near_[i]); }, visit,
+            [&](uint32_t* rows, const uint32_t* visits, size_t some, float* out) {
+                score(query, rows, visits, some, out);
+            });
+    }
+    for (size_t done = 0; done < found;) {
+        const size_t some = std::min(found - done, hits_.size());
+        for (size_t i = 0; i < some; ++i, ++done) hits_[i] = {scores[near_[done]], near_[done], uint32_t(lane)};
+        take(meeting, some);
+    }
 }
 
 // The scores of n rows for all lanes of a tile, which bound those of its queries that have no bound.
@@ -198,6 +244,7 @@ void TileSearch::score_all(const Meeting& meeting, size_t n) {
 
 // A tile's hits, the first n of hits_.
 void TileSearch::take(const Meeting& meeting, size_t n) {
+    if (hits_a_lane() > 1) sort_by_lane(meeting.panel.n, n);
     if (at_once_) return take_at_once(meeting, n);
     for (size_t i = 0; i < n; ++i)
         if (is_near(meeting, hits_[i])) take(meeting, hits_[i]);
@@ -234,6 +281,15 @@ void TileSearch::take_at_once(const Meeting& meeting, size_t n) {
     }
 }
 
+// So that a query's tables stay in the first cache.
+void TileSearch::sort_by_lane(size_t lanes, size_t n) {
+    uint32_t starts[simd::kMaxLanes + 1] = {};
+    for (size_t i = 0; i < n; ++i) ++starts[hits_[i].lane + 1];
+    for (size_t lane = 0; lane < lanes; ++lane) starts[lane + 1] += starts[lane];
+    mixed_.assign(hits_.begin(), hits_.begin() + ptrdiff_t(n));
+    for (const simd::TileHit& hit : mixed_) hits_[starts[hit.lane]++] = hit;
+}
+
 void TileSearch::take(const Meeting& meeting, const simd::TileHit& hit) {
     const LaneTerms& terms = meeting.panel.terms[hit.lane];
     const uint32_t query = meeting.panel.queries[hit.lane];
@@ -244,6 +300,12 @@ void TileSearch::take(const Meeting& meeting, const simd::TileHit& hit) {
     list.push(
         meeting.lower(hit), width + 2 * meeting.margin(hit.lane), meeting.position(hit), meeting.panel.visits[hit.lane],
         [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
+}
+
+void TileSearch::settle(const TilePanel& panel) {
+    for (const uint32_t query : std::span(panel.queries, panel.n))
+        lists_[query]->settle(
+            [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
 }
 
 // Positions become rows. The lists may have left the cache since.

@@ -69,6 +69,9 @@ class TileSearch {
     // range.first is a multiple of the codes' block. far: nobody has met these rows just before.
     void scan(const TilePanel& panel, RowRange range, bool far);
 
+    // What waits for its score gets it now, while its rows are in the cache, and bounds are as sharp as they can be.
+    void settle(const TilePanel& panel);
+
     // For all queries from now on; null: all rows.
     void allow(const Bitset* set) {
         only_ = set;
@@ -100,11 +103,16 @@ class TileSearch {
         uint32_t position(const simd::TileHit& hit) const { return uint32_t(first + hit.row); }
         uint32_t row(const simd::TileHit& hit) const { return partition.row(position(hit)); }
     };
+    size_t step(const TilePanel& panel, size_t first) const;
+    bool meets_all(const TilePanel& panel, size_t first) const;
     simd::TileArgs args_of(const Meeting& meeting, size_t n, const float* bounds);
     size_t scan_first(const Meeting& meeting, size_t n);
+    void take_first(const Meeting& meeting, size_t lane, size_t n);
     void score_all(const Meeting& meeting, size_t n);
     void take(const Meeting& meeting, size_t n);
     void take_at_once(const Meeting& meeting, size_t n);
+    void sort_by_lane(size_t lanes, size_t n);
+    size_t hits_a_lane() const;
     void take(const Meeting& meeting, const simd::TileHit& hit);
     bool is_near(const Meeting& meeting, const simd::TileHit& hit) const;
     void score(size_t query, uint32_t* rows, const uint32_t* visits, size_t n, float* out) const;
@@ -117,7 +125,7 @@ class TileSearch {
     bool estimates_, at_once_;  // at_once: see TileQueries::scores_at_once
     Limits& limits_;
     std::vector<std::optional<Shortlist>> lists_;
-    std::vector<simd::TileHit> hits_;
+    std::vector<simd::TileHit> hits_, mixed_;
     TileScratch scratch_;
     TilePanel first_panel_;
     std::vector<float> scores_, exact_;

@@ -121,6 +121,7 @@ void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const 
             worker->pack(std::span(groups.queries).subspan(at, count), std::span(groups.visits).subspan(at, count),
                          panel);
             worker->scan(panel, all, at == starts[task]);
+            if (nprobe == 1) worker->settle(panel);  // nothing else will tell its rows apart
         }
     });
 }
