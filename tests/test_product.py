@@ -145,6 +145,40 @@ def test_threads_and_batches_change_nothing(rng, bits, n):
     np.testing.assert_array_equal(one.decode(codes, threads=1), one.decode(codes, threads=2))
 
 
+@pytest.mark.parametrize("codec", [ak.PQ(8, bits=4), ak.RaBitQ()])
+@pytest.mark.parametrize("k", [65, 100, 1000])
+def test_many_hits_are_those_of_single_queries_and_of_decoded_rows(rng, codec, k):
+    x = mixture(rng, 9000, 16)
+    x[4000:4100] = x[:100]  # ties go by id, wherever they lie
+    queries = mixture(rng, 40, 16)
+    index = ak.Flat(codec=codec).fit(x).add(x)
+    found = index.search(queries, k=k, threads=1)
+    for i in range(0, 40, 10):
+        np.testing.assert_array_equal(index.search(queries[i], k=k, threads=1).ids[0], found.ids[i])
+    np.testing.assert_array_equal(index.search(queries, k=k, threads=2).ids, found.ids)
+    order = np.lexsort((found.ids, found.distances), axis=1)
+    np.testing.assert_array_equal(order, np.broadcast_to(np.arange(k), order.shape))
+    if isinstance(codec, ak.PQ):
+        rows = index.reconstruct(np.arange(len(x))).astype(np.float64)
+        wanted = np.sort(((queries[:, None].astype(np.float64) - rows) ** 2).sum(axis=2), axis=1)[:, :k]
+        np.testing.assert_allclose(found.distances, wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("far", [0, 1, 1e6])
+def test_many_hits_come_in_order_however_distances_spread(rng, far):
+    x = rng.standard_normal((3000, 4)).astype(np.float32)
+    x[:20] *= 0.001
+    x[120:160] = x[121]
+    x[150:] += np.float32(far)  # for a large k nearly all scores fall into one place, or nearly none do
+    query = np.zeros((1, 4), np.float32)
+    distances = (x.astype(np.float64) ** 2).sum(axis=1)
+    for k in (70, 140, 200, 2999):
+        found = ak.Flat().add(x).search(query, k=k)
+        np.testing.assert_allclose(found.distances[0], np.sort(distances)[:k], rtol=1e-5)
+        order = np.lexsort((found.ids[0], found.distances[0]))
+        np.testing.assert_array_equal(order, np.arange(k))
+
+
 def test_seeds_matter_and_repeat(rng):
     x = mixture(rng, 2000, 8)
     first = ak.PQ(2, bits=4).fit(x, seed=1).codebooks_
