@@ -51,10 +51,13 @@ int32_t between(const Counted& below, const Counted& enough, size_t wanted) {
 
 // Every other step halves what is left, so that no scores take more than twice as many steps as by halving alone.
 float bound_with(std::span<const float> scores, size_t least, size_t most) {
+    constexpr size_t kGuessFrom = 128;  // of fewer, counts are cheaper than guesses
     const auto [low, high] = ends(scores);
     Counted below{std::max<int64_t>(int64_t(ordered(low)) - 1, INT32_MIN), 0}, enough{ordered(high), scores.size()};
-    for (bool halve = false; enough.score - below.score > 1; halve = !halve) {
-        const int32_t at = halve ? int32_t((below.score + enough.score) >> 1) : between(below, enough, least);
+    const bool few = scores.size() < kGuessFrom;
+    for (bool halve = few; enough.score - below.score > 1; halve = few || !halve) {
+        const int32_t at =
+            halve ? int32_t((below.score + enough.score) >> 1) : between(below, enough, (least + most + 1) / 2);
         const size_t within = simd::kernels().count(scores.data(), scores.size(), of_ordered(at));
         (within < least ? below : enough) = {at, within};
         if (within >= least && within <= most) break;
