@@ -19,6 +19,14 @@ def peers_of_one_thread():
     limits.restore_original_limits()
 
 
+@pytest.mark.parametrize("iterations", [1, 2, 5])
+def test_few_rounds_end_with_a_rotation(iterations):
+    for seed in range(20):
+        x = rows_of(np.random.default_rng(seed), 300, 24)
+        transform = ak.ITQ(24, iterations=iterations).fit(x)
+        np.testing.assert_allclose(transform.invert(transform.apply(x)), x, atol=1e-3)
+
+
 def numpy_itq(x, bits, seed):
     """Return mean and matrix of PCA-ITQ, as sections 2 and 3 of the paper have it."""
     mean = x.mean(axis=0)

@@ -244,7 +244,9 @@ def test_any_shape_encodes_and_decodes(data):
     numbers = numbers_of(codec.encode(x), m, bits)
     np.testing.assert_array_equal(codec.codebooks_[np.arange(m), numbers].reshape(x.shape), decoded)
     centroids = codec.codebooks_[:, :1].reshape(1, -1)
-    np.testing.assert_array_equal(codec.decode(codec.encode(centroids)), centroids)
+    # Of centroids whose distances differ by less than rounding, either may be taken.
+    near = 1e-3 * np.abs(centroids).max()
+    np.testing.assert_allclose(codec.decode(codec.encode(centroids)), centroids, rtol=0, atol=near)
     for metric in ("l2", "ip"):
         for center in (None, x[0]):
             scores, lower, upper = kernels.tile_scores(codec, metric, x[:70], center, x[-3:])
