@@ -10,8 +10,9 @@ namespace annkit {
 // The matrix with orthonormal rows or columns, whichever are fewer, that maximises trace(Q^T A): the polar factor of A
 // (row-major), which is finite.
 // Singular values from `least` times the Frobenius norm on come out as 1 (Q^T Q is the identity within 2e-6 at 784
-// columns), smaller ones as well, which takes longer; 0, and what hardly differs from it, as something below 1. Q's entries lose precision with the condition of A:
-// 4e-5 off where the values span 1e4. For decompositions to full precision see linalg.h.
+// columns), smaller ones as well, which takes longer; 0, and what hardly differs from it, as something below 1. Q's
+// entries lose precision with the condition of A: 4e-5 off where the values span 1e4. For decompositions to full
+// precision see linalg.h.
 std::vector<float> polar_factor(std::vector<float> a, size_t rows, size_t columns, double least, const Call& call);
 
 }  // namespace annkit
