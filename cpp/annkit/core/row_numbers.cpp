@@ -32,9 +32,11 @@ size_t RowNumbers::runs_in(std::span<const uint32_t> rows, uint32_t add) const {
 void RowNumbers::append(std::span<const uint32_t> rows, uint32_t add) {
     if (rows.empty()) return;
     const size_t n = n_ + rows.size(), runs = n_runs_ + runs_in(rows, add);
-    // From a column only where that saves half of it: no list turns again and again.
-    const size_t least = n_ == 0 || !runs_.empty() ? 1 : 2;
-    if (least * runs * sizeof(Run) <= n * sizeof(uint32_t))
+    // Every hit looks for its run: there are few, or a column. From a column only where they are half as many: no list
+    // turns again and again.
+    constexpr size_t kRowsARun = 64;
+    const size_t least = n_ == 0 || by_runs_ ? kRowsARun : 2 * kRowsARun;
+    if (runs == 1 || least * runs <= n)
         make_runs(runs);
     else
         make_column(n);

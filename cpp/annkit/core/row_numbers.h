@@ -1,5 +1,5 @@
-// Which row lies at each position of a list; rows rise. Rows that follow each other are kept as runs where these take
-// less than 4 bytes a row.
+// Which row lies at each position of a list; rows rise. Rows that follow each other are kept as runs where these are
+// few.
 #pragma once
 
 #include <cstdint>
