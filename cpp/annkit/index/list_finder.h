@@ -17,7 +17,6 @@ class ListFinder final : public Coarse {
 
     // Of equal scores the lower numbers.
     void find(const Rows& queries, size_t nprobe, const Call& call, uint32_t* lists, float* scores) const override;
-    size_t size() const { return n_; }
     // A centroid as it was given.
     void centroid(size_t list, float* out) const;
     size_t nbytes() const;
