@@ -54,7 +54,7 @@ def _pairs(name: str, codes: np.ndarray) -> None:
     for _ in range(3):
         found: list[ak.PairsResult] = []
         own.append(once(lambda found=found: found.append(ak.hamming.pairs(codes, _RADIUS, threads=2))))
-        n, same = len(found[0].i), agrees(codes, found[0])
+        n, same = len(found[0].j), agrees(codes, found[0])
         found.clear()
         limit.append(once(lambda n=n: _write(n)))
     seconds, least = statistics.median(own), statistics.median(limit)
@@ -64,7 +64,7 @@ def _pairs(name: str, codes: np.ndarray) -> None:
         f"writing alone: {least:.2f} s",
         f"a sample agrees: {same}",
     )
-    print(f"  {name}: {n:,} pairs, {20 * n / 1e9:.2f} GB")
+    print(f"  {name}: {n:,} pairs, {(8 * len(codes) + 6 * n) / 1e9:.2f} GB")
 
 
 def agrees(codes: np.ndarray, found: ak.PairsResult) -> bool:
@@ -73,7 +73,7 @@ def agrees(codes: np.ndarray, found: ak.PairsResult) -> bool:
 
 
 def _agrees(codes: np.ndarray, found: ak.PairsResult, row: int) -> bool:
-    first, last = np.searchsorted(found.i, (row, row + 1))
+    first, last = found.lims[row : row + 2]
     distances = np.unpackbits(codes[row + 1 :] ^ codes[row], axis=1).sum(axis=1)
     near = np.flatnonzero(distances <= _RADIUS)
     return bool(
@@ -84,7 +84,7 @@ def _agrees(codes: np.ndarray, found: ak.PairsResult, row: int) -> bool:
 
 def _write(n: int) -> None:
     """Fill the arrays of so many pairs, by two threads."""
-    arrays = [np.empty(n, dtype) for dtype in (np.int64, np.int64, np.int32)]
+    arrays = [np.empty(n, dtype) for dtype in (np.int32, np.int16)]
     halves = [[array[: n // 2] for array in arrays], [array[n // 2 :] for array in arrays]]
 
     def fill(parts: list[np.ndarray]) -> None:

@@ -252,6 +252,12 @@ def test_faiss_finds_the_same_within_a_radius(rng):
         np.testing.assert_array_equal(got.distances[first:last], np.sort(distances[first:last]))
 
 
+def assert_pairs(got, i, j, table):
+    limits = np.searchsorted(i, np.arange(len(table) + 1))
+    assert_same(got, (limits, table[i, j].astype(np.int16), j.astype(np.int32)))
+    assert_same([got.i], [i.astype(np.int32)])
+
+
 @pytest.mark.parametrize("width", [1, 3, 8, 9, 32, 128])
 def test_pairs_are_all_pairs_within_the_radius(rng, width):
     codes = skewed(rng, 1500, width)
@@ -261,8 +267,7 @@ def test_pairs_are_all_pairs_within_the_radius(rng, width):
         for threads in (1, 2):
             got = ak.hamming.pairs(codes, radius, threads=threads)
             i, j = np.nonzero(np.triu(table <= radius, 1))
-            assert_same(got, (i, j, table[i, j].astype(np.int32)))
-    assert got.distances.dtype == np.int32
+            assert_pairs(got, i, j, table)
 
 
 def test_pairs_of_many_codes_are_those_of_range_searches(rng):
@@ -289,18 +294,19 @@ def test_pairs_of_many_equal_codes(rng, width):
     i, j = np.nonzero(np.triu(table <= 3, 1))
     assert len(i) > 500_000
     for threads in (1, 2, 5):
-        assert_same(ak.hamming.pairs(codes, 3, threads=threads), (i, j, table[i, j].astype(np.int32)))
+        assert_pairs(ak.hamming.pairs(codes, 3, threads=threads), i, j, table)
 
 
 def test_pairs_beyond_all_memory_are_counted_before_they_are_found_too_many():
     with pytest.raises(MemoryError):
-        ak.hamming.pairs(np.zeros((8_000_000, 1), np.uint8), 1)  # 256 TB of i
+        ak.hamming.pairs(np.zeros((12_000_000, 1), np.uint8), 1)  # 288 TB of j
 
 
 def test_pairs_of_few_or_wrong_codes():
     one = np.zeros((1, 8), np.uint8)
-    assert [part.size for part in ak.hamming.pairs(one, 3)] == [0, 0, 0]
-    assert [part.size for part in ak.hamming.pairs(one[:0], 3)] == [0, 0, 0]
+    for codes in (one, one[:0]):
+        assert [part.size for part in ak.hamming.pairs(codes, 3)] == [len(codes) + 1, 0, 0]
+        assert ak.hamming.pairs(codes, 3).i.shape == (0,)
     with pytest.raises(ValueError, match="radius is -1"):
         ak.hamming.pairs(one, -1)
     with pytest.raises(TypeError, match=r"float64.*uint8"):

@@ -123,19 +123,21 @@ py::object pairs(py::handle codes, int64_t radius, py::handle progress, py::hand
     const size_t bits = view.input.rows.dim;
     check(bits <= Substrings::kMostBits, "the codes have ", bits, " bits, expected at most ", Substrings::kMostBits);
     check(radius >= 0, "radius is ", radius, ", expected 0 or more");
-    PythonMonitor monitor(progress, view.codes->n);
+    const size_t n = view.codes->n;
+    check(n <= kMostPairedCodes, "got ", n, " codes, expected fewer than 2^31");
+    PythonMonitor monitor(progress, n);
     const Call call{threads_from(threads), &monitor};
-    std::optional<py::array_t<int64_t>> i, j;
-    std::optional<py::array_t<int32_t>> distances;
-    const auto room = [&](size_t n) {
+    py::array_t<int64_t> lims(py::ssize_t(n + 1));
+    std::optional<py::array_t<int32_t>> j;
+    std::optional<py::array_t<int16_t>> distances;
+    const auto room = [&](size_t pairs) {
         const py::gil_scoped_acquire locked;
-        i.emplace(py::ssize_t(n));
-        j.emplace(py::ssize_t(n));
-        distances.emplace(py::ssize_t(n));
-        return HammingPairs{i->mutable_data(), j->mutable_data(), distances->mutable_data()};
+        j.emplace(py::ssize_t(pairs));
+        distances.emplace(py::ssize_t(pairs));
+        return HammingPairs{lims.mutable_data(), j->mutable_data(), distances->mutable_data()};
     };
     run([&] { hamming_pairs(*view.codes, bits, std::min<size_t>(size_t(radius), bits), call, room); });
-    return pairs_result(*i, *j, *distances);
+    return pairs_result(lims, *distances, *j);
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ looked at once, and their pairs are written from one list of neighbours.
 Parameters
 ----------
 codes : ndarray of uint8, shape (n, bits / 8)
-    Of at most 1,024 bits.
+    Fewer than 2^31, of at most 1,024 bits.
 radius : int
     Border included.
 progress : bool or callable, optional
@@ -85,8 +85,8 @@ threads : int, optional
 Returns
 -------
 PairsResult
-    ``i`` and ``j``, positions in codes with ``i < j``, in the order of ``i`` and then of ``j``; and ``distances``. 20 bytes
-    a pair: m equal codes have m (m - 1) / 2 pairs, and a ``MemoryError`` says so where they do not fit.
+    ``lims``, ``distances`` and ``j``: code i is near to the later codes ``j[lims[i]:lims[i + 1]]``; ``i`` repeats each i for
+    its pairs. 6 bytes a pair: m equal codes have m (m - 1) / 2 pairs, and a ``MemoryError`` says so where they do not fit.
 
 References
 ----------
@@ -95,7 +95,10 @@ G. S. Manku, A. Jain, A. Das Sarma, "Detecting near-duplicates for web crawling"
 Examples
 --------
 >>> import annkit as ak, numpy as np
->>> ak.hamming.pairs(np.array([[0b0000], [0b1111], [0b0001]], np.uint8), radius=1)
-PairsResult(i=array([0]), j=array([2]), distances=array([1], dtype=int32)))doc";
+>>> near = ak.hamming.pairs(np.array([[0b0000], [0b1111], [0b0001]], np.uint8), radius=1)
+>>> near
+PairsResult(lims=array([0, 1, 1, 1]), distances=array([1], dtype=int16), j=array([2], dtype=int32))
+>>> near.i
+array([0], dtype=int32))doc";
 
 }  // namespace annkit::bindings::documents

@@ -45,8 +45,8 @@ py::object range_result(Metric metric, const RangeAnswer& answer) {
     return named(result_type("RangeResult"), to_array(answer.lims), std::move(distances), to_array(answer.ids));
 }
 
-py::object pairs_result(const py::array& i, const py::array& j, const py::array& distances) {
-    return named(result_type("PairsResult"), i, j, distances);
+py::object pairs_result(const py::array& lims, const py::array& distances, const py::array& j) {
+    return named(result_type("PairsResult"), lims, distances, j);
 }
 
 }  // namespace annkit::bindings

@@ -19,6 +19,6 @@ class SearchArrays {
 };
 
 py::object range_result(Metric metric, const RangeAnswer& answer);
-py::object pairs_result(const py::array& i, const py::array& j, const py::array& distances);
+py::object pairs_result(const py::array& lims, const py::array& distances, const py::array& j);
 
 }  // namespace annkit::bindings

@@ -42,15 +42,24 @@ class RangeResult(NamedTuple):
 
 
 class PairsResult(NamedTuple):
-    """All pairs of codes within a radius, in the order of ``i``, then of ``j``.
+    """All pairs of codes within a radius, in the order of the earlier code, then of the later one.
+
+    With SciPy, ``csr_array((distances, j, lims))`` is the matrix of them.
 
     Attributes
     ----------
-    i, j : ndarray of int64
-        Positions of the two codes, ``i < j``.
-    distances : ndarray of int32
+    lims : ndarray of int64, shape (n + 1,)
+        The pairs of code i with later ones lie from ``lims[i]`` to ``lims[i + 1]``.
+    distances : ndarray of int16, shape (lims[-1],)
+    j : ndarray of int32, shape (lims[-1],)
+        Positions of the later codes.
     """
 
-    i: NDArray[np.int64]
-    j: NDArray[np.int64]
-    distances: NDArray[np.int32]
+    lims: NDArray[np.int64]
+    distances: NDArray[np.int16]
+    j: NDArray[np.int32]
+
+    @property
+    def i(self) -> NDArray[np.int32]:
+        """Positions of the earlier codes, shape (lims[-1],); made anew each time."""
+        return np.repeat(np.arange(len(self.lims) - 1, dtype=np.int32), np.diff(self.lims))

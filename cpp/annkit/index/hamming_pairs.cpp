@@ -32,6 +32,7 @@ class Expansion {
 
     // Threads begin far apart: two that write for the first time to one page both have the system clear one.
     void write(const HammingPairs& out, const Call& call) const {
+        std::copy(starts_.begin(), starts_.end(), out.lims);
         const auto tasks = shared_out();
         std::vector<NearRows> near(size_t(threads_), NearRows(distinct_, lists_));
         std::vector<std::atomic<size_t>> next(static_cast<size_t>(threads_));
@@ -93,12 +94,11 @@ class Expansion {
     }
     void write(uint32_t row, std::span<const uint64_t> later, const HammingPairs& out) const {
         const size_t start = starts_[row], n = later.size();
-        std::fill_n(out.i + start, n, int64_t(row));
-        int64_t* j = out.j + start;
-        int32_t* distances = out.distances + start;
+        int32_t* j = out.j + start;
+        int16_t* distances = out.distances + start;
         for (size_t i = 0; i < n; ++i) {
-            j[i] = int64_t(later[i] >> 16);
-            distances[i] = int32_t(later[i] & UINT16_MAX);
+            j[i] = int32_t(later[i] >> 16);
+            distances[i] = int16_t(later[i] & UINT16_MAX);
         }
     }
 

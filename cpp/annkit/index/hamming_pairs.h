@@ -11,10 +11,14 @@
 
 namespace annkit {
 
-struct HammingPairs {  // in the order of i, then of j; i < j
-    int64_t *i, *j;
-    int32_t* distances;
+// The pairs of code i: those with later codes j[lims[i]] to j[lims[i + 1]], in their order. Narrow, since what takes
+// the time of many pairs is memory that is written for the first time.
+struct HammingPairs {
+    int64_t* lims;  // one more than codes
+    int32_t* j;
+    int16_t* distances;
 };
+constexpr size_t kMostPairedCodes = INT32_MAX;
 
 // room: where so many pairs go; asked for once, by the calling thread.
 using PairsRoom = std::function<HammingPairs(size_t pairs)>;

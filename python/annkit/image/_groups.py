@@ -165,7 +165,7 @@ def _least(a: NDArray[np.uint8], b: NDArray[np.uint8], threads: int | None) -> N
     return np.asarray(found.reshape(len(a), _WHOLES, len(b), -1).min(axis=(1, 3)))
 
 
-_Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
+_Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.signedinteger[Any]]]
 
 
 def _pairs(codes: NDArray[np.uint8], radius: int, threads: int | None) -> Iterator[_Pairs]:
@@ -179,8 +179,8 @@ def _pairs(codes: NDArray[np.uint8], radius: int, threads: int | None) -> Iterat
     kept = np.sort(first)
     asked, answers = _wholes(codes[kept]), _upright(codes[kept])
     if codes.ndim == 2:
-        i, j, apart = hamming.pairs(answers, radius, threads=threads)
-        yield kept[i], kept[j], apart
+        near = hamming.pairs(answers, radius, threads=threads)
+        yield kept[near.i], kept[near.j], near.distances
         return
     asks, views = len(asked) // len(kept), len(answers) // len(kept)
     index = Flat(codec=Bits(), metric="hamming").add(answers, threads=threads)
