@@ -90,11 +90,8 @@ uint32_t NearPool::after() const {
 GraphWalk::GraphWalk(const Graph& graph, std::unique_ptr<WalkScorer> scorer, Scratch& scratch)
     : graph_(graph), scorer_(std::move(scorer)), scratch_(scratch), columns_(scorer_->columns()) {
     const size_t most = std::max<size_t>(graph.degree(), 2);
-    if (scratch_.nodes.size() < most) {  // the nodes last: where they fit, all do, also after a failure
-        scratch_.rows.resize(most);
-        scratch_.scores.resize(most);
-        scratch_.nodes.resize(most);
-    }
+    for (Met* met : {&scratch_.met, &scratch_.ahead}) met->nodes.resize(std::max(most, met->nodes.size()));
+    scratch_.scores.resize(std::max(most, scratch_.scores.size()));
     // What lies behind them comes by itself once they are read (60,000 images, float32: 6 % more queries a second than
     // with all 49 lines of a row).
     constexpr size_t kMostLines = 16;
@@ -124,44 +121,48 @@ void GraphWalk::prefetch_links(const GraphLayer& layer, uint32_t node) const {
     for (size_t i = 0; i < layer.degree() * sizeof(uint32_t); i += kLine) simd::prefetch(at + i);
 }
 
-void GraphWalk::fetch(const GraphLayer& layer, size_t n) {
-    rows_ = scratch_.nodes.data();
-    if (!layer.is_base()) {
-        for (size_t i = 0; i < n; ++i) scratch_.rows[i] = layer.row(scratch_.nodes[i]);
-        rows_ = scratch_.rows.data();
-    }
-    prefetch(rows_, n);
+void GraphWalk::fetch(const GraphLayer& layer, Met& met) const {
+    met.rows.clear();
+    if (!layer.is_base())
+        for (size_t i = 0; i < met.n; ++i) met.rows.push_back(layer.row(met.nodes[i]));
+    prefetch(layer.is_base() ? met.nodes.data() : met.rows.data(), met.n);
 }
 
-size_t GraphWalk::meet_first(const GraphLayer& layer, uint32_t start) {
+void GraphWalk::score_met(const GraphLayer& layer) {
+    const Met& met = scratch_.met;
+    scorer_->score(layer.is_base() ? met.nodes.data() : met.rows.data(), met.n, scratch_.scores.data());
+}
+
+void GraphWalk::meet_first(const GraphLayer& layer, uint32_t start) {
     scratch_.visited.start(layer.size());
     const uint32_t starts[] = {start, 0};
-    const size_t n = keep_new(scratch_.visited, starts, 2, scratch_.nodes.data());
-    fetch(layer, n);
-    return n;
+    Met& met = scratch_.met;
+    met.n = keep_new(scratch_.visited, starts, 2, met.nodes.data());
+    fetch(layer, met);
 }
 
 size_t GraphWalk::begin(const GraphLayer& layer, uint32_t start) {
-    const size_t n = meet_first(layer, start);
-    score(n);
-    return n;
+    meet_first(layer, start);
+    score_met(layer);
+    return scratch_.met.n;
 }
 
-size_t GraphWalk::collect(const GraphLayer& layer, uint32_t node) {
-    return keep_new(scratch_.visited, layer.links(node), layer.degree(), scratch_.nodes.data());
+void GraphWalk::meet_neighbours(const GraphLayer& layer, uint32_t node, Met& met) {
+    met.n = keep_new(scratch_.visited, layer.links(node), layer.degree(), met.nodes.data());
 }
 
 size_t GraphWalk::expand(const GraphLayer& layer, uint32_t node) {
-    const size_t n = collect(layer, node);
-    fetch(layer, n);
-    score(n);
-    return n;
+    Met& met = scratch_.met;
+    meet_neighbours(layer, node, met);
+    fetch(layer, met);
+    score_met(layer);
+    return met.n;
 }
 
 size_t GraphWalk::expand_allowed(uint32_t node, const GraphFilter& filter) {
     const GraphLayer& layer = graph_.layer(0);
     Marks& visited = scratch_.visited;
-    std::vector<uint32_t>&nodes = scratch_.nodes, &hidden = scratch_.hidden;
+    std::vector<uint32_t>&nodes = scratch_.met.nodes, &hidden = scratch_.hidden;
     const size_t degree = layer.degree();
     if (nodes.size() < degree * (degree + 1)) {
         scratch_.scores.resize(degree * (degree + 1));
@@ -187,8 +188,9 @@ size_t GraphWalk::expand_allowed(uint32_t node, const GraphFilter& filter) {
             if (!visited.met(next) && filter.test(next)) visited.mark(next), nodes[n++] = next;
         }
     }
-    fetch(layer, n);
-    score(n);
+    scratch_.met.n = n;
+    fetch(layer, scratch_.met);
+    score_met(layer);
     return n;
 }
 
@@ -202,7 +204,7 @@ uint32_t GraphWalk::descend(size_t to_layer) {
             moved = false;
             const size_t n = expand(layer, node);
             for (size_t i = 0; i < n; ++i)
-                if (scratch_.scores[i] < best) best = scratch_.scores[i], node = scratch_.nodes[i], moved = true;
+                if (scratch_.scores[i] < best) best = scratch_.scores[i], node = nodes()[i], moved = true;
         }
         node = layer.below(node);
     }
@@ -219,27 +221,43 @@ const NearPool& GraphWalk::near(size_t layer, uint32_t start, const PoolLimits& 
 void GraphWalk::start_near(size_t layer, uint32_t start, const PoolLimits& limits) {
     layer_ = &graph_.layer(layer);
     scratch_.pool.start(limits);
-    met_ = meet_first(*layer_, start);
-    links_asked_ = false;
+    meet_first(*layer_, start);
+    calm_ = false;
 }
 
+// A node's neighbours travel while those of the node before get their scores. Those may bring to light a nearer node
+// than the one that was expanded ahead of them: only where the last scores did not is it likely that the next will not
+// either (one query at a time, SIFT, 200,000 rows in SQ8: 1.2 times the rate; batches, whose walks take turns: 1.04 to
+// 1.08).
 bool GraphWalk::step() {
-    NearPool& pool = scratch_.pool;
-    if (links_asked_) {
-        met_ = collect(*layer_, node_);
-        // The links of what is likely to come next travel while this node's neighbours are scored (SIFT, 100,000 rows
-        // in SQ8: a fifth more queries a second at a recall of 0.99).
-        prefetch_links(*layer_, pool.after());
-        fetch(*layer_, met_);
-        links_asked_ = false;
-        return true;
-    }
-    score(met_);
-    pool.push_all(scratch_.scores.data(), scratch_.nodes.data(), met_);
-    if (!pool.next(node_)) return false;
-    prefetch_links(*layer_, node_);
-    links_asked_ = true;
+    const bool met = scratch_.met.n > 0;
+    scratch_.ahead.n = 0;
+    if ((calm_ || !met) && !look_ahead() && !met) return false;
+    if (met) take_met();
+    std::swap(scratch_.met, scratch_.ahead);
     return true;
+}
+
+// False where there is nothing to be expanded.
+bool GraphWalk::look_ahead() {
+    uint32_t node;
+    if (!scratch_.pool.next(node)) return false;
+    meet_neighbours(*layer_, node, scratch_.ahead);
+    // The links of what is likely to come next travel too (SIFT, 100,000 rows in SQ8: a fifth more queries a second at
+    // a recall of 0.99).
+    prefetch_links(*layer_, scratch_.pool.after());
+    fetch(*layer_, scratch_.ahead);
+    return true;
+}
+
+void GraphWalk::take_met() {
+    NearPool& pool = scratch_.pool;
+    const uint32_t expected = pool.after();
+    score_met(*layer_);
+    pool.push_all(scratch_.scores.data(), nodes(), scratch_.met.n);
+    const uint32_t next = pool.after();
+    calm_ = next == expected;
+    if (!calm_) prefetch_links(*layer_, next);
 }
 
 }  // namespace annkit

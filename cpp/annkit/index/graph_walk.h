@@ -66,11 +66,17 @@ struct GraphFilter {
 
 class GraphWalk {
   public:
+    // Nodes that have been met and have no scores yet: what these are computed from is on its way.
+    struct Met {
+        size_t n = 0;
+        std::vector<uint32_t> nodes, rows;  // rows: of a layer where they are others
+    };
     // What a walk needs besides the query, to be used again by another.
     struct Scratch {
         Marks visited;
         NearPool pool;
-        std::vector<uint32_t> nodes, rows, hidden;
+        Met met, ahead;
+        std::vector<uint32_t> hidden;
         std::vector<float> scores;
     };
 
@@ -90,32 +96,29 @@ class GraphWalk {
     // Of the base layer: the node's allowed neighbours, and those of its neighbours that are not allowed, each of which
     // is asked once in a walk (the way of ACORN-1, Patel et al., 2024).
     size_t expand_allowed(uint32_t node, const GraphFilter& filter);
-    const uint32_t* nodes() const { return scratch_.nodes.data(); }
+    const uint32_t* nodes() const { return scratch_.met.nodes.data(); }
     const float* scores() const { return scratch_.scores.data(); }
     // Begins a walk: a node's own score. Also meets the layer's first node, from which all others can be reached.
     size_t begin(const GraphLayer& layer, uint32_t start);
 
   private:
-    // Of the first n of scratch_.nodes: their rows are on their way, and have scores.
-    void fetch(const GraphLayer& layer, size_t n);
-    void score(size_t n) { scorer_->score(rows_, n, scratch_.scores.data()); }
-    size_t meet_first(const GraphLayer& layer, uint32_t start);
+    void meet_first(const GraphLayer& layer, uint32_t start);
+    void meet_neighbours(const GraphLayer& layer, uint32_t node, Met& met);
+    void fetch(const GraphLayer& layer, Met& met) const;
     void prefetch(const uint32_t* rows, size_t n) const;
     void prefetch_links(const GraphLayer& layer, uint32_t node) const;
-    size_t collect(const GraphLayer& layer, uint32_t node);
+    void score_met(const GraphLayer& layer);
+    bool look_ahead();
+    void take_met();
 
     const Graph& graph_;
     std::unique_ptr<WalkScorer> scorer_;
     Scratch& scratch_;
     std::span<const Column* const> columns_;
-    size_t lines_[2] = {};            // that rows of a column take
-    bool across_[2] = {};             // some one more
-    const uint32_t* rows_ = nullptr;  // of the nodes that were fetched
-    // Between two steps: which nodes wait for their scores, or whose links have been asked for.
-    const GraphLayer* layer_ = nullptr;
-    size_t met_ = 0;
-    uint32_t node_ = 0;
-    bool links_asked_ = false;
+    size_t lines_[2] = {};               // that rows of a column take
+    bool across_[2] = {};                // some one more
+    const GraphLayer* layer_ = nullptr;  // of the steps
+    bool calm_ = false;                  // the scores that came last changed nothing in what comes next
 };
 
 }  // namespace annkit
