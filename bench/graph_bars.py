@@ -181,9 +181,10 @@ def search(limits: Limits) -> None:
             times = " / ".join(f"{a / b:.2f}" if a and b else "-" for a, b in zip(found, held, strict=True))
             built = f"{graph.seconds:.1f} s, {graph.kept / len(rows.base):.0f} bytes a row"
             show(f"  {graph.name}", rates, built, f"{times} x hnswlib")
-        f32 = next(graph.index for graph in compared if graph.name == "HNSW f32")
+        f32, sq8 = (next(g.index for g in compared if g.name == name) for name in ("HNSW f32", "HNSW SQ8, Rf16"))
         _filtered(f32, compared[0].index.index, rows)
-        _alone(f32, rows)
+        for index in (f32, sq8):
+            _alone(index, rows)
 
 
 def gamma(limits: Limits) -> None:
@@ -252,4 +253,4 @@ def _alone(index: ak.Index, rows: Rows) -> None:
         lambda: [index.search(q, ef=80, threads=1) for q in queries],
         lambda: index.search(rows.queries[:500], ef=80, threads=1),
     )
-    show("  one query at a time, ef=80", f"{500 / alone:,.0f}", "", f"{batch / alone:.2f} x the batch")
+    show(f"  one query at a time, ef=80, {index.factory}", f"{500 / alone:,.0f}", "", f"{batch / alone:.2f} x the batch")

@@ -20,8 +20,7 @@ constexpr size_t kTogether = 16;
 constexpr double kScannedTogether = 90;
 
 // Walks of so many queries of a thread take turns: while one waits for rows from memory, another goes on. One thread
-// and SQ8: 1.3 times the queries a second on 200,000 rows of SIFT, 1.1 on 60,000 images, none on 148,000 words, whose
-// codes the third cache holds; three or four gain no more.
+// and SQ8: 1.16 times the queries a second on 200,000 rows of SIFT, 1.1 on 148,000 words, none on 60,000 images.
 constexpr size_t kTurns = 2;
 
 // What a thread of one call searches with, each taken, or made, when it is first needed.
