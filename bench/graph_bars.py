@@ -253,4 +253,6 @@ def _alone(index: ak.Index, rows: Rows) -> None:
         lambda: [index.search(q, ef=80, threads=1) for q in queries],
         lambda: index.search(rows.queries[:500], ef=80, threads=1),
     )
-    show(f"  one query at a time, ef=80, {index.factory}", f"{500 / alone:,.0f}", "", f"{batch / alone:.2f} x the batch")
+    show(
+        f"  one query at a time, ef=80, {index.factory}", f"{500 / alone:,.0f}", "", f"{batch / alone:.2f} x the batch"
+    )
