@@ -53,7 +53,7 @@ bool GraphSearch::walk_allowed(const WalkLimits& limits, const GraphFilter& filt
             if (!(near.score <= nearest_.bound())) continue;
             frontier_.push_back(near);
             std::push_heap(frontier_.begin(), frontier_.end(), farther);
-            if (filter.test(near.node)) nearest_.push(near.score, near.node);
+            if (filter.test(near.node)) nearest_.push(&near.score, &near.node, 1);
         }
     };
     meet(walk_.begin(layer, walk_.descend(0)));

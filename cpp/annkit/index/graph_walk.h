@@ -10,6 +10,7 @@
 #include "annkit/codec/walk_scorer.h"
 #include "annkit/core/marks.h"
 #include "annkit/index/graph.h"
+#include "annkit/simd/kernels.h"
 
 namespace annkit {
 
@@ -32,28 +33,24 @@ struct PoolLimits {
 class NearPool {
   public:
     void start(const PoolLimits& limits);
-    bool full() const { return near_.size() == limits_.most; }
     // What is above it does not enter.
     float bound() const { return bound_; }
-    void push(float score, uint32_t node) {
-        if (full() ? score < bound_ : score <= bound_) insert(score, node);  // nor does NaN enter
-    }
-    void push_all(const float* scores, const uint32_t* nodes, size_t n);
+    void push(const float* scores, const uint32_t* nodes, size_t n);  // NaN does not enter
     // The nearest node that has not been expanded, which it is from now on; false if there is none within the bound.
     bool next(uint32_t& node);
     // The one after it, as things stand; GraphLayer::kNone if there is none.
     uint32_t after() const;
-    size_t size() const { return near_.size(); }
+    size_t size() const { return near_.n; }
     size_t within() const;  // the bound: how many are
-    Near operator[](size_t i) const { return {near_[i].score, near_[i].node & GraphLayer::kNode}; }
+    Near operator[](size_t i) const { return {near_.score(i), near_.node(i) & GraphLayer::kNode}; }
 
   private:
-    void insert(float score, uint32_t node);
     static constexpr uint32_t kExpanded = GraphLayer::kHangs;
     PoolLimits limits_{0};
     size_t next_ = 0;  // all before it have been expanded
     float bound_ = 0;
-    std::vector<Near> near_;
+    std::vector<simd::NearBlock> blocks_;
+    simd::NearNodes near_{};
 };
 
 // Rows that a search may find: of the first `rows`, all or those of a set.

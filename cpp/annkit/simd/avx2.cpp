@@ -10,6 +10,7 @@
 #include "annkit/simd/groups_avx2.h"
 #include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_avx2.h"
+#include "annkit/simd/near_pool.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/nibbles_avx2.h"
 #include "annkit/simd/planes_avx2.h"
@@ -89,6 +90,7 @@ void fill_avx2(Kernels& k) {
     fill_words(k);
     fill_convert(k);
     fill_planes(k);
+    k.push_near = pool::push;
     fill_probes(k);
 }
 

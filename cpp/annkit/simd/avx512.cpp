@@ -13,6 +13,7 @@
 #include "annkit/simd/groups_avx512.h"
 #include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_avx512.h"
+#include "annkit/simd/near_pool_avx512.h"
 #include "annkit/simd/nearest_avx512.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/nibbles_avx512.h"
@@ -77,6 +78,7 @@ void fill_avx512(Kernels& k) {
     fill_words(k);
     fill_convert(k);
     fill_planes(k);
+    k.push_near = pool::push_512;
     fill_probes(k);
     k.filter_queries = 16;
 }

@@ -66,6 +66,20 @@ inline constexpr size_t kMostGroups = 256;  // of byte_tables
 inline constexpr size_t kMoreWords = 16;    // see near_words
 inline constexpr size_t kGroupPoints = 64;  // points interleaved in a panel of nearest_in_group
 
+// The nodes nearest to a query so far, in the order of their scores.
+inline constexpr size_t kNearBlock = 16;
+struct alignas(64) NearBlock {
+    float scores[kNearBlock];
+    uint32_t nodes[kNearBlock];
+};
+struct NearNodes {
+    NearBlock* blocks;  // for one node more than most; scores behind the n-th, in its block, are no less than its own
+    size_t n, most;
+    size_t most_equal;  // of one score
+    float score(size_t i) const { return blocks[i / kNearBlock].scores[i % kNearBlock]; }
+    uint32_t& node(size_t i) const { return blocks[i / kNearBlock].nodes[i % kNearBlock]; }
+};
+
 struct Tile {
     size_t lanes;
     size_t (*panel_bytes)(size_t dim);
@@ -263,6 +277,10 @@ struct Kernels {
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);
     size_t (*count)(const float* scores, size_t n, float bound);  // how many those are
+
+    // Of n nodes those go to where they belong, behind equal ones, that are no farther than bound and, where there are
+    // as many as there may be, nearer than the last, which goes. Returns the first place that changed, or near.most.
+    size_t (*push_near)(NearNodes& near, const float* scores, const uint32_t* nodes, size_t n, float bound);
 
     void (*widen[2])(const uint16_t* in, size_t n, float* out);   // f16, bf16 to f32
     void (*narrow[2])(const float* in, size_t n, uint16_t* out);  // nearest, ties to even; overflow to infinity

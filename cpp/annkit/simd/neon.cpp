@@ -7,6 +7,7 @@
 #include "annkit/simd/groups_neon.h"
 #include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_neon.h"
+#include "annkit/simd/near_pool.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/probes_neon.h"
 #include "annkit/simd/product_kernels.h"
@@ -67,6 +68,7 @@ void fill_neon(Kernels& k) {
     fill_bytes(k);
     fill_hamming(k);
     fill_convert(k);
+    k.push_near = pool::push;
     fill_probes(k);
 }
 

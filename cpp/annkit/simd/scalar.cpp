@@ -8,6 +8,7 @@
 #include "annkit/simd/groups_scalar.h"
 #include "annkit/simd/hadamard_kernels.h"
 #include "annkit/simd/hamming_scalar.h"
+#include "annkit/simd/near_pool.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/planes_scalar.h"
 #include "annkit/simd/probes_scalar.h"
@@ -102,6 +103,7 @@ void fill_scalar(Kernels& k) {
     fill_words(k);
     fill_convert(k);
     fill_planes(k);
+    k.push_near = pool::push;
     fill_probes(k);
 }
 
