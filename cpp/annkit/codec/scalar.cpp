@@ -106,8 +106,11 @@ size_t Scalar::code_bytes() const {
 }
 
 Codes Scalar::make_codes(size_t, const CodeUse& use) const {
-    std::vector<size_t> sides(use.metric == Metric::ip ? 1 : 2, sizeof(float));
-    return Codes(code_bytes(), sides);
+    const bool adds = use.metric != Metric::ip, behind = adds && use.singly;
+    Codes codes(behind ? add_at() + sizeof(float) : code_bytes(),
+                std::vector<size_t>(adds && !behind ? 2 : 1, sizeof(float)));
+    codes.use = use;
+    return codes;
 }
 
 void Scalar::pack(const uint8_t* wide, std::byte* code) const {
@@ -160,7 +163,15 @@ void Scalar::encode(const Rows& rows, const float* centroid, Codes& into, size_t
         pack(wide.data(), into.columns[0].row(first + i));
         k.decode_u8(wide.data(), low_.data(), step_.data(), dim, decoded.data());
         *into.columns[kReach].at<float>(first + i) = reach(wide.data());
-        if (into.columns.size() > kAdd) *into.columns[kAdd].at<float>(first + i) = square(decoded.data(), centroid);
+        if (into.use.metric == Metric::ip) continue;
+        const float add = square(decoded.data(), centroid);
+        if (into.use.singly) {
+            std::byte* end = into.columns[0].row(first + i) + code_bytes();
+            std::memset(end, 0, add_at() - code_bytes());
+            std::memcpy(end + add_at() - code_bytes(), &add, sizeof add);
+        } else {
+            *into.columns[kAdd].at<float>(first + i) = add;
+        }
     }
 }
 

@@ -40,14 +40,20 @@ class Scalar final : public Codec {
     std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
     std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const override;
 
-    // Side columns. Of a code u, whose row or residual is low + step * u: its distance from the mean code, and what the
-    // metric adds to the dot product.
+    // Side columns. Of a code u, whose row or residual is low + step * u: its distance from the mean code, and what l2
+    // adds to the dot product. Where rows are asked for one by one, that lies behind the code itself: one line of
+    // memory fewer a row (a graph's queries a second, l2: 1.1 times at d = 25 and 100, 1.03 at d = 200).
     static constexpr size_t kReach = 1, kAdd = 2;
+    float add(const Codes& codes, size_t row) const {
+        return codes.use.singly ? *reinterpret_cast<const float*>(codes.code(row) + add_at())
+                                : *codes.columns[kAdd].at<float>(row);
+    }
 
   private:
     friend class ScalarQueries;
     friend class ScalarWalk;
     size_t code_bytes() const;
+    size_t add_at() const { return (code_bytes() + 3) / 4 * 4; }
     float most() const { return float((1u << bits_) - 1); }
     void set_range(std::vector<float> low, std::vector<float> high);
     void derive();

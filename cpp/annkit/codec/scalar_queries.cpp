@@ -89,14 +89,21 @@ TileRows ScalarQueries::rows(const Partition& partition, size_t first, size_t n,
     const Codes& codes = *partition.codes;
     const void* data = codes.code(first);
     size_t stride = codes.code_bytes();
+    const size_t width = (tile_dim() + 3) / 4 * 4, unpacked = codec_.bits_ < 8 ? n * width : 0;
+    const bool collects = l2_ && codes.use.singly;
+    scratch.reserve(unpacked + (collects ? n * sizeof(float) : 0));
     if (codec_.bits_ < 8) {
-        stride = (tile_dim() + 3) / 4 * 4;
-        scratch.reserve(n * stride);
+        stride = width;
         for (size_t i = 0; i < n; ++i)
             codec_.unpack(codes.code(first + i), reinterpret_cast<uint8_t*>(scratch.bytes() + i * stride));
         data = scratch.bytes();
     }
-    const float* add = l2_ ? codes.columns[Scalar::kAdd].at<float>(first) : nothing_.data();
+    const float* add = l2_ && !collects ? codes.columns[Scalar::kAdd].at<float>(first) : nothing_.data();
+    if (collects) {
+        auto* collected = reinterpret_cast<float*>(scratch.bytes() + unpacked);
+        for (size_t i = 0; i < n; ++i) collected[i] = codec_.add(codes, first + i);
+        add = collected;
+    }
     return {data, stride, factors_.data(), add, codes.columns[Scalar::kReach].at<float>(first), nullptr};
 }
 
@@ -121,7 +128,7 @@ void ScalarQueries::score(size_t query, const Partition& partition, float coarse
         simd::kernels().dot_u8(&weights_[query * tile_dim()], rows, tile_dim(), count, out + first);
         for (size_t i = first; i < first + count; ++i) {
             const float dot = q.low + out[i];
-            out[i] = l2_ ? start - 2 * dot + *codes.columns[Scalar::kAdd].at<float>(positions[i]) : start - dot;
+            out[i] = l2_ ? start - 2 * dot + codec_.add(codes, positions[i]) : start - dot;
             if (l2_) out[i] = std::max(out[i], 0.0f);
         }
     }

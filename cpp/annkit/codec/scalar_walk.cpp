@@ -15,7 +15,7 @@ ScalarWalk::ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes)
     : codec_(codec),
       codes_(codes),
       l2_(metric != Metric::ip),
-      columns_{&codes.columns[0], l2_ ? &codes.columns[Scalar::kAdd] : nullptr},
+      column_(&codes.columns[0]),
       zeros_(codec.low_.size()),
       center_(l2_ ? codec.center_ : zeros_),
       low_(codec.low_),
@@ -76,7 +76,7 @@ void ScalarWalk::take(const float* query) {
     mul_ = factor * rounded.scale;
     base_ = factor * low - (l2_ ? minus_dot(shifted_.data(), shifted_.data()) : 0.0f);
     if (codec_.bits() == 8) return;
-    const size_t high = whole_lines(codes_.code_bytes());
+    const size_t high = whole_lines(codec_.code_bytes());
     std::fill(query_.begin(), query_.end(), int8_t(0));
     for (size_t i = 0; i < dim; ++i) query_[i / 2 + (i % 2 ? high : 0)] = rounded_[i];
 }
@@ -88,12 +88,13 @@ void ScalarWalk::score(const uint32_t* rows, size_t n, float* out) const {
     const auto dot = codec_.bits() == 8 ? simd::kernels().byte_dots : simd::kernels().nibble_dots;
     for (size_t first = 0; first < n; first += kBlock) {
         const size_t count = std::min(kBlock, n - first);
-        for (size_t i = 0; i < count; ++i) codes[i] = columns_[0]->row(rows[first + i]);
-        dot(query_.data(), codes, columns_[0]->row_bytes(), count, dots);
-        for (size_t i = 0; i < count; ++i) {
-            const float score = base_ + mul_ * float(dots[i]);
-            out[first + i] = l2_ ? score + *columns_[1]->at<float>(rows[first + i]) : score;
-        }
+        for (size_t i = 0; i < count; ++i) codes[i] = column_->row(rows[first + i]);
+        dot(query_.data(), codes, codec_.code_bytes(), count, dots);
+        for (size_t i = 0; i < count; ++i) out[first + i] = base_ + mul_ * float(dots[i]);
+        if (!l2_) continue;
+        const size_t behind = codec_.add_at();
+        for (size_t i = 0; i < count; ++i)
+            out[first + i] += *reinterpret_cast<const float*>(static_cast<const std::byte*>(codes[i]) + behind);
     }
 }
 
