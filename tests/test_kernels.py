@@ -122,6 +122,30 @@ def test_select_finds_scores_within_the_bound(rng, level):
             assert kernels.count(level, scores.tolist(), bound) == len(got)
 
 
+@pytest.mark.parametrize("most", [1, 5, 16, 40, 64, 100])
+def test_pushed_nodes_are_kept_in_the_order_of_their_scores(rng, level, most):
+    scores = rng.integers(-30, 30, 400).astype(np.float32)
+    scores[::11], scores[5::50] = np.nan, np.inf
+    sizes = [1, 0, 2, 15, 16, 17, 33, 64, 1, 1, 100, 50, 100]
+    for most_equal in (400, 3, 1):
+        for bound in (np.inf, 20):
+            kept: list[tuple[float, int]] = []
+            firsts, node = [], 0
+            for size in sizes:
+                before = list(kept)
+                for score in scores[node : node + size].tolist():
+                    nearer = score < kept[-1][0] if len(kept) == most else True
+                    if score <= bound and nearer and sum(other == score for other, _ in kept) < most_equal:
+                        kept = sorted([*kept, (score, node)])[:most]
+                    node += 1
+                changed = (i for i, pair in enumerate(kept) if pair not in before)
+                firsts.append(next(changed, most))
+            got = kernels.push_near(level, scores.tolist(), sizes, most, most_equal, bound)
+            np.testing.assert_array_equal(got[0], [score for score, _ in kept])
+            np.testing.assert_array_equal(got[1], [node for _, node in kept])
+            np.testing.assert_array_less(got[2], np.array(firsts) + 1)  # what left again may have changed more
+
+
 def test_near_words_are_those_with_few_other_bits(rng, level):
     words = rng.integers(0, 2**32, 3000, dtype=np.uint32) & rng.integers(0, 2**32, 3000, dtype=np.uint32)
     bits = np.unpackbits((words ^ words[7]).view(np.uint8).reshape(-1, 4), axis=1).sum(axis=1)

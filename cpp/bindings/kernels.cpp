@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <numeric>
 #include <optional>
 
 #include "annkit/core/errors.h"
@@ -263,6 +264,26 @@ py::array_t<uint32_t> select(std::string_view level, std::vector<float> scores, 
     return to_array(out);
 }
 
+// Nodes 0, 1, ... in batches of so many: the scores and the nodes that are kept, and what each batch returned.
+py::tuple push_near(std::string_view level, std::vector<float> scores, const std::vector<size_t>& sizes, size_t most,
+                    size_t most_equal, float bound) {
+    std::vector<simd::NearBlock> blocks(most / simd::kNearBlock + 1);
+    simd::NearNodes near{blocks.data(), 0, most, most_equal};
+    std::vector<uint32_t> nodes(scores.size());
+    std::iota(nodes.begin(), nodes.end(), 0);
+    std::vector<size_t> places;
+    size_t first = 0;
+    for (size_t size : sizes) {
+        check(first + size <= scores.size(), "too few scores");
+        places.push_back(table(level).push_near(near, &scores[first], &nodes[first], size, bound));
+        first += size;
+    }
+    for (size_t i = 0; i < near.n; ++i) scores[i] = near.score(i), nodes[i] = near.node(i);
+    scores.resize(near.n);
+    nodes.resize(near.n);
+    return py::make_tuple(to_array(scores), to_array(nodes), to_array(places));
+}
+
 py::array_t<uint32_t> near_words(std::string_view level, std::vector<uint32_t> words, std::vector<uint32_t> ends,
                                  uint32_t query, uint32_t most) {
     std::vector<WordRun> runs;
@@ -339,6 +360,7 @@ void bind_kernels(py::module_& m) {
     k.def("select", select);
     k.def("count", count);
     k.def("near_words", near_words);
+    k.def("push_near", push_near);
     k.def("widen", [](std::string_view level, int kind, std::vector<uint16_t> in) {
         std::vector<float> out(in.size());
         table(level).widen[kind](in.data(), in.size(), out.data());

@@ -194,6 +194,21 @@ void choices(Trial& t) {
             t.expect(found == expected && t.k.count(scores.data(), n, bound) == found.size(), "select", 1, n);
         }
     }
+    for (size_t most : {1u, 15u, 16u, 64u, 200u}) {
+        const size_t n = 500;
+        const std::vector<float> scores = Matrix(t.random, 1, n, -50, 50).as<float>();
+        std::vector<NearBlock> blocks(most / kNearBlock + 1);
+        NearNodes near{blocks.data(), 0, most, n};
+        std::vector<uint32_t> nodes(n), order(n);
+        for (uint32_t i = 0; i < n; ++i) nodes[i] = order[i] = i;
+        for (size_t first = 0, size = 0; first < n; first += size, size = t.random.below(40))
+            t.k.push_near(near, &scores[first], &nodes[first], std::min(size, n - first), kInfinity);
+        std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return scores[a] < scores[b]; });
+        bool same = near.n == most;
+        for (size_t i = 0; i < near.n; ++i)
+            same = same && near.node(i) == order[i] && near.score(i) == scores[order[i]];
+        t.expect(same, "push_near", most, n);
+    }
     std::vector<uint32_t> words(3000);
     for (uint32_t& word : words) word = uint32_t(t.random.next() & t.random.next());
     std::vector<WordRun> runs;
