@@ -202,7 +202,7 @@ void choices(Trial& t) {
         std::vector<uint32_t> nodes(n), order(n);
         for (uint32_t i = 0; i < n; ++i) nodes[i] = order[i] = i;
         for (size_t first = 0, size = 0; first < n; first += size, size = t.random.below(40))
-            t.k.push_near(near, &scores[first], &nodes[first], std::min(size, n - first), kInfinity);
+            t.k.push_near(near, &scores[first], &nodes[first], std::min(size, n - first), 100.0f);
         std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return scores[a] < scores[b]; });
         bool same = near.n == most;
         for (size_t i = 0; i < near.n; ++i)

@@ -31,7 +31,7 @@ size_t keep_new(Marks& visited, const uint32_t* links, size_t n, uint32_t* to) {
 void NearPool::start(const PoolLimits& limits) {
     limits_ = limits;
     next_ = 0;
-    bound_ = std::numeric_limits<float>::infinity();
+    bound_ = std::numeric_limits<float>::max();
     near_ = {nullptr, 0, limits.most, limits.most_equal};
 }
 

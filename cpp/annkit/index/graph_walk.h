@@ -35,7 +35,7 @@ class NearPool {
     void start(const PoolLimits& limits);
     // What is above it does not enter.
     float bound() const { return bound_; }
-    void push(const float* scores, const uint32_t* nodes, size_t n);  // NaN does not enter
+    void push(const float* scores, const uint32_t* nodes, size_t n);  // NaN and infinity do not enter
     // The nearest node that has not been expanded, which it is from now on; false if there is none within the bound.
     bool next(uint32_t& node);
     // The one after it, as things stand; GraphLayer::kNone if there is none.

@@ -278,8 +278,9 @@ struct Kernels {
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);
     size_t (*count)(const float* scores, size_t n, float bound);  // how many those are
 
-    // Of n nodes those go to where they belong, behind equal ones, that are no farther than bound and, where there are
-    // as many as there may be, nearer than the last, which goes. Returns the first place that changed, or near.most.
+    // Of n nodes those go to where they belong, behind equal ones, that are no farther than bound, which is finite,
+    // and, where there are as many as there may be, nearer than the last, which goes. What lies before the place that
+    // it returns has not changed.
     size_t (*push_near)(NearNodes& near, const float* scores, const uint32_t* nodes, size_t n, float bound);
 
     void (*widen[2])(const uint16_t* in, size_t n, float* out);   // f16, bf16 to f32
