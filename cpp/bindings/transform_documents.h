@@ -124,12 +124,14 @@ array([[0.6, 0.8],
 inline constexpr char kProjection[] = R"doc(Multiply by a random Gaussian matrix, scaled by 1 / sqrt(dim).
 
 Squared distances keep their expectation; their relative error is about sqrt(2 / dim) (Johnson and Lindenstrauss 1984).
-``fit`` looks at the dimension of the rows alone.
+``fit`` looks at the dimension of the rows alone, unless they are to be centred.
 
 Parameters
 ----------
 dim : int
     Outputs; may be more than the rows have.
+center : bool, default False
+    Rows are taken from the mean of those that it was fitted to.
 
 Examples
 --------

@@ -193,10 +193,14 @@ void bind_transforms(py::module_& m) {
             "ndarray of float32, shape (dim_in,): what is subtracted.");
     leaf<Normalize>(m, "Normalize", documents::kNormalize).def(py::init<>());
     leaf<Projection>(m, "Projection", documents::kProjection)
-        .def(py::init([](py::handle dim) { return Projection(count_from(dim, "dim")); }), arg("dim"))
+        .def(py::init([](py::handle dim, bool center) { return Projection(count_from(dim, "dim"), center); }),
+             arg("dim"), py::kw_only(), arg("center") = false)
         .def_property_readonly(
             "matrix_", [](const Projection& self) { return matrix_of(fitted_copy(self).map()); },
-            "ndarray of float32, shape (dim_out, dim_in): rows are multiplied by its transpose.");
+            "ndarray of float32, shape (dim_out, dim_in): rows are multiplied by its transpose.")
+        .def_property_readonly(
+            "mean_", [](const Projection& self) { return to_array(fitted_copy(self).map().mean()); },
+            "ndarray of float32, shape (dim_in,): what is subtracted; of shape (0,) where nothing is.");
     leaf<Rotation>(m, "Rotation", documents::kRotation)
         .def(py::init(&make_rotation), arg("dim") = py::none(), py::kw_only(), arg("kind") = "random")
         .def_property_readonly(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from annkit import _core
-from annkit._core import Center, Flat, FormatError, Pipeline, Projection, SignBits, Transform
+from annkit._core import Flat, FormatError, Pipeline, Projection, SignBits, Transform
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -186,7 +186,7 @@ class ITQ(Hash):
 
 
 class LSH(Hash):
-    """Random hyperplanes through the mean of the rows: ``Center``, ``Projection`` and signs.
+    """Random hyperplanes through the mean of the rows: ``Projection`` of centred rows, and signs.
 
     Rows at an angle of t about the mean differ in t / pi of the bits on average (Charikar 2002).
 
@@ -206,7 +206,7 @@ class LSH(Hash):
     """
 
     def __init__(self, bits: SupportsIndex = 64, *, seed: SupportsIndex | None = None) -> None:
-        super().__init__(Center(), Projection(bits), seed=seed)
+        super().__init__(Projection(bits, center=True), seed=seed)
 
 
 class PCAHash(Hash):

@@ -49,11 +49,18 @@ void Affine::apply(const Rows& in, float* out) const {
         const size_t next = first + part.n;
         if (travel && next < in.n) prefetch(in.slice(next, std::min(block, in.n - next)));
         const FloatView rows(part);
-        check_squares(simd::kernels().center(rows.row(0), rows.stride(), part.n, centers ? mean_.data() : nullptr,
-                                             inputs(), centered.get(), stride),
-                      part, "the array");
-        packed_.multiply(centers ? centered.get() : rows.row(0), centers ? stride : rows.stride(), part.n,
-                         out + first * outputs(), outputs());
+        float* to = out + first * outputs();
+        if (centers) {
+            check_squares(simd::kernels().center(rows.row(0), rows.stride(), part.n, mean_.data(), inputs(),
+                                                 centered.get(), stride),
+                          part, "the array");
+            packed_.multiply(centered.get(), stride, part.n, to, outputs());
+        } else {
+            // What is not finite shows in the fewer outputs.
+            packed_.multiply(rows.row(0), rows.stride(), part.n, to, outputs());
+            check_squares(simd::kernels().center(to, outputs(), part.n, nullptr, outputs(), nullptr, 0), part,
+                          "the array");
+        }
     }
 }
 
