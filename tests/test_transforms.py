@@ -21,6 +21,7 @@ ALL = [
     lambda: ak.Normalize(),
     lambda: ak.Projection(40),
     lambda: ak.Projection(7),
+    lambda: ak.Projection(20, center=True),
     lambda: ak.Rotation(),
     lambda: ak.Rotation(10),
     lambda: ak.Rotation(kind="hadamard"),
@@ -49,6 +50,21 @@ def test_products_are_those_of_numpy(rng, dim):
         wanted = x.astype(np.float64) @ projection.matrix_.T.astype(np.float64)
         room = np.abs(x).astype(np.float64) @ np.abs(projection.matrix_.T) * (dim + 2) * 2.0**-24
         assert (np.abs(projection.apply(x) - wanted) <= room).all()
+
+
+@pytest.mark.parametrize("shift", [0, 0.5, 1000])  # what a mean of 1,000 would round off is seen
+@pytest.mark.parametrize("make", [lambda: ak.PCA(5), lambda: ak.Projection(20, center=True), lambda: ak.ITQ(9)])
+def test_a_mean_is_taken_from_rows_however_long_it_is(rng, make, shift):
+    x = (rng.standard_normal((300, 24)) * np.linspace(0.5, 2, 24) + shift).astype(np.float32)
+    transform = make().fit(x)
+    matrix = transform.components_ if isinstance(transform, ak.PCA) else transform.matrix_
+    wanted = (x - transform.mean_.astype(np.float64)) @ matrix.T.astype(np.float64)
+    np.testing.assert_allclose(transform.mean_, x.mean(axis=0, dtype=np.float64), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(transform.apply(x), wanted, rtol=0, atol=5e-6 * np.abs(wanted).max())
+    wide = np.zeros_like(x)
+    wide[7, 3] = np.inf
+    with pytest.raises(ValueError, match="NaN or infinite value in row 7, column 3"):
+        transform.apply(wide)
 
 
 @every

@@ -309,12 +309,19 @@ void sums(Trial& t) {
                     for (size_t d = 0; d < dim; ++d)
                         packed[j / lanes * lanes * dim + d * lanes + j % lanes] = float(m(j, d));
                 const std::vector<float> rows = x.as<float>();
-                t.k.product.run({rows.data(), dim, n, dim, packed.data(), outputs, out.data(), outputs});
-                bool right = true;
-                for (size_t i = 0; i < n; ++i)
-                    for (size_t j = 0; j < outputs; ++j)
-                        right = right && out[i * outputs + j] == float(dot(x, i, m, j));
-                t.expect(right, "product", dim, outputs);
+                std::vector<float> start((outputs + lanes - 1) / lanes * lanes);
+                for (size_t j = 0; j < outputs; ++j) start[j] = float(j) - 20;
+                for (const float* from :
+                     {static_cast<const float*>(nullptr), static_cast<const float*>(start.data())}) {
+                    t.k.product.run({rows.data(), dim, n, dim, packed.data(), outputs, out.data(), outputs, from});
+                    bool right = true;
+                    for (size_t i = 0; i < n; ++i)
+                        for (size_t j = 0; j < outputs; ++j) {
+                            const auto expected = float(dot(x, i, m, j)) + (from != nullptr ? from[j] : 0);
+                            right = right && out[i * outputs + j] == expected;
+                        }
+                    t.expect(right, "product", dim, outputs);
+                }
             }
 }
 

@@ -214,6 +214,12 @@ Mean mean_of(const Rows& rows, std::span<const size_t> chosen, const Call& call)
 }
 
 // In one pass, less the mean of some rows; in two where those gave a wrong idea of how large the others are.
+double Moments::variance() const {
+    double sum = 0;
+    for (size_t j = 0; j < mean.size(); ++j) sum += covariance[j * mean.size() + j];
+    return sum;
+}
+
 Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call& call) {
     constexpr size_t kSome = 1024;
     std::vector<size_t> some;

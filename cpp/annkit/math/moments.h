@@ -19,6 +19,7 @@ Mean mean_of(const Rows& rows, std::span<const size_t> chosen, const Call& call)
 struct Moments {
     std::vector<double> mean;
     std::vector<double> covariance;  // dim x dim, only the lower half (column <= row); divided by the rows less one
+    double variance() const;         // over all dimensions
 };
 Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call& call);
 

@@ -14,7 +14,8 @@ namespace {
 // Rows at a time: a multiple of every kernel's rows, few enough to stay in the second cache while all columns pass.
 constexpr size_t kBlock = 72;
 
-bool collides(size_t stride) { return stride * sizeof(float) % 1024 == 0; }
+// A kernel's rows in the same sets of a first cache of 4 KB a way.
+bool collides(size_t stride) { return stride * sizeof(float) % 4096 == 0; }
 
 // Moves of a few bytes, where a size that is known only at run time is a call.
 template <size_t kLanes>
@@ -80,21 +81,22 @@ PackedMatrix PackedMatrix::of_transposed(const float* a, size_t inputs, size_t o
     return m;
 }
 
-void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, float* out, size_t out_stride) const {
+void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, float* out, size_t out_stride,
+                            const float* start) const {
     const simd::Product& product = simd::kernels().product;
     const bool copies = collides(stride) && n >= product.rows;
     const size_t padded = padded_stride(inputs_);
-    std::vector<float> copy(copies ? std::min(n, kBlock) * padded : 0);
+    const auto copy = std::make_unique_for_overwrite<float[]>(copies ? std::min(n, kBlock) * padded : 0);
     for (size_t first = 0; first < n; first += kBlock) {
         const size_t count = std::min(kBlock, n - first);
         const float* from = rows + first * stride;
         if (copies) {
             for (size_t i = 0; i < count; ++i)
                 std::memcpy(&copy[i * padded], from + i * stride, inputs_ * sizeof(float));
-            from = copy.data();
+            from = copy.get();
         }
         product.run({from, copies ? padded : stride, count, inputs_, packed_.get(), outputs_, out + first * out_stride,
-                     out_stride});
+                     out_stride, start});
     }
 }
 

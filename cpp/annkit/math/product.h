@@ -25,7 +25,10 @@ class PackedMatrix {
     size_t nbytes() const;
     void row(size_t output, float* out) const;  // of A
     // Strides count floats. A row's result is the same whatever rows are beside it. Rows and out may not overlap.
-    void multiply(const float* rows, size_t stride, size_t n, float* out, size_t out_stride) const;
+    // start: what is added to the outputs, of a multiple of kOutputs floats; null for nothing.
+    void multiply(const float* rows, size_t stride, size_t n, float* out, size_t out_stride,
+                  const float* start = nullptr) const;
+    static constexpr size_t kOutputs = 16;
 
   private:
     PackedMatrix(size_t outputs, size_t inputs);

@@ -143,8 +143,8 @@ struct I8Row {
 inline constexpr float kLeastScale = 1e-12f;
 
 // Rows times a matrix packed in columns of `lanes` outputs, dim * lanes floats each (zeros behind the last output):
-// out[i][j] = sum over k of rows[i][k] * matrix[k][j], one sum in the order of k. The result of a row depends on
-// neither n nor its place. Strides count floats.
+// out[i][j] = start[j] + sum over k of rows[i][k] * matrix[k][j], one sum in the order of k. The result of a row
+// depends on neither n nor its place. Strides count floats.
 struct ProductArgs {
     const float* rows;
     size_t row_stride, n, dim;
@@ -152,6 +152,7 @@ struct ProductArgs {
     size_t outputs;
     float* out;
     size_t out_stride;
+    const float* start = nullptr;  // of a multiple of lanes, or null: zeros
 };
 struct Product {
     size_t lanes, rows;  // rows: batches are fastest in multiples of so many

@@ -23,7 +23,8 @@ template <class V, size_t R, size_t C>
 #pragma GCC unroll 16
     for (size_t r = 0; r < R; ++r)
 #pragma GCC unroll 8
-        for (size_t c = 0; c < C; ++c) sum[r][c] = V::zero();
+        for (size_t c = 0; c < C; ++c)
+            sum[r][c] = a.start == nullptr ? V::zero() : V::load(a.start + (column + c) * V::kLanes);
     for (size_t k = 0; k < a.dim; ++k, panel += V::kLanes) {
         typename V::Reg m[C];
 #pragma GCC unroll 8

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
@@ -26,7 +27,7 @@ void prefetch(const Rows& rows) {
 
 }  // namespace
 
-Affine::Affine(std::vector<float> matrix, size_t outputs, size_t inputs, std::vector<float> mean)
+Affine::Affine(std::vector<float> matrix, size_t outputs, size_t inputs, std::vector<float> mean, bool folds)
     : matrix_(std::make_shared<const std::vector<float>>(std::move(matrix))), mean_(std::move(mean)) {
     check(outputs > 0 && matrix_->size() == outputs * inputs, "got ", matrix_->size(), " values for a matrix of ",
           outputs, " x ", inputs);
@@ -34,15 +35,29 @@ Affine::Affine(std::vector<float> matrix, size_t outputs, size_t inputs, std::ve
     check_finite(*matrix_, "the matrix");
     check_finite(mean_, "the mean");
     packed_ = PackedMatrix::of(matrix_->data(), outputs, inputs);
+    if (!folds || mean_.empty()) return;
+    start_.resize((outputs + PackedMatrix::kOutputs - 1) / PackedMatrix::kOutputs * PackedMatrix::kOutputs);
+    for (size_t i = 0; i < outputs; ++i) {
+        const float* row = &(*matrix_)[i * inputs];
+        start_[i] = float(-std::inner_product(row, row + inputs, mean_.begin(), 0.0));
+    }
+    check_finite(start_, "the mean's product with the matrix");
+}
+
+bool Affine::folds_well(std::span<const float> mean, double variance) {
+    constexpr double kMost = 16;
+    return std::inner_product(mean.begin(), mean.end(), mean.begin(), 0.0) <= kMost * variance;
 }
 
 void Affine::apply(const Rows& in, float* out) const {
     // A matrix that stays in the second cache meets as many rows as its kernel takes at once, and the next ones travel
-    // meanwhile (100 floats into 32 bits: 1.3 times as fast as in blocks of 144). A larger one has to meet more.
-    constexpr size_t kCached = size_t(512) << 10, kBlock = 144;
+    // meanwhile, if they are so short that both stay in the first (100 floats into 32 bits: 1.3 times as fast as in
+    // blocks of 144). A larger one has to meet more.
+    constexpr size_t kCached = size_t(512) << 10, kBlock = 144, kTravel = size_t(20) << 10;
     const size_t block = packed_.nbytes() <= kCached ? simd::kernels().product.rows : kBlock;
     const size_t stride = padded_stride(inputs());
-    const bool centers = !mean_.empty(), travel = FloatView::in_place(in);
+    const bool centers = !mean_.empty() && !folds();
+    const bool travel = FloatView::in_place(in) && block * inputs() * sizeof(float) <= kTravel;
     const auto centered = std::make_unique_for_overwrite<float[]>(centers ? std::min(in.n, block) * stride : 0);
     for (size_t first = 0; first < in.n; first += block) {
         const Rows part = in.slice(first, std::min(block, in.n - first));
@@ -56,8 +71,8 @@ void Affine::apply(const Rows& in, float* out) const {
                           part, "the array");
             packed_.multiply(centered.get(), stride, part.n, to, outputs());
         } else {
-            // What is not finite shows in the fewer outputs.
-            packed_.multiply(rows.row(0), rows.stride(), part.n, to, outputs());
+            packed_.multiply(rows.row(0), rows.stride(), part.n, to, outputs(), folds() ? start_.data() : nullptr);
+            // What is not finite shows in the outputs, which are fewer.
             check_squares(simd::kernels().center(to, outputs(), part.n, nullptr, outputs(), nullptr, 0), part,
                           "the array");
         }
@@ -80,6 +95,7 @@ void Affine::invert(const float* in, size_t n, float* out) const {
 void Affine::save(Writer& out) const {
     out.array("matrix", *matrix_, inputs());
     if (!mean_.empty()) out.array("mean", mean_);
+    if (folds()) out.value("folds", int64_t(1));
 }
 
 Affine Affine::load(const Reader& in, size_t outputs, size_t inputs) {
@@ -90,7 +106,8 @@ Affine Affine::load(const Reader& in, size_t outputs, size_t inputs) {
         mean.assign(stored.begin(), stored.end());
     }
     try {
-        return {{matrix.begin(), matrix.end()}, outputs, inputs, std::move(mean)};
+        const bool folds = in.has("folds") && in.integer("folds", 0, 1) != 0;
+        return {{matrix.begin(), matrix.end()}, outputs, inputs, std::move(mean), folds};
     } catch (const ValueError& error) {
         fail<FormatError>(in.file(), ": ", error.what());
     }

@@ -31,7 +31,9 @@ Affine reduction(const Rows& rows, std::span<const size_t> chosen, const Itq::Op
     if (options.start == Itq::Start::pca) {
         const Moments moments = moments_of(rows, chosen, fit.call);
         const SymmetricEigen eigen = symmetric_eigen(moments.covariance, rows.dim, options.bits, fit.call);
-        return {as_floats(eigen.vectors), options.bits, rows.dim, as_floats(moments.mean)};
+        std::vector<float> mean = as_floats(moments.mean);
+        const bool folds = Affine::folds_well(mean, moments.variance());
+        return {as_floats(eigen.vectors), options.bits, rows.dim, std::move(mean), folds};
     }
     Discriminants found = discriminants_of(rows, chosen, fit.labels, options.bits, fit.call);
     const size_t kept = found.shares.size();
@@ -168,7 +170,7 @@ void Itq::fit(const Rows& rows, const Fit& fit) {
     std::vector<float> matrix(bits * rows.dim);
     multiply(alternation.rotation().data(), bits, dim,
              PackedMatrix::of_transposed(reduced.matrix().data(), dim, rows.dim), matrix.data(), fit.call);
-    map_ = Affine(std::move(matrix), bits, rows.dim, reduced.mean());
+    map_ = Affine(std::move(matrix), bits, rows.dim, reduced.mean(), reduced.folds());
 }
 
 void Itq::invert(const float* in, size_t n, float* out) const {

@@ -79,6 +79,7 @@ void Pca::fit(const Rows& rows, const Fit& fit) {
     if (dim > inputs) fail(repr(), " got rows of dimension ", inputs, ", expected at least ", dim);
     const auto chosen = sample_of(rows.n, std::max(kRowsPerDim * inputs, kLeastSample), fit.seed);
     const Moments moments = moments_of(rows, chosen, fit.call);
+    const double variance = moments.variance();
     SymmetricEigen eigen = symmetric_eigen(moments.covariance, inputs, dim, fit.call);
 
     std::vector<double> variances(dim);
@@ -97,7 +98,9 @@ void Pca::fit(const Rows& rows, const Fit& fit) {
         const double scale = options_.whiten == 0 ? 1 : nothing ? 0 : std::pow(variances_[i], -0.5 * options_.whiten);
         for (size_t j = 0; j < inputs; ++j) matrix[i * inputs + j] = float(vector[j] * scale);
     }
-    map_ = Affine(std::move(matrix), dim, inputs, {moments.mean.begin(), moments.mean.end()});
+    std::vector<float> mean(moments.mean.begin(), moments.mean.end());
+    const bool folds = Affine::folds_well(mean, variance);
+    map_ = Affine(std::move(matrix), dim, inputs, std::move(mean), folds);
 }
 
 void Pca::save(Writer& out) const {

@@ -91,7 +91,7 @@ void Spectral::fit(const Rows& rows, const Fit& fit) {
         for (size_t j = 0; j < rows.dim; ++j) matrix[i * rows.dim + j] = float(frequency * double(direction[j]));
         phases[i] = float(frequency * double(ranges[component].least));
     }
-    map_ = Affine(std::move(matrix), bits_, rows.dim, pca.map().mean());
+    map_ = Affine(std::move(matrix), bits_, rows.dim, pca.map().mean(), pca.map().folds());
     phases_ = std::move(phases);
 }
 
