@@ -77,6 +77,7 @@ PARAMETERS = {
     "type": "_Element",
     "uniform": "bool",
     "asymmetric": "bool",
+    "center": "bool",
     "whiten": "bool | float",
     "width": "float",
     "within": "float",
