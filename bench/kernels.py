@@ -20,7 +20,7 @@ import numpy as np
 import annkit as ak
 from annkit._core import _kernels
 
-ELEMENTS = {"f32": (0, 4), "f16": (1, 2), "bf16": (2, 2), "u8": (3, 1), "i8": (4, 1)}
+ELEMENTS = {"f32": (0, 4), "f16": (1, 2), "bf16": (2, 2), "u8": (3, 1), "i8": (4, 1), "split": (5, 4)}
 BITS = -1
 CACHES = {"L1": 16 << 10, "L2": 256 << 10, "L3": 8 << 20, "DRAM": 256 << 20}
 rng = np.random.default_rng(0)
@@ -168,7 +168,7 @@ def level_rates(level: str, dims: list[int]) -> None:
     for cache in ("L2", "DRAM"):
         for name, (element, size) in ELEMENTS.items():
             for dim in dims:
-                query = dim * size if element > 2 else 4 * dim
+                query = dim * size if name in ("u8", "i8") else 4 * dim
                 rate = scan_rate(level, "l2", element, query, dim * size, dim, CACHES[cache])
                 line(f"scan {name} d={dim}, rows in {cache}", rate, "B/s", rate / most[cache], cache)
         for bits in (64, 256, 1024):

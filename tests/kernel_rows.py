@@ -6,9 +6,9 @@ import ctypes
 import mmap
 
 import numpy as np
-from truth import from_bf16, to_bf16
+from truth import from_bf16, in_halves, to_bf16
 
-ELEMENTS = ["f32", "f16", "bf16", "u8", "i8"]
+ELEMENTS = ["f32", "f16", "bf16", "u8", "i8", "split"]
 FEW_DIMS = [1, 3, 8, 15, 16, 17, 31, 33, 64, 67, 100, 784, 1536]
 UNIT = 2.0**-24
 EDGES = {"u8": (0, 255), "i8": (-128, 127)}
@@ -24,6 +24,8 @@ def rows_of(rng, element, n, dim, edges=False):
     x = (rng.standard_normal((n, dim)) * 3).astype(np.float32)
     if element == "f32":
         return x, x.astype(np.float64)
+    if element == "split":
+        return in_halves(x), x.astype(np.float64)
     bits = to_bf16(x) if element == "bf16" else x.astype(np.float16).view(np.uint16)
     return bits, (from_bf16(bits) if element == "bf16" else bits.view(np.float16)).astype(np.float64)
 

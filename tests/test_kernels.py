@@ -16,7 +16,7 @@ from kernel_rows import (
     rows_of,
     unaligned,
 )
-from truth import from_bf16, hamming, to_bf16
+from truth import from_bf16, hamming, in_halves, to_bf16
 
 import annkit as ak
 from annkit._core import _kernels as kernels
@@ -66,6 +66,34 @@ def test_a_score_depends_on_the_row_alone(rng, level, metric, element):
             bases = as_bytes(q, 4 * offset if element not in EDGES else offset), as_bytes(x, offset)
             np.testing.assert_array_equal(kernels.score_rows(level, metric, number, *bases, dim, 1), one)
             np.testing.assert_array_equal(kernels.scan_rows(level, metric, number, *bases, dim), one)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_floats_in_halves_score_as_whole_ones(rng, level, metric):
+    whole, halves = ELEMENTS.index("f32"), ELEMENTS.index("split")
+    for dim in FEW_DIMS:
+        x = (rng.standard_normal((9, dim)) * 10.0 ** rng.integers(-40, 19, (9, 1))).astype(np.float32)
+        q = as_bytes(rng.standard_normal((1, dim)).astype(np.float32))
+        wanted = kernels.score_rows(level, metric, whole, q, as_bytes(x), dim, 1)
+        np.testing.assert_array_equal(
+            kernels.score_rows(level, metric, halves, q, as_bytes(in_halves(x)), dim, 1), wanted
+        )
+        np.testing.assert_array_equal(kernels.scan_rows(level, metric, halves, q, as_bytes(in_halves(x)), dim), wanted)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("element", ["f16", "bf16", "split"])
+def test_wider_registers_add_in_the_same_order(rng, metric, element):
+    number = ELEMENTS.index(element)
+    for dim in DIMS:
+        x, _ = rows_of(rng, element, 5, dim)
+        q, _ = query_of(rng, element, dim)
+        args = (metric, number, as_bytes(q), as_bytes(x), dim, 1)
+        try:
+            got = kernels.score_rows("avx512", *args)
+        except ValueError:
+            pytest.skip("this machine has no AVX-512")
+        np.testing.assert_array_equal(got, kernels.score_rows("avx2", *args))
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])
@@ -165,6 +193,19 @@ def test_every_half_widens_exactly(level):
         np.testing.assert_array_equal(got, wanted)
         kept = ~np.isnan(wanted)
         np.testing.assert_array_equal(np.signbit(got[kept]), np.signbit(wanted[kept]))
+
+
+def test_floats_are_split_without_loss(rng, level):
+    every = rng.integers(0, 2**32, 50000, dtype=np.uint32)
+    edges = np.uint32([0, 1, 0x7FFF, 0x8000, 0x8001, 0x7F7FFFFF, 0x7F7F8000, 0x7F7F7FFF, 0x007FFFFF, 0x00800000])
+    x = np.concatenate([every, edges, edges | np.uint32(1 << 31)]).view(np.float32)
+    x = x[np.isfinite(x)]
+    halves = kernels.split(level, x.tolist())
+    np.testing.assert_array_equal(halves, in_halves(x))
+    np.testing.assert_array_equal(kernels.join(level, halves.tolist()).view(np.uint32), x.view(np.uint32))
+    upper = from_bf16(halves[: len(x)]).astype(np.float64)
+    held = np.abs(x) < 3e38
+    assert (np.abs(upper - x)[held] <= np.maximum(np.abs(x) / 256, 2.0**-134)[held]).all()
 
 
 @pytest.mark.parametrize("kind", ["f16", "bf16"])

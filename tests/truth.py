@@ -22,6 +22,13 @@ def to_bf16(x):
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
 
+def in_halves(x):
+    """Return float32 rows in halves: the upper 16 bits of all floats of a row, rounded, then the lower ones."""
+    bits = np.asarray(x, np.float32).view(np.uint32).astype(np.uint64)
+    upper = (bits + 0x8000) >> 16
+    return np.concatenate([upper, (bits - (upper << 16)) & 0xFFFF], axis=-1).astype(np.uint16)
+
+
 def from_bf16(bits):
     """Return bfloat16, given as uint16, as float32."""
     return (np.asarray(bits).astype(np.uint32) << 16).view(np.float32)

@@ -70,6 +70,10 @@ and 0.99 sooner; values from 0.02 to 0.1 are worth trying first. Distances are E
 those of rows of length one, and with "hamming" counts of bits; "ip" has none. With ``gamma``, ``ef`` only bounds how many
 rows a walk keeps (by default 1,000, and 10 k if that is more).
 
+Walks over ``Raw("f32")`` rows of 128 dimensions or more read the upper 16 bits of each number, unless the metric is "ip":
+rows lie in two halves, which take what whole ones do. Rows near the query, and all that a walk ends with, are compared
+whole, and distances are those of the rows as they were given.
+
 The graph depends on the rows and their order, not on the number of threads.
 
 Searches may run beside each other and beside ``add``, ``remove`` and ``compact``, from any thread; they see the rows of an

@@ -371,6 +371,16 @@ void bind_kernels(py::module_& m) {
         table(level).narrow[kind](in.data(), in.size(), out.data());
         return to_array(out);
     });
+    k.def("split", [](std::string_view level, std::vector<float> in) {
+        std::vector<uint16_t> out(2 * in.size());
+        table(level).split(in.data(), in.size(), out.data());
+        return to_array(out);
+    });
+    k.def("join", [](std::string_view level, std::vector<uint16_t> in) {
+        std::vector<float> out(in.size() / 2);
+        table(level).join(in.data(), out.size(), out.data());
+        return to_array(out);
+    });
     k.def("to_i8", [](std::string_view level, std::vector<float> x, std::vector<float> center, float scale) {
         std::vector<int8_t> codes(x.size());
         I8Row row;

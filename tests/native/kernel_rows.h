@@ -90,6 +90,17 @@ inline std::vector<std::byte> stored(const Matrix& m, int element) {
     const std::vector<float> floats = m.as<float>();
     if (element == kF32) return bytes_of(floats);
     std::vector<uint16_t> halves;
+    if (element == kSplit) {
+        for (size_t i = 0; i < m.n; ++i)
+            for (unsigned shift : {16u, 0u})
+                for (size_t j = 0; j < m.dim; ++j) {
+                    uint32_t bits;
+                    std::memcpy(&bits, &floats[i * m.dim + j], sizeof bits);
+                    const uint32_t upper = (bits + 0x8000) >> 16;
+                    halves.push_back(uint16_t(shift == 16 ? upper : bits - (upper << 16)));
+                }
+        return bytes_of(halves);
+    }
     for (float x : floats) halves.push_back(element == kF16 ? f16(x) : bf16(x));
     return bytes_of(halves);
 }

@@ -54,6 +54,7 @@ Codes Codes::copy(std::span<const uint32_t> rows) const {
     for (size_t c = 1; c < columns.size(); ++c) side_bytes.push_back(columns[c].row_bytes());
     Codes out(code_bytes(), side_bytes, block > 1);
     out.use = use;
+    out.split = split;
     out.reserve(rows.size());
     for (size_t c = block > 1; c < columns.size(); ++c)
         for (size_t i = 0; i < rows.size(); ++i)
@@ -119,14 +120,18 @@ void Codes::release_spare() noexcept {
     for (size_t c = 0; c < columns.size(); ++c) columns[c].release_beyond(entries(c, std::max(n, room_)));
 }
 
+// Who does not know of halves is not to take them for floats.
+std::string Codes::section(size_t column) const { return split && column == 0 ? "split0" : concat("column", column); }
+
 void Codes::save(Writer& out) const {
     for (size_t c = 0; c < columns.size(); ++c)
-        out.bytes(concat("column", c), SectionType::u8, columns[c].row_bytes(), columns[c].pieces(entries(c, n)));
+        out.bytes(section(c), SectionType::u8, columns[c].row_bytes(), columns[c].pieces(entries(c, n)));
 }
 
 void Codes::load(const Reader& in, size_t rows) {
+    if (in.has("column0")) split = false;
     for (size_t c = 0; c < columns.size(); ++c) {
-        const std::string name = concat("column", c);
+        const std::string name = section(c);
         Column& column = columns[c];
         const size_t count = entries(c, rows);
         check<FormatError>(in.rows(name) == count, in.file(), ": section ", name, " has ", in.rows(name),

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "annkit/core/column.h"
@@ -19,6 +20,7 @@ struct CodeUse {
     Metric metric = Metric::l2;
     bool residual = false;  // codes of row - centroid, in the lists of IVF
     bool singly = false;    // rows are asked for one by one, wherever they lie, as by a graph
+    bool walked = false;    // walks lead to them, by distances that may be estimates
 };
 
 struct Codes {
@@ -30,7 +32,8 @@ struct Codes {
     std::vector<Column> columns;  // [0] the codes (or blocks of them), then the side columns
     size_t block = 1;             // rows that an entry of columns[0] holds: 1 or simd::kBlockRows
     size_t n = 0;
-    CodeUse use;  // as make_codes was asked; set by codecs whose encode or decode depends on it
+    CodeUse use;         // as make_codes was asked; set by codecs whose encode or decode depends on it
+    bool split = false;  // floats in halves: see simd::kSplit
 
     const std::byte* code(size_t row) const { return columns[0].row(row); }  // unless they lie in blocks
     const std::byte* block_of(size_t row) const { return columns[0].row(row / block); }
@@ -52,11 +55,13 @@ struct Codes {
     void release_spare() noexcept;
 
     void save(Writer& out) const;
-    void load(const Reader& in, size_t rows);  // into codes that are empty; mapped where the file is
+    // Into codes that are empty; mapped where the file is. Floats that an older file has whole stay so.
+    void load(const Reader& in, size_t rows);
 
   private:
     void keep_blocks(const std::vector<uint32_t>& rows) noexcept;
     void clear(size_t row) noexcept;  // of a block
+    std::string section(size_t column) const;
     size_t room_ = 0;
     size_t entries(size_t column, size_t rows) const { return column == 0 ? (rows + block - 1) / block : rows; }
 };

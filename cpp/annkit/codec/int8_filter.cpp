@@ -21,13 +21,7 @@ float error_of(const simd::I8Row& row, size_t dim) {
 FloatRows::FloatRows(const RowScoring& scoring, const Codes& codes)
     : element_(scoring.element), codes_(codes), wide_(element_ == simd::kF32 ? 0 : scoring.dim) {}
 
-const float* FloatRows::row(uint32_t row) {
-    const std::byte* code = codes_.code(row);
-    if (element_ == simd::kF32) return reinterpret_cast<const float*>(code);
-    const size_t kind = element_ == simd::kBf16;
-    simd::kernels().widen[kind](reinterpret_cast<const uint16_t*>(code), wide_.size(), wide_.data());
-    return wide_.data();
-}
+const float* FloatRows::row(uint32_t row) { return floats_of(element_, codes_.code(row), wide_.size(), wide_.data()); }
 
 bool Int8Filter::pays(const RowScoring& scoring, size_t queries) {
     constexpr size_t kMostDim = 32768;  // sums fit 32 bits

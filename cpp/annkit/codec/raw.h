@@ -38,7 +38,7 @@ class Raw final : public Codec {
                                               const Call& call) const override;
     bool shares_queries() const override { return is_bytes(); }
 
-    RowScoring scoring(Metric metric, size_t dim) const;
+    RowScoring scoring(Metric metric, size_t dim, bool split = false) const;
 
   private:
     bool is_bytes() const { return element_ == simd::kU8 || element_ == simd::kI8; }

@@ -10,6 +10,14 @@ constexpr size_t kBlock = 1024;
 
 }  // namespace
 
+const float* floats_of(simd::Element element, const void* code, size_t dim, float* wide) {
+    if (element == simd::kF32) return static_cast<const float*>(code);
+    const simd::Kernels& kernels = simd::kernels();
+    const auto widen = element == simd::kSplit ? kernels.join : kernels.widen[element == simd::kBf16];
+    widen(static_cast<const uint16_t*>(code), dim, wide);
+    return wide;
+}
+
 PreparedQueries::PreparedQueries(const RowScoring& scoring, const Rows& queries) : n_(queries.n), dim_(scoring.dim) {
     if (scoring.float_queries) {
         floats_.emplace(queries, "the query");

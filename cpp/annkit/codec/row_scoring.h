@@ -30,6 +30,9 @@ struct RowScoring {
     static constexpr size_t kNorms = 1;  // the side column with each row's squared norm, unless bits
 };
 
+// A stored row of a float element as float32: as it lies, or else at `wide`, which has room for dim of them.
+const float* floats_of(simd::Element element, const void* code, size_t dim, float* wide);
+
 class PreparedQueries {
   public:
     PreparedQueries(const RowScoring& scoring, const Rows& queries);

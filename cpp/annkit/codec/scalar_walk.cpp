@@ -15,7 +15,7 @@ ScalarWalk::ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes)
     : codec_(codec),
       codes_(codes),
       l2_(metric != Metric::ip),
-      column_(&codes.columns[0]),
+      column_(codes.columns[0]),
       zeros_(codec.low_.size()),
       center_(l2_ ? codec.center_ : zeros_),
       low_(codec.low_),
@@ -88,7 +88,7 @@ void ScalarWalk::score(const uint32_t* rows, size_t n, float* out) const {
     const auto dot = codec_.bits() == 8 ? simd::kernels().byte_dots : simd::kernels().nibble_dots;
     for (size_t first = 0; first < n; first += kBlock) {
         const size_t count = std::min(kBlock, n - first);
-        for (size_t i = 0; i < count; ++i) codes[i] = column_->row(rows[first + i]);
+        for (size_t i = 0; i < count; ++i) codes[i] = codes_.code(rows[first + i]);
         dot(query_.data(), codes, codec_.code_bytes(), count, dots);
         for (size_t i = 0; i < count; ++i) out[first + i] = base_ + mul_ * float(dots[i]);
         if (!l2_) continue;

@@ -16,7 +16,7 @@ class ScalarWalk final : public WalkScorer {
     void query_row(uint32_t row) override;
     void score(const uint32_t* rows, size_t n, float* out) const override;
     bool canonical() const override { return false; }
-    std::span<const Column* const> columns() const override { return {&column_, 1}; }
+    std::span<const WalkColumn> columns() const override { return {&column_, 1}; }
 
   private:
     void take(const float* query);
@@ -24,7 +24,7 @@ class ScalarWalk final : public WalkScorer {
     const Scalar& codec_;
     const Codes& codes_;
     bool l2_;
-    const Column* column_;
+    WalkColumn column_;
     std::vector<float> zeros_, center_, low_;  // center_: that queries and lows are taken from; zeros unless l2
     std::vector<float> row_, shifted_, weights_;
     std::vector<int8_t> rounded_, query_;  // query_: as the kernel takes it

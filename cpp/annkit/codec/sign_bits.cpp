@@ -38,7 +38,7 @@ class SignWalk final : public WalkScorer {
     void query_row(uint32_t row) override { of_bits_.query_row(row), now_ = &of_bits_; }
     void score(const uint32_t* rows, size_t n, float* out) const override { now_->score(rows, n, out); }
     bool canonical() const override { return true; }
-    std::span<const Column* const> columns() const override { return of_bits_.columns(); }
+    std::span<const WalkColumn> columns() const override { return of_bits_.columns(); }
 
   private:
     CanonicalWalk asymmetric_;

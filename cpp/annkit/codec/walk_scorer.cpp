@@ -7,7 +7,7 @@ CanonicalWalk::CanonicalWalk(const Codec& codec, Metric metric, const Codes& cod
     const Dtype type = codec.decoded();
     decoded_.resize(type == Dtype::bits ? dim / 8 : dim * element_size(type));
     for (const Column& column : codes.columns)
-        if (codes.block == 1 || &column != codes.columns.data()) columns_.push_back(&column);
+        if (codes.block == 1 || &column != codes.columns.data()) columns_.emplace_back(column);
 }
 
 void CanonicalWalk::query_row(uint32_t row) {
@@ -18,18 +18,14 @@ void CanonicalWalk::query_row(uint32_t row) {
 }
 
 RowWalk::RowWalk(const RowScoring& scoring, const Codes& codes)
-    : scoring_(scoring), codes_(codes), scorer_(scoring, codes), columns_{&codes.columns[0], nullptr} {
-    if (scoring.cosine()) columns_[1] = &codes.columns[RowScoring::kNorms];
+    : scoring_(scoring), codes_(codes), scorer_(scoring, codes), columns_{WalkColumn(codes.columns[0])} {
+    if (scoring.cosine()) columns_.emplace_back(codes.columns[RowScoring::kNorms]);
     if (scoring.element == simd::kF16 || scoring.element == simd::kBf16) wide_.resize(scoring.dim);
 }
 
 void RowWalk::query_row(uint32_t row) {
     const void* query = codes_.code(row);
-    if (!wide_.empty()) {
-        simd::kernels().widen[scoring_.element == simd::kBf16](static_cast<const uint16_t*>(query), scoring_.dim,
-                                                               wide_.data());
-        query = wide_.data();
-    }
+    if (!wide_.empty()) query = floats_of(scoring_.element, query, scoring_.dim, wide_.data());
     const bool bits = scoring_.ip == nullptr;
     scorer_.query(query, bits ? 0.0f : *codes_.columns[RowScoring::kNorms].at<float>(row));
 }

@@ -12,6 +12,13 @@
 
 namespace annkit {
 
+// What a score reads of each row: the first bytes of its entry in a column.
+struct WalkColumn {
+    const Column* column;
+    size_t bytes;
+    explicit WalkColumn(const Column& column) : column(&column), bytes(column.row_bytes()) {}
+};
+
 // One a thread.
 class WalkScorer {
   public:
@@ -19,9 +26,8 @@ class WalkScorer {
     virtual void query(const Rows& one) = 0;
     virtual void query_row(uint32_t row) = 0;  // a stored row takes the query's place
     virtual void score(const uint32_t* rows, size_t n, float* out) const = 0;
-    virtual bool canonical() const = 0;  // scores are the codec's canonical ones already
-    // What score reads of a row lies in these columns: whoever knows rows beforehand may fetch them.
-    virtual std::span<const Column* const> columns() const = 0;
+    virtual bool canonical() const = 0;                       // scores are the codec's canonical ones already
+    virtual std::span<const WalkColumn> columns() const = 0;  // whoever knows rows beforehand may fetch them
 };
 
 // Any codec, by its Scorer.
@@ -32,7 +38,7 @@ class CanonicalWalk final : public WalkScorer {
     void query_row(uint32_t row) override;
     void score(const uint32_t* rows, size_t n, float* out) const override { scorer_->gather(rows, n, out); }
     bool canonical() const override { return true; }
-    std::span<const Column* const> columns() const override { return columns_; }
+    std::span<const WalkColumn> columns() const override { return columns_; }
 
   private:
     const Codec& codec_;
@@ -40,7 +46,7 @@ class CanonicalWalk final : public WalkScorer {
     size_t dim_;
     std::unique_ptr<Scorer> scorer_;
     std::vector<std::byte> decoded_;
-    std::vector<const Column*> columns_;
+    std::vector<WalkColumn> columns_;
 };
 
 // Rows that are stored as they are: a stored row is a query without further ado, unless it has to be widened.
@@ -51,14 +57,14 @@ class RowWalk final : public WalkScorer {
     void query_row(uint32_t row) override;
     void score(const uint32_t* rows, size_t n, float* out) const override { scorer_.gather(rows, n, out); }
     bool canonical() const override { return true; }
-    std::span<const Column* const> columns() const override { return {columns_, scoring_.cosine() ? 2u : 1u}; }
+    std::span<const WalkColumn> columns() const override { return columns_; }
 
   private:
     RowScoring scoring_;
     const Codes& codes_;
     RowScorer scorer_;
     std::vector<float> wide_;
-    const Column* columns_[2];
+    std::vector<WalkColumn> columns_;
 };
 
 }  // namespace annkit

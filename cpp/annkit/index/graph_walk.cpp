@@ -72,21 +72,21 @@ GraphWalk::GraphWalk(const Graph& graph, std::unique_ptr<WalkScorer> scorer, Scr
     // with all 49 lines of a row).
     constexpr size_t kMostLines = 16;
     for (size_t c = 0; c < std::min<size_t>(columns_.size(), 2); ++c) {
-        const size_t bytes = columns_[c]->row_bytes(), lines = (bytes + kLine - 1) / kLine;
+        const size_t bytes = columns_[c].bytes, lines = (bytes + kLine - 1) / kLine;
         lines_[c] = std::min(kMostLines, lines);
         // Rows begin wherever in a line the one before ends: of 100 bytes, more than half reach into a third line.
-        const size_t latest_begin = kLine - std::gcd(bytes, kLine);
+        const size_t latest_begin = kLine - std::gcd(columns_[c].column->row_bytes(), kLine);
         across_[c] = lines <= kMostLines && latest_begin + bytes > lines * kLine;
     }
 }
 
 void GraphWalk::prefetch(const uint32_t* rows, size_t n) const {
     for (size_t c = 0; c < 2 && lines_[c] > 0; ++c) {
-        const Column& column = *columns_[c];
+        const auto [column, bytes] = columns_[c];
         for (size_t i = 0; i < n; ++i) {
-            const std::byte* at = column.row(rows[i]);
+            const std::byte* at = column->row(rows[i]);
             for (size_t line = 0; line < lines_[c]; ++line) simd::prefetch(at + line * kLine);
-            if (across_[c]) simd::prefetch(at + column.row_bytes() - 1);
+            if (across_[c]) simd::prefetch(at + bytes - 1);
         }
     }
 }

@@ -111,7 +111,7 @@ class GraphWalk {
     const Graph& graph_;
     std::unique_ptr<WalkScorer> scorer_;
     Scratch& scratch_;
-    std::span<const Column* const> columns_;
+    std::span<const WalkColumn> columns_;
     size_t lines_[2] = {};               // that rows of a column take
     bool across_[2] = {};                // some one more
     const GraphLayer* layer_ = nullptr;  // of the steps

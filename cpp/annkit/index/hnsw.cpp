@@ -99,7 +99,7 @@ std::unique_ptr<Index> Hnsw::load(const Reader& in) {
         check<FormatError>(one == nullptr || one->fitted_dim() == 0 || one->fitted_dim() == index->dim_, in.file(),
                            ": a codec of another dimension in an index of ", index->dim_);
     if (n == 0 && !in.has("column0")) return index;  // fitted, and no rows so far
-    index->codes_.emplace(codec->make_codes(index->dim_, {index->inner_metric(), false, true}));
+    index->codes_.emplace(codec->make_codes(index->dim_, index->code_use()));
     index->codes_->load(in, n);
     index->graph_.load(in.child("graph"), n);
     return index;

@@ -32,7 +32,7 @@ void encode_again(const Codec& codec, const Codes& codes, size_t dim, const Code
 // Codes to build by instead of the index's own, for as long as rows are added; none where those do.
 std::optional<Codes> Hnsw::build_codes(const Rows& rows, const Call& call) const {
     if (!build_codec_ || rows.n * kBuildShare < codes_->n) return {};
-    Codes codes = build_codec_->make_codes(rows.dim, {inner_metric(), false, true});
+    Codes codes = build_codec_->make_codes(rows.dim, code_use());
     codes.reserve(codes_->n + rows.n);
     encode_again(*codec_, *codes_, rows.dim, *build_codec_, codes, call);
     codes.n = codes_->n;
@@ -58,7 +58,7 @@ void Hnsw::add(const Rows& rows, const Ids& ids, bool replace, const Call& call)
         lock.lock();
         if (fresh) {
             forget_searches();
-            codes_.emplace(codec_->make_codes(rows.dim, {inner_metric(), false, true})).set_room(members_.room());
+            codes_.emplace(codec_->make_codes(rows.dim, code_use())).set_room(members_.room());
         }
         codes_->reserve(codes_->n + rows.n);
         // Rows in one block share bytes with those that searches read.

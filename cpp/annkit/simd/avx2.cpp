@@ -37,6 +37,13 @@ struct F32x8 {
     }
     static Reg load_part(const Half* p, size_t n) { return _mm256_cvtph_ps(part16(p, n)); }
     static Reg load_part(const Bf16* p, size_t n) { return widen(part16(p, n)); }
+    static Reg join(const Split* upper, const Split* lower) {
+        return join(_mm_loadu_si128(reinterpret_cast<const __m128i*>(upper)),
+                    _mm_loadu_si128(reinterpret_cast<const __m128i*>(lower)));
+    }
+    static Reg join_part(const Split* upper, const Split* lower, size_t n) {
+        return join(part16(upper, n), part16(lower, n));
+    }
     static void store(float* p, Reg x) { _mm256_storeu_ps(p, x); }
     static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
     static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
@@ -59,6 +66,10 @@ struct F32x8 {
 
   private:
     static Reg widen(__m128i x) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16)); }
+    static Reg join(__m128i upper, __m128i lower) {
+        const __m256i rounded = _mm256_castps_si256(widen(upper));
+        return _mm256_castsi256_ps(_mm256_add_epi32(rounded, _mm256_cvtepi16_epi32(lower)));
+    }
     static __m128i part16(const void* p, size_t n) {
         const auto* from = static_cast<const char*>(p);
         uint64_t word[2] = {0, 0};

@@ -40,6 +40,18 @@ uint16_t to_bf16(float value) {
     return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+float from_split(uint16_t upper, uint16_t lower) {
+    return __builtin_bit_cast(float, (uint32_t(upper) << 16) + uint32_t(int32_t(int16_t(lower))));
+}
+
+void split(const float* in, size_t n, uint16_t* out) {
+    for (size_t i = 0; i < n; ++i) {
+        const auto bits = __builtin_bit_cast(uint32_t, in[i]);
+        out[i] = uint16_t((bits + 0x8000) >> 16);
+        out[n + i] = uint16_t(bits);
+    }
+}
+
 template <float (*kFrom)(uint16_t)>
 void widen(const uint16_t* in, size_t n, float* out) {
     for (size_t i = 0; i < n; ++i) out[i] = kFrom(in[i]);
@@ -90,6 +102,7 @@ void fill_convert(Kernels& k) {
     k.widen[1] = convert::widen<convert::from_bf16>;
     k.narrow[0] = convert::narrow<convert::to_f16>;
     k.narrow[1] = convert::narrow<convert::to_bf16>;
+    k.split = convert::split;
     k.select = convert::select;
     k.count = convert::count;
     k.to_i8 = convert::to_i8;

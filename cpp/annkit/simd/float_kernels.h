@@ -1,8 +1,8 @@
 // Float kernels written once over a vector type V; each file of an instruction set brings its own V and includes this.
 //
 // V, for tiles: Reg, kLanes, zero, set1, load (float, Half, Bf16), load_part (the first n < kLanes elements, zeros
-// behind), store, fma (a * b + c), le (bit mask of lanes with a <= b); for rows also add, sub, sum4 (the sums of four
-// registers).
+// behind), join and join_part (the same of upper and lower halves), store, fma (a * b + c), le (bit mask of lanes with
+// a <= b); for rows also add, sub, sum4 (the sums of four registers).
 #pragma once
 
 #include "annkit/simd/kernels.h"
@@ -16,6 +16,53 @@ struct Half {
 struct Bf16 {
     uint16_t bits;
 };
+struct Split {  // of a row, the upper half of a float; the lower one lies dim behind it
+    uint16_t bits;
+};
+
+// A register of a row's elements from j on, and the first n of one.
+template <class V, class T>
+[[gnu::always_inline]] inline typename V::Reg elements(const T* row, size_t, size_t j) {
+    return V::load(row + j);
+}
+template <class V>
+[[gnu::always_inline]] inline typename V::Reg elements(const Split* row, size_t dim, size_t j) {
+    return V::join(row + j, row + dim + j);
+}
+template <class V, class T>
+[[gnu::always_inline]] inline typename V::Reg elements_part(const T* row, size_t, size_t j, size_t n) {
+    return V::load_part(row + j, n);
+}
+template <class V>
+[[gnu::always_inline]] inline typename V::Reg elements_part(const Split* row, size_t dim, size_t j, size_t n) {
+    return V::join_part(row + j, row + dim + j, n);
+}
+template <class T>
+constexpr size_t row_elements(size_t dim) {
+    return dim;
+}
+template <>
+constexpr size_t row_elements<Split>(size_t dim) {
+    return 2 * dim;
+}
+
+// Asks for a line of each row, or one of each of its halves.
+template <size_t R, class T>
+[[gnu::always_inline]] inline void fetch_lines(const T* const* rows, size_t dim, size_t j) {
+#pragma GCC unroll 4
+    for (size_t r = 0; r < R; ++r) {
+        __builtin_prefetch(rows[r] + j);
+        if constexpr (row_elements<T>(1) > 1) __builtin_prefetch(rows[r] + dim + j);
+    }
+}
+
+// A register more of a sum of squared differences, or of products.
+template <class V, bool kL2>
+[[gnu::always_inline]] inline typename V::Reg step(typename V::Reg q, typename V::Reg x, typename V::Reg sum) {
+    if constexpr (!kL2) return V::fma(q, x, sum);
+    const auto difference = V::sub(q, x);
+    return V::fma(difference, difference, sum);
+}
 
 // Sums of R rows beside each other, two a row: registers of elements go to them in turn, so that a row's order of
 // additions depends on dim alone. later: rows to fetch into the cache meanwhile.
@@ -25,26 +72,22 @@ template <class V, class T, bool kL2, size_t R, bool kPrefetch = false>
     typename V::Reg even[R], odd[R];
 #pragma GCC unroll 4
     for (size_t r = 0; r < R; ++r) even[r] = odd[r] = V::zero();
-    const auto step = [](auto qj, auto xj, auto sum) {
-        if constexpr (!kL2) return V::fma(qj, xj, sum);
-        const auto difference = V::sub(qj, xj);
-        return V::fma(difference, difference, sum);
-    };
     const auto chunk = [&](size_t j, typename V::Reg* sum) {
         const auto qj = V::load(q + j);
 #pragma GCC unroll 4
-        for (size_t r = 0; r < R; ++r) {
-            if constexpr (kPrefetch) __builtin_prefetch(later[r] + j);
-            sum[r] = step(qj, V::load(rows[r] + j), sum[r]);
-        }
+        for (size_t r = 0; r < R; ++r) sum[r] = step<V, kL2>(qj, elements<V>(rows[r], dim, j), sum[r]);
     };
     size_t j = 0;
-    for (; j + 2 * V::kLanes <= dim; j += 2 * V::kLanes) chunk(j, even), chunk(j + V::kLanes, odd);
+    for (; j + 2 * V::kLanes <= dim; j += 2 * V::kLanes) {  // at most a line
+        if constexpr (kPrefetch) fetch_lines<R>(later, dim, j);
+        chunk(j, even), chunk(j + V::kLanes, odd);
+    }
+    if constexpr (kPrefetch) fetch_lines<R>(later, dim, j);
     if (j + V::kLanes <= dim) chunk(j, even), j += V::kLanes;
     if (j < dim) {
         const auto qj = V::load_part(q + j, dim - j);
 #pragma GCC unroll 4
-        for (size_t r = 0; r < R; ++r) odd[r] = step(qj, V::load_part(rows[r] + j, dim - j), odd[r]);
+        for (size_t r = 0; r < R; ++r) odd[r] = step<V, kL2>(qj, elements_part<V>(rows[r], dim, j, dim - j), odd[r]);
     }
 #pragma GCC unroll 4
     for (size_t r = 0; r < R; ++r) out[r] = V::add(even[r], odd[r]);
@@ -57,17 +100,25 @@ void store_scores(const typename V::Reg* sum, size_t n, float* out) {
     for (size_t r = 0; r < n; ++r) out[r] = kL2 ? sums[r] : -sums[r];
 }
 
+// Beyond the last row: the last row again, so that every row takes the same path.
+template <class T>
+struct FourRows {
+    const T* x[4];
+};
+template <class T>
+FourRows<T> rows_at(const void* const* rows, size_t n, size_t i) {
+    FourRows<T> four;
+    for (size_t r = 0; r < 4; ++r) four.x[r] = static_cast<const T*>(rows[i + r < n ? i + r : n - 1]);
+    return four;
+}
+
 // Scattered rows: four at once, with the next four on their way.
 template <class V, class T, bool kL2>
 void score_float_rows(const void* query, const void* const* rows, size_t dim, size_t n, float* out) {
     for (size_t i = 0; i < n; i += 4) {
-        const T *x[4], *later[4];  // beyond the last row: the last row again, so that every row takes the same path
-        for (size_t r = 0; r < 4; ++r) {
-            x[r] = static_cast<const T*>(rows[i + r < n ? i + r : n - 1]);
-            later[r] = static_cast<const T*>(rows[i + r + 4 < n ? i + r + 4 : n - 1]);
-        }
+        const auto four = rows_at<T>(rows, n, i), later = rows_at<T>(rows, n, i + 4);
         typename V::Reg sum[4];
-        sum_rows<V, T, kL2, 4, true>(static_cast<const float*>(query), x, later, dim, sum);
+        sum_rows<V, T, kL2, 4, true>(static_cast<const float*>(query), four.x, later.x, dim, sum);
         store_scores<V, kL2>(sum, n - i < 4 ? n - i : 4, out + i);
     }
 }
@@ -81,7 +132,7 @@ void scan_float_rows(const void* query, const void* rows, size_t dim, size_t n, 
     const auto* base = static_cast<const T*>(rows);
     for (size_t i = 0; i < n; i += 4) {
         const T* x[4];
-        for (size_t r = 0; r < 4; ++r) x[r] = base + (i + r < n ? i + r : n - 1) * dim;
+        for (size_t r = 0; r < 4; ++r) x[r] = base + (i + r < n ? i + r : n - 1) * row_elements<T>(dim);
         typename V::Reg sum[4];
         if (dim <= kShort)
             sum_rows<V, T, kL2, 4>(q, x, nullptr, dim, sum);
@@ -142,6 +193,21 @@ double sum_differences(const float* point, const float* const* rows, size_t dim,
     return squares;
 }
 
+template <class V, class T>
+void widen_row(const T* row, size_t dim, float* out) {
+    const size_t whole = dim - dim % V::kLanes;
+    for (size_t j = 0; j < whole; j += V::kLanes) V::store(out + j, elements<V>(row, dim, j));
+    if (whole == dim) return;
+    float rest[V::kLanes];
+    V::store(rest, elements_part<V>(row, dim, whole, dim - whole));
+    for (size_t j = whole; j < dim; ++j) out[j] = rest[j - whole];
+}
+
+template <class V>
+void join(const uint16_t* in, size_t n, float* out) {
+    widen_row<V>(reinterpret_cast<const Split*>(in), n, out);
+}
+
 // Tile: lanes of the registers run across queries, elements of rows are broadcast. Rows need no transposing, and
 // bounds are compared a register at a time.
 template <class V, size_t kVecs, size_t kRows>
@@ -168,17 +234,9 @@ struct FloatTile {
 
     template <class T>
     static void pack_rows(const void* const* rows, size_t n, size_t dim, void* out) {
-        const size_t whole = dim - dim % V::kLanes;
-        for (size_t i = 0; i < n; ++i) {
-            auto* to = reinterpret_cast<float*>(static_cast<char*>(out) + i * stride(dim));
-            const auto* from = static_cast<const T*>(rows[i]);
-            for (size_t j = 0; j < whole; j += V::kLanes) V::store(to + j, V::load(from + j));
-            if (whole < dim) {
-                float rest[V::kLanes];
-                V::store(rest, V::load_part(from + whole, dim - whole));
-                for (size_t j = whole; j < dim; ++j) to[j] = rest[j - whole];
-            }
-        }
+        for (size_t i = 0; i < n; ++i)
+            widen_row<V>(static_cast<const T*>(rows[i]), dim,
+                         reinterpret_cast<float*>(static_cast<char*>(out) + i * stride(dim)));
     }
 
     // Adds to the sums of R rows, R * kVecs of them, which stay in registers through the whole of dim.
@@ -263,18 +321,23 @@ template <class V>
 void fill_float_rows(Kernels& k) {
     k.squares = square_rows<V>;
     k.sum_differences = sum_differences<V>;
+    k.join = join<V>;
     k.l2[kF32] = score_float_rows<V, float, true>;
     k.l2[kF16] = score_float_rows<V, Half, true>;
     k.l2[kBf16] = score_float_rows<V, Bf16, true>;
+    k.l2[kSplit] = score_float_rows<V, Split, true>;
     k.ip[kF32] = score_float_rows<V, float, false>;
     k.ip[kF16] = score_float_rows<V, Half, false>;
     k.ip[kBf16] = score_float_rows<V, Bf16, false>;
+    k.ip[kSplit] = score_float_rows<V, Split, false>;
     k.scan_l2[kF32] = scan_float_rows<V, float, true>;
     k.scan_l2[kF16] = scan_float_rows<V, Half, true>;
     k.scan_l2[kBf16] = scan_float_rows<V, Bf16, true>;
+    k.scan_l2[kSplit] = scan_float_rows<V, Split, true>;
     k.scan_ip[kF32] = scan_float_rows<V, float, false>;
     k.scan_ip[kF16] = scan_float_rows<V, Half, false>;
     k.scan_ip[kBf16] = scan_float_rows<V, Bf16, false>;
+    k.scan_ip[kSplit] = scan_float_rows<V, Split, false>;
 }
 
 // Shapes: kVecs registers of queries by kRows rows, wide and narrow.
@@ -285,6 +348,7 @@ void fill_float_tiles(Kernels& k) {
     k.tiles[kF32] = {Wide::template tile<float>(), Narrow::template tile<float>()};
     k.tiles[kF16] = {Wide::template tile<Half>(), Narrow::template tile<Half>()};
     k.tiles[kBf16] = {Wide::template tile<Bf16>(), Narrow::template tile<Bf16>()};
+    k.tiles[kSplit] = {Wide::template tile<Split>(), Narrow::template tile<Split>()};
 }
 
 }  // namespace

@@ -11,8 +11,10 @@ namespace annkit::simd {
 
 enum class Level : uint8_t { scalar, neon, avx2, avx512 };
 
-// Element types of rows, in the order of the tables below.
-enum Element : uint8_t { kF32, kF16, kBf16, kU8, kI8, kElements };
+// Element types of rows, in the order of the tables below. kSplit: float32 in two halves, the upper 16 bits of all of a
+// row's floats, rounded to bfloat16, then the lower ones, signed: bits = (upper << 16) + lower. Scores are those of
+// kF32 to the bit, and the upper halves by themselves are a row of kBf16.
+enum Element : uint8_t { kF32, kF16, kBf16, kU8, kI8, kSplit, kElements };
 
 // Scores n scattered rows against one query; a smaller score is nearer. The query is float32 for the float elements and
 // of the rows' own type for u8 and i8. The order of additions depends on dim and the level alone, never on n or on the
@@ -286,6 +288,8 @@ struct Kernels {
 
     void (*widen[2])(const uint16_t* in, size_t n, float* out);   // f16, bf16 to f32
     void (*narrow[2])(const float* in, size_t n, uint16_t* out);  // nearest, ties to even; overflow to infinity
+    void (*split)(const float* in, size_t n, uint16_t* out);      // to a row of kSplit, and back
+    void (*join)(const uint16_t* in, size_t n, float* out);
 
     Product product;
     // out = row - mean for rows of floats, unless mean is null; out's rows have room for a multiple of 16 floats.

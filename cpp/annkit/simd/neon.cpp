@@ -28,6 +28,16 @@ struct F32x4 {
     static Reg load(const Bf16* p) {
         return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(reinterpret_cast<const uint16_t*>(p)), 16));
     }
+    static Reg join(const Split* upper, const Split* lower) {
+        const uint32x4_t rounded = vshll_n_u16(vld1_u16(reinterpret_cast<const uint16_t*>(upper)), 16);
+        const int16x4_t rest = vld1_s16(reinterpret_cast<const int16_t*>(lower));
+        return vreinterpretq_f32_u32(vreinterpretq_u32_s32(vaddw_s16(vreinterpretq_s32_u32(rounded), rest)));
+    }
+    static Reg join_part(const Split* upper, const Split* lower, size_t n) {
+        Split whole[8] = {};
+        for (size_t i = 0; i < n; ++i) whole[i] = upper[i], whole[4 + i] = lower[i];
+        return join(whole, whole + 4);
+    }
     template <class T>
     static Reg load_part(const T* p, size_t n) {
         T whole[4] = {};

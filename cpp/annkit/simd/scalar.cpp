@@ -37,6 +37,12 @@ struct F32x4 {  // four floats that the compiler keeps in a register of the plat
         for (size_t i = 0; i < n; ++i) x.v[i] = to_float(p[i]);
         return x;
     }
+    static Reg join(const Split* upper, const Split* lower) { return join_part(upper, lower, kLanes); }
+    static Reg join_part(const Split* upper, const Split* lower, size_t n) {
+        Reg x{};
+        for (size_t i = 0; i < n; ++i) x.v[i] = convert::from_split(upper[i].bits, lower[i].bits);
+        return x;
+    }
     static void store(float* p, Reg x) {
         for (size_t i = 0; i < 4; ++i) p[i] = x.v[i];
     }
