@@ -49,7 +49,7 @@ class Hnsw final : public RowIndex {
     bool is_view() const override { return (codes_ && codes_->is_view()) || graph_.is_view(); }
     void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) override;
 
-    // Whether rounding tells rows apart, a distance shows; so does an inner product of rows of length one, others not.
+    // What rounding may take is seen by a distance, and by an inner product only of rows of length one.
     CodeUse code_use() const { return {inner_metric(), false, true, is_l2(metric_) || unit_}; }
     void forget_searches() const {
         for (GraphSearches& idle : searches_) idle.clear();
