@@ -108,6 +108,18 @@ def code_rates(level: str, dims: list[int], most: dict[str, float]) -> None:
                 terms = ("", "", "with mul, add", "with mul, add, err")[sides]
                 name = f"codes of {dim} nibbles up to {largest} {shape} {terms}".rstrip()
                 line(name, rate, "pairs/s", dim / 16 * rate / most["shuffle"], "shuffle")
+    for m in (16, 32, 64):
+        rate = entry_rate(level, m)
+        line(f"sums of {m} entries of scattered nibbles", rate, "rows/s", 1.25 * m * rate / most["shuffle"], "shuffle")
+
+
+def entry_rate(level: str, m: int) -> float:
+    """Return rows a second that get the sum of the entries of their nibbles, scattered in the first cache."""
+    tables = rng.standard_normal((m, 16)).astype(np.float32)
+    blocks = rng.integers(0, 256, (max(1, 1024 // m), 16 * m), np.uint8)
+    rows = rng.integers(0, 32 * len(blocks), 1024).tolist()
+    few, many = (seconds(lambda r=r: _kernels.sum_nibbles(level, tables, blocks, rows, r)) for r in (1, 101))
+    return 100 * len(rows) / max(many - few, 1e-9)
 
 
 def nearest_rate(level: str, of_bytes: bool, dim: int, n: int) -> float | None:

@@ -213,3 +213,26 @@ def test_tiles_of_codes_resume_where_their_hits_were_full(rng, level, kind, shap
         calls = check_code_tile(rng, level, kind, shape, n, lanes, 6, capacity=2048)
         assert calls > 1
         assert check_code_tile(rng, level, kind, shape, n, lanes, 6, capacity=3100 * lanes) == 1
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tiles_of_nibbles_tell_all_sums_and_which_rows_may_be_within_the_bound(rng, level, shape):
+    """Scales and offsets are powers of two: whether a row is within is not a matter of rounding."""
+    lanes = kernels.code_lanes(level, "nibbles", shape)
+    for dim in (2, 8, 14, 32, 50, 66, 130, 258):
+        for n, nq in ((1, 1), (31, lanes), (64, lanes), (65, max(lanes - 1, 1)), (97, lanes), (500, lanes)):
+            stored, codes = code_rows(rng, "nibbles", n, dim)
+            most = rng.choice([15, min(255, 65535 // dim)])
+            queries, dots_of = code_queries(rng, level, "nibbles", nq, dim, most=most)
+            dots = dots_of(codes)
+            bounds = (2 * np.quantile(dots, rng.random(nq), axis=0).diagonal().round() + 4).astype(np.float32)
+            bounds[0] = np.inf
+            terms = np.stack([bounds, np.full(nq, 2, np.float32), np.full(nq, 4, np.float32), np.zeros(nq, np.float32)])
+            got = kernels.code_rows(level, shape, as_bytes(queries), unaligned(stored), dim, n, terms)
+            if got is None:
+                pytest.skip("the level has no such tile")
+            sums, near = (x.reshape(nq, -1) for x in got)
+            np.testing.assert_array_equal(sums[:, :n].T, dots)
+            bits = np.unpackbits(near.view(np.uint8), axis=1, bitorder="little")
+            np.testing.assert_array_equal(bits[:, :n].T, 2 * dots + 4 <= bounds)
+            assert not bits[:, n:].any()

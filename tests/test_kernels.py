@@ -174,6 +174,44 @@ def test_pushed_nodes_are_kept_in_the_order_of_their_scores(rng, level, most):
             np.testing.assert_array_less(got[2], np.array(firsts) + 1)  # what left again may have changed more
 
 
+def test_choices_among_numbers_of_16_bits(rng, level):
+    """The bound that k numbers are within has hardly more of them within it, where they differ."""
+    for n in (1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300, 2048, 4000):
+        for most in (1, 40, 5000, 65535):
+            numbers = rng.integers(0, most + 1, n).astype(np.uint16)
+            for bound in (0, most // 3, most, 65535):
+                got, _ = kernels.choose16(level, numbers.tolist(), bound, 1)
+                np.testing.assert_array_equal(got, np.flatnonzero(numbers <= bound))
+            for k in {1, min(n, 2), min(n, 10), min(n, 100), n}:
+                _, bound = kernels.choose16(level, numbers.tolist(), 0, k)
+                ascending = np.sort(numbers)
+                assert bound >= ascending[k - 1]
+                if most == 65535 and k <= n // 2:
+                    assert bound <= ascending[min(2 * k + 6, n - 1)]
+
+
+def test_sums_of_entries_that_nibbles_name(rng, level):
+    """To the last bit those of four sums that take turns, and then of what is left, in float32."""
+    for m in [*range(1, 40), 48, 64, 97, 130]:
+        tables = rng.standard_normal((m, 16)).astype(np.float32)
+        codes = rng.integers(0, 16, (160, m))
+        padded = np.zeros((160, (m + 1) // 2 * 2), np.int64)
+        padded[:, :m] = codes
+        halves = padded.reshape(5, 2, 16, -1)
+        blocks = (halves[:, 0] | halves[:, 1] << 4).transpose(0, 2, 1).reshape(5, -1).astype(np.uint8)
+        found = tables[np.arange(m), codes]
+        sums = np.zeros((4, 160), np.float32)
+        for g in range(m // 4 * 4):
+            sums[g % 4] += found[:, g]
+        wanted = (sums[0] + sums[1]) + (sums[2] + sums[3])
+        for g in range(m // 4 * 4, m):
+            wanted += found[:, g]
+        for n in (1, 2, 3, 15, 16, 17, 33, 100):
+            rows = rng.integers(0, 160, n)
+            got = kernels.sum_nibbles(level, tables, unaligned(blocks), rows.tolist())
+            np.testing.assert_array_equal(got, wanted[rows])
+
+
 def test_near_words_are_those_with_few_other_bits(rng, level):
     words = rng.integers(0, 2**32, 3000, dtype=np.uint32) & rng.integers(0, 2**32, 3000, dtype=np.uint32)
     bits = np.unpackbits((words ^ words[7]).view(np.uint8).reshape(-1, 4), axis=1).sum(axis=1)

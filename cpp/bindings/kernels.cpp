@@ -184,6 +184,48 @@ py::array code_scores(std::string_view level, std::string_view kind, const Bytes
     return to_array(scores);
 }
 
+// Of nibbles without sides: the dots of all rows, and which rows may be within the bounds, lane by lane; none where
+// the tile does not find them.
+py::object code_rows(std::string_view level, std::string_view shape, const Bytes& queries, const Bytes& codes,
+                     size_t dim, size_t n, const Floats& lanes) {
+    CodeTile of(chosen(table(level).nibble_codes, shape), queries, codes, dim, n, lanes, {});
+    if (!of.tile.all_rows) return py::none();
+    const size_t words = TileArgs::words(n);
+    std::vector<uint16_t> sums(of.tile.lanes * words * TileArgs::kWord);
+    std::vector<uint64_t> near(of.tile.lanes * words, ~uint64_t(0));
+    of.args.capacity = kMinHits;
+    of.args.sums = sums.data();
+    check(of.tile.run(of.args).next == n, "the tile did not take all rows");
+    of.args.sums = nullptr;
+    of.args.near = near.data();
+    check(of.tile.run(of.args).next == n, "the tile did not take all rows");
+    sums.resize(of.lanes * words * TileArgs::kWord);
+    near.resize(of.lanes * words);
+    return py::make_tuple(to_array(sums), to_array(near));
+}
+
+// Rows count from the first block on.
+py::array sum_nibbles(std::string_view level, const Floats& tables, const Bytes& blocks, std::vector<uint32_t> rows,
+                      size_t repeats) {
+    std::vector<const void*> at;
+    std::vector<uint8_t> within;
+    for (const uint32_t row : rows) {
+        at.push_back(blocks.data(py::ssize_t(row / kBlockRows), 0));
+        within.push_back(uint8_t(row % kBlockRows));
+    }
+    std::vector<float> out(rows.size());
+    for (size_t i = 0; i < repeats; ++i)
+        table(level).sum_nibbles(tables.data(), size_t(tables.shape(0)), at.data(), within.data(), rows.size(),
+                                 out.data());
+    return to_array(out);
+}
+
+py::tuple choose16(std::string_view level, std::vector<uint16_t> numbers, uint16_t bound, size_t k) {
+    std::vector<uint32_t> found(numbers.size());
+    found.resize(table(level).select16(numbers.data(), numbers.size(), bound, found.data()));
+    return py::make_tuple(to_array(found), table(level).bound16(numbers.data(), numbers.size(), k));
+}
+
 // The nearest row of each lane and its score, from two calls with the rows parted at split.
 py::tuple nearest(std::string_view level, bool bytes, const Bytes& queries, const Bytes& rows, size_t dim,
                   std::vector<float> mul, std::vector<float> add, size_t split, size_t repeats) {
@@ -349,6 +391,10 @@ void bind_kernels(py::module_& m) {
           py::arg("codes"), py::arg("dim"), py::arg("n"), py::arg("lanes"), py::arg("sides"), py::arg("capacity"),
           py::arg("repeats"), py::arg("far") = false);
     k.def("code_scores", code_scores);
+    k.def("code_rows", code_rows);
+    k.def("sum_nibbles", sum_nibbles, py::arg("level"), py::arg("tables"), py::arg("blocks"), py::arg("rows"),
+          py::arg("repeats") = 1);
+    k.def("choose16", choose16);
     k.def("code_lanes", [](std::string_view level, std::string_view kind, std::string_view shape) {
         return chosen(code_tiles(table(level), kind), shape).lanes;
     });

@@ -127,6 +127,34 @@ std::vector<uint8_t> packed_codes(Kind kind, const Matrix& codes) {
     return out;
 }
 
+// Scales and offsets are powers of two.
+template <class Score>
+void all_rows_of_tile(Trial& t, const Tile& tile, TileArgs args, const Score& score) {
+    const size_t words = TileArgs::words(args.n);
+    std::vector<uint16_t> sums(tile.lanes * words * TileArgs::kWord);
+    std::vector<uint64_t> near(tile.lanes * words, ~uint64_t(0));
+    args.capacity = kMinHits;
+    args.sums = sums.data();
+    tile.run(args);
+    args.sums = nullptr;
+    args.near = near.data();
+    tile.run(args);
+    bool right = true;
+    for (size_t lane = 0; lane < tile.lanes; ++lane)
+        for (size_t row = 0; row < words * TileArgs::kWord; ++row) {
+            const bool is_near = near[lane * words + row / TileArgs::kWord] >> row % TileArgs::kWord & 1;
+            if (row >= args.n) {
+                right = right && !is_near;
+                continue;
+            }
+            const float sum = sums[lane * words * TileArgs::kWord + row];
+            right = right && args.scales[lane] * sum + args.offsets[lane] == score(row, lane);
+            right = right && (is_near || !(score(row, lane) <= args.bounds[lane])) &&
+                    (!is_near || score(row, lane) <= args.bounds[lane] || sum == 0);
+        }
+    t.expect(right, "all rows of a tile of codes", args.dim, args.n);
+}
+
 void tile_of_codes(Trial& t, Kind kind, const Tile& tile, size_t dim, size_t n, bool sided) {
     const size_t entries = kind == Kind::bytes ? 1 : kind == Kind::nibbles ? 16 : 256;
     const int most = kind == Kind::bytes ? t.k.byte_query_levels : std::min(255, 65535 / int(dim));
@@ -167,6 +195,7 @@ void tile_of_codes(Trial& t, Kind kind, const Tile& tile, size_t dim, size_t n, 
                   .err = sided ? err.data() : nullptr};
     args.far = n % 2 == 1;
     t.expect(hits_of(t, tile, args) == wanted(n, bounds, score), "a tile of codes", dim, n);
+    if (kind == Kind::nibbles && tile.all_rows && !sided) all_rows_of_tile(t, tile, args, score);
 }
 
 void tiles_of_codes(Trial& t) {

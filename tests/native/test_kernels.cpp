@@ -181,6 +181,34 @@ void planes(Trial& t) {
     }
 }
 
+// Whole numbers, whose sums are exact in any order.
+void sums_of_entries(Trial& t) {
+    for (size_t m : {1u, 2u, 3u, 4u, 7u, 16u, 25u, 32u, 33u, 64u, 130u}) {
+        constexpr size_t kRows = 3 * kBlockRows;
+        const size_t stored = (m + 1) / 2 * 2;
+        const Matrix codes(t.random, kRows, m, 0, 15), entries(t.random, m, 16, -50, 50);
+        const std::vector<float> tables = entries.as<float>();
+        std::vector<uint8_t> blocks(kRows / kBlockRows * stored * 16);
+        for (size_t i = 0; i < kRows; ++i)
+            for (size_t g = 0; g < m; ++g)
+                blocks[(i / kBlockRows * stored + g) * 16 + i % 16] |=
+                    uint8_t(codes(i, g) << (i % kBlockRows < 16 ? 0 : 4));
+        for (size_t n : {1u, 3u, 16u, 17u, 40u}) {
+            std::vector<const void*> at(n);
+            std::vector<uint8_t> rows(n);
+            std::vector<float> got(n), wanted(n);
+            for (size_t i = 0; i < n; ++i) {
+                const size_t row = t.random.below(kRows);
+                at[i] = &blocks[row / kBlockRows * stored * 16];
+                rows[i] = uint8_t(row % kBlockRows);
+                for (size_t g = 0; g < m; ++g) wanted[i] += float(entries(g, size_t(codes(row, g))));
+            }
+            t.k.sum_nibbles(tables.data(), m, at.data(), rows.data(), n, got.data());
+            t.expect(got == wanted, "sum_nibbles", m, n);
+        }
+    }
+}
+
 void choices(Trial& t) {
     for (size_t n : {0u, 1u, 7u, 8u, 15u, 16u, 17u, 33u, 100u, 1024u}) {
         const Matrix m(t.random, 1, n, -3, 3);
@@ -209,6 +237,21 @@ void choices(Trial& t) {
             same = same && near.node(i) == order[i] && near.score(i) == scores[order[i]];
         t.expect(same, "push_near", most, n);
     }
+    for (size_t n : {1u, 2u, 31u, 32u, 33u, 64u, 65u, 128u, 300u, 2048u})
+        for (int most : {3, 5000, 65535}) {
+            const std::vector<uint16_t> numbers = Matrix(t.random, 1, n, 0, most).as<uint16_t>();
+            std::vector<uint32_t> found(n), expected;
+            found.resize(t.k.select16(numbers.data(), n, uint16_t(most / 3), found.data()));
+            for (uint32_t i = 0; i < n; ++i)
+                if (numbers[i] <= most / 3) expected.push_back(i);
+            t.expect(found == expected, "select16", 1, n);
+            for (size_t k : {size_t(1), std::min<size_t>(n, 10), n}) {
+                const uint16_t bound = t.k.bound16(numbers.data(), n, k);
+                const auto within = size_t(std::count_if(numbers.begin(), numbers.end(),
+                                                         [bound](uint16_t number) { return number <= bound; }));
+                t.expect(within >= k, "bound16", k, n);
+            }
+        }
     std::vector<uint32_t> words(3000);
     for (uint32_t& word : words) word = uint32_t(t.random.next() & t.random.next());
     std::vector<WordRun> runs;
@@ -328,6 +371,6 @@ void sums(Trial& t) {
 }  // namespace
 
 int main() {
-    return kernel_rows::run("kernels",
-                            {scores_of_rows, bits_of_rows, codes, groups, tables, planes, choices, floats, sums});
+    return kernel_rows::run("kernels", {scores_of_rows, bits_of_rows, codes, groups, tables, planes, sums_of_entries,
+                                        choices, floats, sums});
 }

@@ -18,6 +18,7 @@
 #include "annkit/simd/nearest_avx512.h"
 #include "annkit/simd/nearest_float.h"
 #include "annkit/simd/nibbles_avx512.h"
+#include "annkit/simd/numbers16_avx512.h"
 #include "annkit/simd/planes_avx512.h"
 #include "annkit/simd/probes_avx512.h"
 #include "annkit/simd/product_kernels.h"
@@ -96,6 +97,7 @@ void fill_avx512(Kernels& k) {
     fill_hamming(k);
     fill_words(k);
     fill_convert(k);
+    fill_numbers16(k);
     fill_planes(k);
     k.push_near = pool::push_512;
     fill_probes(k);

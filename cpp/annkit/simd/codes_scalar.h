@@ -4,6 +4,7 @@
 #pragma once
 
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/nibble_entries.h"
 
 namespace annkit::simd {
 namespace {
@@ -108,12 +109,18 @@ constexpr Tile nibble_tile() {
     return {kLanes, nibble_panel_bytes<kLanes>, pack_nibble_queries, nullptr, nullptr, nullptr, run_nibbles, true};
 }
 
+void sum_nibbles(const float* table, size_t m, const void* const* blocks, const uint8_t* rows, size_t n, float* out) {
+    for (size_t i = 0; i < n; ++i)
+        out[i] = nibble_entries::sum_of(table, m, static_cast<const uint8_t*>(blocks[i]), rows[i]);
+}
+
 }  // namespace codes
 
 void fill_codes(Kernels& k) {
     k.byte_codes = {codes::byte_tile<16>(), codes::byte_tile<4>(), codes::byte_tile<1>()};
     k.byte_query_levels = 127;
     k.nibble_codes = {codes::nibble_tile<16>(), codes::nibble_tile<4>(), codes::nibble_tile<1>()};
+    k.sum_nibbles = codes::sum_nibbles;
 }
 
 }  // namespace

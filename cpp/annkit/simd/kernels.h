@@ -54,6 +54,13 @@ struct TileArgs {
     // Of tiles with all_scores: all scores go here instead, lane by lane, n apart, with room for all lanes; there are
     // no hits.
     float* scores = nullptr;
+    // Of tiles with all_rows, where mul and add are null, instead of hits and by lane: the dots of all rows, or a bit
+    // for each row that may be within the bound (all that are, and hardly others). Each lane has words(n) words, or
+    // kWord times as many dots; there is room for all lanes.
+    uint16_t* sums = nullptr;
+    uint64_t* near = nullptr;
+    static constexpr size_t kWord = 64;  // rows
+    static constexpr size_t words(size_t n) { return (n + kWord - 1) / kWord; }
 };
 struct TileResult {
     size_t next;  // first row not yet done; n when finished. The caller drains the hits, tightens bounds and goes on.
@@ -91,6 +98,7 @@ struct Tile {
     size_t (*stride)(size_t dim);                                                 // of packed rows; 0: they interleave
     TileResult (*run)(const TileArgs&);
     bool all_scores = false;  // see TileArgs::scores
+    bool all_rows = false;    // see TileArgs::sums
 };
 // Positions whose look-ups are added as bytes: so many, so far apart, from each of the first `apart` ones of every
 // together * apart on.
@@ -248,6 +256,11 @@ struct Kernels {
     // kernel.
     TilePair byte_codes, nibble_codes, byte_tables;
     ByteSums nibble_sums;
+    // Of nibbles in blocks: for each of n rows, which is row rows[i] of the block at blocks[i], the sum of the entries
+    // of its codes in m tables of 16 floats. Four sums take turns, (s0 + s1) + (s2 + s3), and what is left of the
+    // groups is added behind: the same at every level.
+    void (*sum_nibbles)(const float* tables, size_t m, const void* const* blocks, const uint8_t* rows, size_t n,
+                        float* out);
     int byte_query_levels;
 
     NearestTile nearest;
@@ -280,6 +293,10 @@ struct Kernels {
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);
     size_t (*count)(const float* scores, size_t n, float bound);  // how many those are
+    // The same of 16-bit numbers.
+    size_t (*select16)(const uint16_t* numbers, size_t n, uint16_t bound, uint32_t* out);
+    // A number that at least k of the n are within, 1 <= k <= n: the k-th smallest of the minima of some parts.
+    uint16_t (*bound16)(const uint16_t* numbers, size_t n, size_t k);
 
     // Of n nodes those go to where they belong, behind equal ones, that are no farther than bound, which is finite,
     // and, where there are as many as there may be, nearer than the last, which goes. What lies before the place that

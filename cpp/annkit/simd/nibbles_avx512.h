@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/nibble_entries_avx512.h"
 #include "annkit/simd/nibble_lone.h"
 #include "annkit/simd/nibbles_vbmi.h"
 
@@ -74,6 +75,7 @@ struct V512 {
 void fill_nibbles(Kernels& k) {
     k.nibble_sums = {nibbles_vbmi::kStep, nibbles_vbmi::kTogether};
     k.nibble_codes = {nibbles_vbmi::tile<32>(), nibbles_vbmi::tile<8>(), nibbles::Lone<nibbles::V512>::tile()};
+    k.sum_nibbles = nibble_entries::sum;
 }
 
 }  // namespace

@@ -94,6 +94,9 @@ void turn(const uint8_t* block, size_t positions, size_t stored, size_t half, Tu
     }
 }
 
+alignas(64) constexpr uint16_t kLowWords[] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30,
+                                              32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62};
+
 // Halves of blocks as they meet all queries: which of their rows there are, and what those add to their scores.
 template <bool kSided, bool kErr, size_t kHalves>
 struct Rows {
@@ -163,6 +166,26 @@ struct Meeting {
         for (size_t i = 0; i < used * kHalves; ++i)
             _mm512_mask_storeu_ps(panel.a.scores + (lane + i / kHalves) * panel.a.n + row + i % kHalves * 16,
                                   rows.there[i % kHalves], score(i, sums[i]));
+    }
+    // Rows that do not exist have sums, too.
+    [[gnu::always_inline]] void store_sums(const __m512i (&sums)[kSums]) const {
+        const size_t apart = TileArgs::words(panel.a.n) * TileArgs::kWord;
+        const __m512i low = _mm512_load_si512(kLowWords);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < kSums; i += 2)
+            _mm512_storeu_si512(panel.a.sums + (lane + i / kHalves) * apart + row + i % kHalves * 16,
+                                _mm512_permutex2var_epi16(sums[i], low, sums[i + 1]));
+    }
+    // The signs of sums.
+    [[gnu::always_inline]] void store_near(const __m512i (&sums)[kSums]) const {
+        const size_t apart = TileArgs::words(panel.a.n);
+        const __m512i high = _mm512_add_epi16(_mm512_load_si512(kLowWords), _mm512_set1_epi16(1));
+#pragma GCC unroll 8
+        for (size_t i = 0; i < kSums; i += 2) {
+            const __mmask32 half = _mm512_movepi16_mask(_mm512_permutex2var_epi16(sums[i], high, sums[i + 1]));
+            uint64_t* to = panel.a.near + (lane + i / kHalves) * apart + row / TileArgs::kWord;
+            __builtin_memcpy(reinterpret_cast<char*>(to) + i % kHalves * 2, &half, sizeof half);
+        }
     }
     // Without a branch until all are known: most often it is one row of one query.
     [[gnu::noinline]] size_t report(const __m512i* sums, TileHit* hits) const {
@@ -240,6 +263,10 @@ size_t meet(Panel& panel, size_t row, TileHit* hits) {
                 sums[i] = p == 0 ? _mm512_set1_epi32(panel.starts[lane + i / kHalves]) : kept[i];
             add_up<kFit, kHalves>(tables, panel.codes, some / kTogether, sums);
             const Meeting<kSided, kErr, kHalves> meeting{panel, rows, row, lane};
+            if (!kSided && last && (a.sums != nullptr || a.near != nullptr)) {
+                a.sums != nullptr ? meeting.store_sums(sums) : meeting.store_near(sums);
+                continue;
+            }
             if (last && !meeting.any(sums)) continue;
 #pragma GCC unroll 16
             for (size_t i = 0; i < kQueries * kHalves; ++i) kept[i] = sums[i];
@@ -256,7 +283,7 @@ size_t meet(Panel& panel, size_t row, TileHit* hits) {
 template <bool kFit, bool kSided, bool kErr>
 TileResult run(const TileArgs& a, size_t lanes) {
     Panel panel(a, lanes);
-    if (!kSided && a.scores == nullptr) {
+    if (!kSided && a.scores == nullptr && a.sums == nullptr) {
         uint16_t thresholds[kMost];
         nibbles::find_thresholds(a, lanes, thresholds);
         for (size_t i = 0; i < lanes; ++i) panel.starts[i] = -1 - int32_t(thresholds[i]);
@@ -267,6 +294,9 @@ TileResult run(const TileArgs& a, size_t lanes) {
         hits += a.n - row > kBlockRows ? meet<kFit, kSided, kErr, kMostHalves>(panel, row, a.hits + hits)
                                        : meet<kFit, kSided, kErr, 2>(panel, row, a.hits + hits);
     }
+    if (a.near != nullptr && a.n % TileArgs::kWord != 0)
+        for (size_t lane = 1; lane <= lanes; ++lane)
+            a.near[lane * TileArgs::words(a.n) - 1] &= (uint64_t(1) << a.n % TileArgs::kWord) - 1;
     return {a.n, hits};
 }
 
@@ -283,7 +313,7 @@ TileResult run(const TileArgs& a) {
 template <size_t kLanes>
 constexpr Tile tile() {
     static_assert(kLanes <= kMost && kLanes % kQueries == 0 && kLanes * kRows <= kMinHits);
-    return {kLanes, panel_bytes<kLanes>, pack_queries, nullptr, nullptr, nullptr, run, true};
+    return {kLanes, panel_bytes<kLanes>, pack_queries, nullptr, nullptr, nullptr, run, true, true};
 }
 
 }  // namespace nibbles_vbmi

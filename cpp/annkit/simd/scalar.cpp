@@ -10,6 +10,7 @@
 #include "annkit/simd/hamming_scalar.h"
 #include "annkit/simd/near_pool.h"
 #include "annkit/simd/nearest_float.h"
+#include "annkit/simd/numbers16_scalar.h"
 #include "annkit/simd/planes_scalar.h"
 #include "annkit/simd/probes_scalar.h"
 #include "annkit/simd/product_kernels.h"
@@ -108,6 +109,7 @@ void fill_scalar(Kernels& k) {
     fill_hamming(k);
     fill_words(k);
     fill_convert(k);
+    fill_numbers16(k);
     fill_planes(k);
     k.push_near = pool::push;
     fill_probes(k);
