@@ -43,26 +43,32 @@ def scalar(limits: Limits) -> None:
             compare(rows, truth, Pair(f"SQ{bits}", ak.Flat(codec=ak.SQ(bits)), (f"SQ{bits}",)), aim=-0.001)
 
 
-def fastscan(limits: Limits) -> None:
-    """PQ of 32 codes of 4 bits, by batches; then recall@10."""
-    base, queries = mixture(limits.bounded(500_000), 128, 1000)
+def scan_rates(base: np.ndarray, queries: np.ndarray) -> None:
+    """Print rates of PQ of 32 codes of 4 bits beside those of Faiss, by batches and k."""
     index = ak.Flat(codec=ak.PQ(32, bits=4)).fit(base[:65_536]).add(base)
-    peer = faiss_module().IndexPQFastScan(128, 32, 4)
+    peer = faiss_module().IndexPQFastScan(base.shape[1], 32, 4)
     peer.train(base[:65_536])
     peer.add(base)
     lookups, read = 16 * probe_rate("shuffle"), read_rate()
-    for nq in (1, 64, 1000):
+    for nq, k in ((1, 10), (64, 10), (64, 100), (1000, 10)):
         theirs, seconds = median_times(
-            lambda q=queries[:nq]: peer.search(q, 10), lambda q=queries[:nq]: index.search(q, k=10, threads=1)
+            lambda q=queries[:nq], k=k: peer.search(q, k), lambda q=queries[:nq], k=k: index.search(q, k=k, threads=1)
         )
         rate = len(base) * nq / seconds
         share = f"{100 * rate * 16 / read:.0f} % of {read / 1e9:.1f} GB/s"
         show(
-            f"Flat PQ(32, bits=4), {len(base):,} rows, {nq} queries",
-            f"{rate / 1e9:.2f} G codes/s" + (" (2.2)" if nq == 64 else ""),
+            f"Flat PQ(32, bits=4), {len(base):,} rows, {nq} queries, k={k}",
+            f"{rate / 1e9:.2f} G codes/s" + (" (2.2)" if (nq, k) == (64, 10) else ""),
             share if nq == 1 else f"{100 * rate * 32 / lookups:.0f} % of the shuffle rate",
             f"{theirs / seconds:.2f} x Faiss" + (" (2)" if nq == 64 else ""),
         )
+
+
+def fastscan(limits: Limits) -> None:
+    """PQ of 32 codes of 4 bits, by rows and batches; then recall@10."""
+    base, queries = mixture(limits.bounded(500_000), 128, 1000)
+    for n in sorted({min(n, len(base)) for n in (20_000, 50_000, len(base))}):
+        scan_rates(base[:n], queries)
     for rows in limits.sets():
         m = divisor(rows.base.shape[1], 32)
         pair = Pair(f"PQ({m}, bits=4)", ak.Flat(codec=ak.PQ(m, bits=4)), (f"PQ{m}x4fs",))

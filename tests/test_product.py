@@ -146,7 +146,7 @@ def test_threads_and_batches_change_nothing(rng, bits, n):
 
 
 @pytest.mark.parametrize("codec", [ak.PQ(8, bits=4), ak.RaBitQ()])
-@pytest.mark.parametrize("k", [65, 100, 1000])
+@pytest.mark.parametrize("k", [1, 10, 24, 25, 64, 65, 100, 1000])
 def test_many_hits_are_those_of_single_queries_and_of_decoded_rows(rng, codec, k):
     x = mixture(rng, 9000, 16)
     x[4000:4100] = x[:100]  # ties go by id, wherever they lie

@@ -89,6 +89,7 @@ void Product::fit(const Rows& rows, const Fit& fit) {
     own.call.monitor = training.monitor();
     ProductQuantizer fresh(quantizer_.m(), quantizer_.bits());
     fresh.train(reinterpret_cast<const float*>(x.get()), chosen.size(), rows.dim, ProductQuantizer::kRounds, {}, own);
+    reach_ = largest_norm(fresh);
     quantizer_ = std::move(fresh);
 }
 
@@ -158,8 +159,7 @@ std::unique_ptr<TileQueries> Product::tile_queries(const CodeUse& use, const Row
         quantizer_.tables(q, squares, times, out);
     };
     return std::make_unique<TableQueries>(
-        CodeGroups{quantizer_.m(), quantizer_.bits(), quantizer_.dim(), in_blocks(), largest_norm(quantizer_), fill},
-        use, queries, call);
+        CodeGroups{quantizer_.m(), quantizer_.bits(), quantizer_.dim(), in_blocks(), reach_, fill}, use, queries, call);
 }
 
 void Product::save(Writer& out) const {
@@ -189,6 +189,7 @@ std::unique_ptr<Codec> Product::load(const Reader& in) {
         check<FormatError>(norm <= FLT_MAX * 0.26, in.file(), ": PQ has a centroid with a squared norm of ", norm);
     }
     codec->quantizer_ = ProductQuantizer(m, bits, dim, std::vector<float>(values.begin(), values.end()));
+    codec->reach_ = largest_norm(codec->quantizer_);
     return codec;
 }
 

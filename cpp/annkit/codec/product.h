@@ -50,6 +50,7 @@ class Product final : public Codec {
 
     ProductQuantizer quantizer_;
     std::optional<uint64_t> seed_;
+    float reach_ = 0;  // the largest norm of what a code stands for
 };
 
 }  // namespace annkit

@@ -1,9 +1,11 @@
 #include "annkit/codec/product_sums.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "annkit/codec/codes.h"
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/nibble_entries.h"
 
 namespace annkit {
 namespace {
@@ -16,17 +18,6 @@ struct Sums {
     void add(float w, float x, float y, float z) { a += w, b += x, c += y, d += z; }
     float total() const { return (a + b) + (c + d); }
 };
-
-// Two positions take 32 bytes of a block: see Kernels::nibble_codes.
-float sum_nibbles(size_t m, const float* table, const uint8_t* at, unsigned shift) {
-    const auto entry = [&](size_t p) { return table[p * 16 + (at[p * 16] >> shift & 15)]; };
-    Sums sums;
-    size_t p = 0;
-    for (; p + 4 <= m; p += 4) sums.add(entry(p), entry(p + 1), entry(p + 2), entry(p + 3));
-    float total = sums.total();
-    for (; p < m; ++p) total += entry(p);
-    return total;
-}
 
 // Eight numbers are kBits bytes.
 template <size_t kBits>
@@ -73,18 +64,41 @@ void each_row(size_t m, const float* table, const Codes& codes, const uint32_t* 
     }
 }
 
+// A few rows, which are as fast one look-up at a time.
+void sum_few_in_blocks(size_t m, const float* table, const Column& blocks, const uint32_t* positions, size_t n,
+                       float* out) {
+    for (size_t i = 0; i < n; ++i) {
+        const auto* block = blocks.at<uint8_t>(positions[i] / simd::kBlockRows);
+        out[i] = simd::nibble_entries::sum_of(table, m, block, positions[i] % simd::kBlockRows);
+    }
+}
+
+void sum_in_blocks(size_t m, const float* table, const Column& blocks, const uint32_t* positions, size_t n,
+                   float* out) {
+    constexpr size_t kTogether = 64;
+    const void* at[kTogether];
+    uint8_t rows[kTogether];
+    for (size_t first = 0; first < n; first += kTogether) {
+        const size_t some = std::min(kTogether, n - first);
+        // Where all of them lie in one run, its start tells where they are.
+        const size_t start = positions[first] / simd::kBlockRows, run = blocks.run(start);
+        const std::byte* begin = blocks.row(start);
+        for (size_t i = 0; i < some; ++i) {
+            const size_t block = positions[first + i] / simd::kBlockRows;
+            rows[i] = positions[first + i] % simd::kBlockRows;
+            at[i] = block - start < run ? begin + (block - start) * blocks.row_bytes() : blocks.row(block);
+        }
+        simd::kernels().sum_nibbles(table, m, at, rows, some, out + first);
+    }
+}
+
 }  // namespace
 
 void sum_entries(size_t m, size_t bits, const float* table, const Codes& codes, const uint32_t* positions, size_t n,
                  float* out) {
-    if (codes.block == simd::kBlockRows) {
-        for (size_t i = 0; i < n; ++i) {
-            const uint32_t row = positions[i];
-            const auto* block = codes.columns[0].at<uint8_t>(row / simd::kBlockRows);
-            out[i] = sum_nibbles(m, table, block + row % 16, row % 32 < 16 ? 0 : 4);
-        }
-        return;
-    }
+    constexpr size_t kFew = 2;
+    if (codes.block == simd::kBlockRows)
+        return (n <= kFew ? sum_few_in_blocks : sum_in_blocks)(m, table, codes.columns[0], positions, n, out);
     using EachRow = void (*)(size_t, const float*, const Codes&, const uint32_t*, size_t, float*);
     static constexpr EachRow kRows[] = {each_row<sum_packed<4>>,  each_row<sum_packed<5>>,  each_row<sum_packed<6>>,
                                         each_row<sum_packed<7>>,  each_row<sum_packed<8>>,  each_row<sum_packed<9>>,

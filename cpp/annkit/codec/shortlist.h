@@ -52,6 +52,10 @@ class Shortlist {
         top_.push(score, row);
         take_bounds();
     }
+    void push_exact(const float* scores, const uint32_t* rows, size_t n) {
+        top_.push(scores, rows, n, limit_);
+        take_bounds();
+    }
     // score(rows, places, n, out) gives canonical scores, and may replace what stood for rows by their numbers.
     template <class Score>
     void settle(Score&& score) {

@@ -33,6 +33,7 @@ class TableQueries final : public TileQueries {
     LaneTerms terms(size_t query, const Partition& partition, float coarse) const override;
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     bool scores_at_once() const override { return true; }
+    bool is_plain(const Partition& partition) const override { return partition.codes->columns.size() <= kAdd; }
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
 

@@ -47,7 +47,7 @@ struct TileRows {
 // A thread's memory for rows that have to be unpacked before a tile takes them.
 class TileScratch {
   public:
-    std::byte* bytes() { return data_.get(); }
+    std::byte* bytes() const { return data_.get(); }
     void reserve(size_t bytes) {
         if (bytes > size_) data_ = allocate(bytes), size_ = bytes;
     }
@@ -73,6 +73,8 @@ class TileQueries {
     // Whether a canonical score costs so little, while its row is in the cache, that a row gets it as soon as a tile
     // reports it.
     virtual bool scores_at_once() const { return false; }
+    // Whether a tile takes the partition's rows without mul and add.
+    virtual bool is_plain(const Partition&) const { return false; }
     // Whether what a tile computes is about as close to the row's distance as its score.
     virtual bool estimates_well() const { return true; }
     virtual size_t tile_rows() const { return simd::kMostTileRows; }  // that it takes at a time, at most so many

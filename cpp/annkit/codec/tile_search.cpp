@@ -9,6 +9,7 @@ namespace {
 
 // While a query has no bound, every row is a hit: so few at first.
 constexpr size_t kFirstRows = 32;
+constexpr size_t kHits = 4 * simd::kMinHits;
 // For larger k, bounds are counted out now and then.
 constexpr size_t kFew = Shortlist::kFew;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -39,7 +40,8 @@ TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits
       estimates_((estimates && queries.estimates_well()) || queries.tiles_score()),
       at_once_(queries.scores_at_once() && !estimates_),
       limits_(limits),
-      lists_(queries.size()) {}
+      lists_(queries.size()),
+      met_(queries.size()) {}
 
 size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const {
     const simd::TilePair& tiles = queries_.tiles();
@@ -72,45 +74,40 @@ size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint3
 void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
     const Partition& partition = *visits_[panel.visits[0]].partition;
     const std::span queries(panel.queries, panel.n);
-    for (const uint32_t query : queries) list(query).tighten(limits_.of(query));
+    least_met_ = SIZE_MAX;
+    for (const uint32_t query : queries) {
+        list(query).tighten(limits_.of(query));
+        least_met_ = std::min(least_met_, met_[query]);
+        met_[query] += range.last - range.first;
+    }
     if ((estimates_ || at_once_) && partition.rows != nullptr) partition.rows->prefetch(range.first, range.last);
     for (size_t first = range.first; first < range.last;) {
-        const size_t n = std::min<size_t>({step(panel, first), range.last - first, partition.codes->run(first)});
+        const size_t n = std::min<size_t>(
+            {step(panel, partition, first, range.last), range.last - first, partition.codes->run(first)});
         if (panel.tile != nullptr)
             scan_rows(panel, partition, first, n, far);
         else
             score_rows(panel, partition, first, n);
         first += n;
+        least_met_ += n;
     }
     for (const uint32_t query : queries) limits_.lower(query, lists_[query]->limit());
 }
 
 // Rows whose scores for all queries of a panel stay in the second cache; several times k, so that they bound it.
-size_t TileSearch::step(const TilePanel& panel, size_t first) const {
+size_t TileSearch::step(const TilePanel& panel, const Partition& partition, size_t first, size_t last) const {
     constexpr size_t kInCache = 1024, kOfEach = 20;
     const size_t most = queries_.tile_rows();
-    if (!meets_all(panel, first)) return most;
+    if (!meets_all(panel, first) || finds_near(panel, partition, std::min(most, last - first))) return most;
     return std::min(most, std::max<size_t>((empty_.limit() * kOfEach + kInCache / 2) / kInCache, 1) * kInCache);
 }
 
 simd::TileArgs TileSearch::args_of(const Meeting& meeting, size_t n, const float* bounds) {
     const TilePanel& panel = meeting.panel;
     const TileRows& rows = meeting.rows;
-    return {panel.data.get(),
-            rows.data,
-            rows.stride,
-            queries_.tile_dim(),
-            n,
-            0,
-            rows.mul,
-            rows.add,
-            bounds,
-            hits_.data(),
-            hits_.size(),
-            panel.scales,
-            panel.offsets,
-            panel.errors,
-            rows.err};
+    return {panel.data.get(), rows.data,    rows.stride, queries_.tile_dim(), n,     0,
+            rows.mul,         rows.add,     bounds,      hits_.get(),         kHits, panel.scales,
+            panel.offsets,    panel.errors, rows.err};
 }
 
 // How many hits of a query are taken together. For large k its bound moves once in so many hits only, and the more are
@@ -121,7 +118,7 @@ size_t TileSearch::hits_a_lane() const {
 }
 
 void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far) {
-    hits_.resize(4 * simd::kMinHits);
+    if (!hits_) hits_ = std::make_unique_for_overwrite<simd::TileHit[]>(kHits);
     const TileRows rows = queries_.rows(partition, first, n, scratch_);
     const Meeting meeting{panel, partition, first, rows, rows.size != nullptr ? largest(rows.size, n) : 0.0f};
     float bounds[simd::kMaxLanes];
@@ -129,7 +126,7 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
     simd::TileArgs args = args_of(meeting, n, bounds);
     args.pause = panel.n * hits_a_lane() + 3;
     args.far = far;
-    args.first = scan_first(meeting, n);
+    args.first = finds_near(panel, partition, n) ? scan_near(meeting, n) : scan_first(meeting, n);
     if (args.first < n && at_once_ && empty_.limit() > kFew) settle(panel);
     const size_t block = partition.codes->block;
     bool moved = true;
@@ -158,6 +155,68 @@ bool TileSearch::meets_all(const TilePanel& panel, size_t first) const {
            first / kRowsAHit < k;
 }
 
+// Of the first rows many are near: those of all queries are found first, and a query's get their scores together.
+bool TileSearch::finds_near(const TilePanel& panel, const Partition& partition, size_t n) const {
+    constexpr size_t kRowsAHit = 4096, kMostHits = 1024;
+    const size_t k = empty_.limit();
+    if (!at_once_ || k > kMostHits || least_met_ / kRowsAHit >= k || panel.tile == nullptr || !panel.tile->all_rows)
+        return false;
+    return queries_.is_plain(partition) && allowed_.sets.empty() &&
+           (n >= 2 * std::max(k, kFirstRows / 2) || is_bounded(panel));
+}
+
+bool TileSearch::is_bounded(const TilePanel& panel) const {
+    return std::all_of(panel.queries, panel.queries + panel.n,
+                       [this](uint32_t query) { return lists_[query]->bound() < kInfinity; });
+}
+
+size_t TileSearch::scan_near(const Meeting& meeting, size_t n) {
+    const TilePanel& panel = meeting.panel;
+    exact_.resize(std::max(exact_.size(), n));
+    const size_t first = is_bounded(panel) ? 0 : scan_sums(meeting, n);
+    if (first == n) return n;
+    float bounds[simd::kMaxLanes] = {};
+    for (size_t i = 0; i < panel.n; ++i) bounds[i] = lists_[panel.queries[i]]->bound() - panel.terms[i].base;
+    simd::TileArgs args = args_of(meeting, n, bounds);
+    args.first = first;
+    finder_.find_near(*panel.tile, args);
+    for (size_t lane = 0; lane < panel.n; ++lane) take_near(meeting, lane, finder_.near(lane, empty_.limit() > kFew));
+    return n;
+}
+
+// Before there are bounds, the dots of the first rows tell them. Returns how many rows that took care of.
+size_t TileSearch::scan_sums(const Meeting& meeting, size_t n) {
+    constexpr size_t kInCache = 2048, kOfEach = 40, kWord = simd::TileArgs::kWord;
+    constexpr float kRounding = 0x1p-20f, kMost = 65535;
+    const TilePanel& panel = meeting.panel;
+    const size_t k = empty_.limit(), first = std::min(n, std::max(kInCache, (kOfEach * k + kWord - 1) / kWord * kWord));
+    const float bounds[simd::kMaxLanes] = {};
+    finder_.find_sums(*panel.tile, args_of(meeting, first, bounds));
+    for (size_t lane = 0; lane < panel.n; ++lane) {
+        const LaneTerms& terms = panel.terms[lane];
+        Shortlist& list = *lists_[panel.queries[lane]];
+        if (list.bound() == kInfinity) {
+            const auto most = float(finder_.bound(lane, k));
+            list.tighten(Shortlist::upper_of(terms.base + (terms.scale * most + terms.offset), terms.width));
+        }
+        const float within = (list.bound() - terms.base - terms.offset) / terms.scale * (1 + kRounding) + 1;
+        take_near(meeting, lane, finder_.within(lane, uint16_t(within > 0 ? std::min(within, kMost) : 0.0f)));
+    }
+    return first;
+}
+
+// Rows of the tile get their scores, and become rows of the partition.
+void TileSearch::take_near(const Meeting& meeting, size_t lane, std::span<uint32_t> rows) {
+    if (rows.empty()) return;
+    const uint32_t query = meeting.panel.queries[lane];
+    for (uint32_t& row : rows) row += uint32_t(meeting.first);
+    queries_.score(query, meeting.partition, visits_[meeting.panel.visits[lane]].coarse, rows.data(), rows.size(),
+                   exact_.data());
+    if (meeting.partition.rows != nullptr)
+        for (uint32_t& row : rows) row = meeting.partition.row(row);
+    lists_[query]->push_exact(exact_.data(), rows.data(), rows.size());
+}
+
 // Without a bound every row is a hit. Where a query has none yet, the scores of all of the first rows tell its k best.
 // Returns how many rows that took care of.
 size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
@@ -166,8 +225,7 @@ size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
     const TilePanel& panel = meeting.panel;
     const simd::Tile& single = queries_.tiles().single;
     const size_t k = empty_.limit();
-    const auto unbounded = [this](uint32_t query) { return lists_[query]->bound() == kInfinity; };
-    const bool some = std::any_of(panel.queries, panel.queries + panel.n, unbounded);
+    const bool some = !is_bounded(panel);
     const bool enough = n >= 2 * std::max(k, kFirstRows / 2);
     const bool all = (n >= kFirst || meeting.first > 0) && (enough || !some) && meets_all(panel, meeting.first);
     if (single.lanes == 0 || !allowed_.sets.empty() || !(all || (some && enough))) return 0;
@@ -208,7 +266,7 @@ void TileSearch::take_first(const Meeting& meeting, size_t lane, size_t n) {
             });
     }
     for (size_t done = 0; done < found;) {
-        const size_t some = std::min(found - done, hits_.size());
+        const size_t some = std::min(found - done, kHits);
         for (size_t i = 0; i < some; ++i, ++done) hits_[i] = {scores[near_[done]], near_[done], uint32_t(lane)};
         take(meeting, some);
     }
@@ -286,7 +344,7 @@ void TileSearch::sort_by_lane(size_t lanes, size_t n) {
     uint32_t starts[simd::kMaxLanes + 1] = {};
     for (size_t i = 0; i < n; ++i) ++starts[hits_[i].lane + 1];
     for (size_t lane = 0; lane < lanes; ++lane) starts[lane + 1] += starts[lane];
-    mixed_.assign(hits_.begin(), hits_.begin() + ptrdiff_t(n));
+    mixed_.assign(hits_.get(), hits_.get() + n);
     for (const simd::TileHit& hit : mixed_) hits_[starts[hit.lane]++] = hit;
 }
 

@@ -4,10 +4,12 @@
 
 #include <atomic>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "annkit/codec/near_rows.h"
 #include "annkit/codec/shortlist.h"
 #include "annkit/codec/tile_queries.h"
 #include "annkit/core/bitset.h"
@@ -103,12 +105,17 @@ class TileSearch {
         uint32_t position(const simd::TileHit& hit) const { return uint32_t(first + hit.row); }
         uint32_t row(const simd::TileHit& hit) const { return partition.row(position(hit)); }
     };
-    size_t step(const TilePanel& panel, size_t first) const;
+    size_t step(const TilePanel& panel, const Partition& partition, size_t first, size_t last) const;
     bool meets_all(const TilePanel& panel, size_t first) const;
     simd::TileArgs args_of(const Meeting& meeting, size_t n, const float* bounds);
     size_t scan_first(const Meeting& meeting, size_t n);
     void take_first(const Meeting& meeting, size_t lane, size_t n);
     void score_all(const Meeting& meeting, size_t n);
+    bool finds_near(const TilePanel& panel, const Partition& partition, size_t n) const;
+    bool is_bounded(const TilePanel& panel) const;
+    size_t scan_near(const Meeting& meeting, size_t n);
+    size_t scan_sums(const Meeting& meeting, size_t n);
+    void take_near(const Meeting& meeting, size_t lane, std::span<uint32_t> rows);
     void take(const Meeting& meeting, size_t n);
     void take_at_once(const Meeting& meeting, size_t n);
     void sort_by_lane(size_t lanes, size_t n);
@@ -125,10 +132,14 @@ class TileSearch {
     bool estimates_, at_once_;  // at_once: see TileQueries::scores_at_once
     Limits& limits_;
     std::vector<std::optional<Shortlist>> lists_;
-    std::vector<simd::TileHit> hits_, mixed_;
+    std::unique_ptr<simd::TileHit[]> hits_;
+    std::vector<simd::TileHit> mixed_;
     TileScratch scratch_;
     TilePanel first_panel_;
     std::vector<float> scores_, exact_;
+    std::vector<size_t> met_;  // how many rows each query has met
+    size_t least_met_ = 0;     // of the panel's queries
+    NearRows finder_;
     std::vector<uint32_t> near_;
     Smallest smallest_;
 };

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <optional>
 
 #include "annkit/core/score_bound.h"
 #include "annkit/simd/kernels.h"
@@ -88,21 +89,21 @@ bool sort_by_buckets(std::vector<Hit>& hits, size_t k, const TieOrder& order) {
 
 bool is_nearer(const Hit& a, const Hit& b) { return a.score < b.score; }
 
-// Keeps the k best where a score parts them from the others; where it does not, hits stay as they are.
-bool keep_by_counts(std::vector<Hit>& hits, size_t k) {
+// Keeps the k best where a score parts them from the others, and returns it; where none does, hits stay as they are.
+std::optional<float> keep_by_counts(std::vector<Hit>& hits, size_t k) {
     constexpr size_t kMost = 2048;
-    if (hits.size() > kMost) return false;
+    if (hits.size() > kMost) return {};
     float scores[kMost];
     for (size_t i = 0; i < hits.size(); ++i) scores[i] = hits[i].score;
     const float bound = bound_with({scores, hits.size()}, k, k);
-    if (simd::kernels().count(scores, hits.size(), bound) != k) return false;
+    if (simd::kernels().count(scores, hits.size(), bound) != k) return {};
     size_t kept = 0;
     for (size_t i = 0; kept < k; ++i) {
         hits[kept] = hits[i];
         kept += scores[i] <= bound;
     }
     hits.resize(k);
-    return true;
+    return bound;
 }
 
 // The next smaller float: std::nextafter takes longer than a hit's place in the order.
@@ -117,29 +118,31 @@ float below(float x) {
 }  // namespace
 
 // Twice k: shrinking costs a few operations a hit. For small k a little more, so that a call of nth_element pays.
-TopK::TopK(size_t k, TieOrder order) : k_(k), capacity_(k + std::max<size_t>(k, 24)), order_(order) {}
+TopK::TopK(size_t k, TieOrder order)
+    : k_(k), capacity_(k + std::max<size_t>(k, 24)), order_(order), in_order_(k <= kFew) {}
 
-void TopK::reserve() { hits_.reserve(std::min<size_t>(k_ <= kFew ? k_ : capacity_, 256)); }
+void TopK::reserve() { hits_.reserve(std::min<size_t>(in_order_ ? k_ : capacity_, 256)); }
 
 TopK TopK::within(float radius, TieOrder order) {
     TopK all(0, order);
     all.k_ = all.capacity_ = SIZE_MAX;
+    all.in_order_ = false;
     all.kth_ = all.bound_ = radius;
     return all;
 }
 
 void TopK::shrink() {
     if (hits_.size() <= k_) return;
-    if (keep_by_counts(hits_, k_)) return take_kth(*std::max_element(hits_.begin(), hits_.end(), is_nearer));
+    if (const auto bound = keep_by_counts(hits_, k_)) return take_kth(*bound);
     const auto kth = hits_.begin() + ptrdiff_t(k_ - 1);
     std::nth_element(hits_.begin(), kth, hits_.end(),
                      [this](const Hit& a, const Hit& b) { return order_.before(a, b); });
-    take_kth(*kth);
+    take_kth(kth->score);
     hits_.resize(k_);
 }
 
-void TopK::take_kth(const Hit& kth) {
-    kth_ = kth.score;
+void TopK::take_kth(float score) {
+    kth_ = score;
     bound_ = order_.later_loses() ? below(kth_) : kth_;
 }
 
@@ -151,7 +154,25 @@ void TopK::insert(Hit hit) {
     size_t i = hits_.size() - 1;
     for (; i > 0 && order_.before(hit, hits_[i - 1]); --i) hits_[i] = hits_[i - 1];
     hits_[i] = hit;
-    if (hits_.size() == k_) take_kth(hits_.back());
+    if (hits_.size() == k_) take_kth(hits_.back().score);
+}
+
+void TopK::push(const float* scores, const uint32_t* rows, size_t n, float limit) {
+    limit = std::min(limit, kth_);
+    in_order_ = in_order_ && k_ <= kFewOfMany;
+    if (in_order_) {
+        for (size_t i = 0; i < n; ++i)
+            if (scores[i] <= limit) push(scores[i], rows[i]);
+        return;
+    }
+    size_t kept = hits_.size();
+    hits_.resize(kept + n);
+    for (size_t i = 0; i < n; ++i) {
+        hits_[kept] = {scores[i], rows[i]};
+        kept += scores[i] <= limit;
+    }
+    hits_.resize(kept);
+    if (kept > k_ + k_ / 2) shrink();
 }
 
 void TopK::merge(const TopK& other) {
@@ -161,14 +182,14 @@ void TopK::merge(const TopK& other) {
 
 float TopK::nth(size_t n) {
     if (n > hits_.size()) return std::numeric_limits<float>::infinity();
-    if (k_ <= kFew) return hits_[n - 1].score;
+    if (in_order_) return hits_[n - 1].score;
     const auto at = hits_.begin() + ptrdiff_t(n - 1);
     std::nth_element(hits_.begin(), at, hits_.end(), is_nearer);
     return at->score;
 }
 
 std::span<const Hit> TopK::sorted() {
-    if (k_ <= kFew || hits_.empty()) return hits_;
+    if (in_order_ || hits_.empty()) return hits_;
     if (!is_count(hits_[0].score) && sort_by_buckets(hits_, k_, order_)) return hits_;
     shrink();
     if (order_.ids.empty() && hits_.size() >= kDigitsFrom && sort_by_digits(hits_)) return hits_;

@@ -48,10 +48,12 @@ class TopK {
     float kth() const { return kth_; }  // the same for rows that come in any order
     void push(float score, uint32_t row) {
         if (hits_.empty()) reserve();
-        if (k_ <= kFew) return insert({score, row});
+        if (in_order_) return insert({score, row});
         hits_.push_back({score, row});
         if (hits_.size() == capacity_) shrink();
     }
+    // Those of n hits whose scores are at most `limit`. The bounds follow them, nearly.
+    void push(const float* scores, const uint32_t* rows, size_t n, float limit);
     void merge(const TopK& other);  // its rows may come in any order
     // The score of the n-th best hit so far (from 1 on); infinity before there are so many.
     float nth(size_t n);
@@ -59,16 +61,17 @@ class TopK {
     std::span<const Hit> sorted();
 
   private:
-    // So few hits are kept in order, and the bounds are always the best there are.
-    static constexpr size_t kFew = 64;
+    // So few hits are kept in order, and the bounds are always the best there are; if many come together, fewer.
+    static constexpr size_t kFew = 64, kFewOfMany = 24;
     void reserve();  // with the first hit: a copy without any takes no memory
     void insert(Hit hit);
     void shrink();  // keeps the k best, in no order
-    void take_kth(const Hit& kth);
+    void take_kth(float score);
 
     size_t k_, capacity_;
     float kth_ = std::numeric_limits<float>::infinity(), bound_ = kth_;
     TieOrder order_;
+    bool in_order_;  // so are the hits
     std::vector<Hit> hits_;
 };
 

@@ -1,0 +1,64 @@
+#include "annkit/codec/near_rows.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace annkit {
+namespace {
+
+constexpr size_t kWord = simd::TileArgs::kWord;
+constexpr size_t kMany = 3;
+
+// The places of bits that are set. kAtOnce of each word are written without a branch, whether there are any or not.
+template <size_t kAtOnce>
+size_t places(std::span<const uint64_t> bits, size_t first, uint32_t* out) {
+    size_t found = 0;
+    for (uint64_t word : bits) {
+        const auto take = [&] {
+            out[found] = uint32_t(first + size_t(std::countr_zero(word)));
+            found += word != 0;
+            word &= word - 1;
+        };
+        for (size_t i = 0; i < kAtOnce; ++i) take();
+        while (word != 0) take();
+        first += kWord;
+    }
+    return found;
+}
+
+}  // namespace
+
+const uint16_t* NearRows::sums(size_t lane) const {
+    return reinterpret_cast<const uint16_t*>(sums_.bytes()) + lane * simd::TileArgs::words(n_) * kWord;
+}
+
+void NearRows::find_sums(const simd::Tile& tile, simd::TileArgs args) {
+    sums_.reserve(tile.lanes * simd::TileArgs::words(args.n) * kWord * sizeof(uint16_t));
+    rows_.resize(std::max(rows_.size(), args.n + kMany));
+    args.sums = reinterpret_cast<uint16_t*>(sums_.bytes());
+    tile.run(args);
+    n_ = args.n;
+}
+
+std::span<uint32_t> NearRows::within(size_t lane, uint16_t bound) {
+    return {rows_.data(), simd::kernels().select16(sums(lane), n_, bound, rows_.data())};
+}
+
+void NearRows::find_near(const simd::Tile& tile, simd::TileArgs args) {
+    bits_.reserve(tile.lanes * simd::TileArgs::words(args.n) * sizeof(uint64_t));
+    rows_.resize(std::max(rows_.size(), args.n + kMany));
+    args.near = reinterpret_cast<uint64_t*>(bits_.bytes());
+    tile.run(args);
+    first_ = args.first, n_ = args.n;
+}
+
+std::span<uint32_t> NearRows::near(size_t lane, bool many) {
+    const size_t words = simd::TileArgs::words(n_), before = first_ / kWord;
+    const auto* bits = reinterpret_cast<const uint64_t*>(bits_.bytes()) + lane * words;
+    const std::span of(bits + before, words - before);
+    const size_t found =
+        many ? places<kMany>(of, before * kWord, rows_.data()) : places<1>(of, before * kWord, rows_.data());
+    return {rows_.data(), found};
+}
+
+}  // namespace annkit
