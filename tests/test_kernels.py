@@ -386,9 +386,9 @@ def test_rows_less_their_mean_and_their_squares(rng, level, dim):
 def test_minima_of_blocks_are_exact(rng, level):
     for dim in (1, 5, 64, 129):
         for blocks in (1, 2, 9):
-            queries, rows = rng.integers(-9, 10, (32, dim)), rng.integers(-9, 10, (12 * blocks, dim))
-            add, mul = rng.integers(0, 9, 12 * blocks).astype(float), rng.choice([-1.0, -2.0], 12 * blocks)
-            scores = (add + mul * (queries @ rows.T)).reshape(32, blocks, 12).min(axis=2)
+            queries, rows = rng.integers(-9, 10, (32, dim)), rng.integers(-9, 10, (8 * blocks, dim))
+            add, mul = rng.integers(0, 9, 8 * blocks).astype(float), rng.choice([-1.0, -2.0], 8 * blocks)
+            scores = (add + mul * (queries @ rows.T)).reshape(32, blocks, 8).min(axis=2)
             i8 = queries.astype(np.int8), rows.astype(np.int8)
             got, at = kernels.minima(level, as_bytes(i8[0]), as_bytes(i8[1]), list(mul), list(add))
             if got is None:

@@ -10,17 +10,13 @@ import warnings
 
 import numpy as np
 import pytest
+from hard_rows import HARD, blobs
 from sklearn.cluster import KMeans as Peer
 from sklearn.cluster import kmeans_plusplus
 
 import annkit as ak
 
 pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning")
-
-
-def blobs(rng, n, dim, centers, spread=0.3):
-    means = rng.standard_normal((centers, dim)) * 3
-    return (means[rng.integers(0, centers, n)] + rng.standard_normal((n, dim)) * spread).astype(np.float32)
 
 
 def cost(x, centroids):
@@ -133,22 +129,6 @@ def test_batches_do_not_matter(rng):
     whole = model.predict(x)
     np.testing.assert_array_equal(whole, np.concatenate([model.predict(part) for part in np.array_split(x, 37)]))
     np.testing.assert_array_equal(whole[7], model.predict(x[7])[0])
-
-
-HARD = {
-    "integers with ties": lambda rng, n: rng.integers(0, 3, (n, 64)),
-    "bytes": lambda rng, n: rng.integers(0, 256, (n, 50)),
-    "normal": lambda rng, n: rng.standard_normal((n, 100)),
-    "equal": lambda rng, n: np.full((n, 48), 0.1),
-    "far": lambda rng, n: rng.standard_normal((n, 64)) + 300,
-    "tiny": lambda rng, n: rng.standard_normal((n, 64)) * 1e-15,
-    "denormal": lambda rng, n: rng.standard_normal((n, 64)) * 1e-22,
-    "huge": lambda rng, n: rng.standard_normal((n, 64)) * 1e17,
-    "largest": lambda rng, n: rng.standard_normal((n, 64)) * 6e17,
-    "uneven": lambda rng, n: rng.standard_normal((n, 64)) * np.logspace(-3, 3, 64),
-    "norms": lambda rng, n: rng.standard_normal((n, 64)) * np.exp(3 * rng.standard_normal((n, 1))),
-    "clusters": lambda rng, n: blobs(rng, n, 64, 40, 0.01),
-}
 
 
 @pytest.mark.parametrize("spherical", [False, True])

@@ -1,11 +1,14 @@
-// Which lists a query visits: the nearest centroids, by a product of matrices and a selection.
+// Which lists a query visits: the nearest centroids, by a product of matrices and a selection. For batches that visit
+// few of many lists, bytes say first which centroids are worth the product.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "annkit/index/coarse.h"
+#include "annkit/math/byte_filter.h"
 #include "annkit/math/product.h"
 
 namespace annkit {
@@ -22,10 +25,21 @@ class ListFinder final : public Coarse {
     size_t nbytes() const;
 
   private:
+    class Candidates;
+    struct Out {
+        uint32_t* lists;
+        float* scores;
+    };
+    bool filters(size_t queries, size_t nprobe) const;
+    bool find_filtered(const FloatBlock& queries, size_t nprobe, const Out& out) const;
+    void find_of_all(const FloatBlock& queries, size_t nprobe, const Out& out) const;
+    float final_score(float norm2, float score) const;
+
     size_t n_, dim_;
     bool ip_;
     PackedMatrix matrix_;       // -2 c, or -c
     std::vector<float> norms_;  // |c|^2, or nothing
+    std::optional<ByteFilter> filter_;
 };
 
 }  // namespace annkit

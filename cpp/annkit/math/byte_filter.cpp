@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
-#include <cstring>
 #include <limits>
+
+#include "annkit/math/smallest.h"
 
 namespace annkit {
 namespace {
@@ -26,15 +27,13 @@ float error_of(const simd::I8Row& row, size_t dim) {
 
 }  // namespace
 
-// Measured: below these, what is left to score costs more than the filter saves.
-bool ByteFilter::pays(size_t k, size_t dim) {
-    constexpr size_t kLeastDim = 48, kMostDim = 32768, kLeastCentroids = 768;  // kMostDim: sums fit 32 bits
-    return simd::kernels().minima_i8 != nullptr && dim >= kLeastDim && dim <= kMostDim && k >= kLeastCentroids;
+bool ByteFilter::can(size_t dim) {
+    constexpr size_t kMostDim = 32768;  // sums fit 32 bits
+    return simd::kernels().minima_i8 != nullptr && dim <= kMostDim;
 }
 
 size_t ByteFilter::nbytes() const {
-    const size_t floats = centroids_.capacity() + center_.capacity();
-    return floats * sizeof(float) + rows_.capacity() * sizeof(Row) + byte_tile().rows_bytes(dim_, padded_);
+    return center_.capacity() * sizeof(float) + rows_.capacity() * sizeof(Row) + byte_tile().rows_bytes(dim_, padded_);
 }
 
 ByteFilter::ByteFilter(std::span<const float> centroids, size_t dim, bool ip)
@@ -43,7 +42,6 @@ ByteFilter::ByteFilter(std::span<const float> centroids, size_t dim, bool ip)
       dim_(dim),
       stride_(byte_tile().stride(dim)),
       ip_(ip),
-      centroids_(centroids.begin(), centroids.end()),
       center_(dim),
       rows_(k_) {
     std::vector<double> sum(dim);
@@ -69,11 +67,12 @@ ByteFilter::ByteFilter(std::span<const float> centroids, size_t dim, bool ip)
 // One block of rows. Bounds are of |x - c|^2 - |x - center|^2, or of -x.c.
 class ByteFilter::Search {
   public:
-    Search(const ByteFilter& filter, const FloatBlock& rows, const FloatCentroids& floats)
+    Search(const ByteFilter& filter, const FloatBlock& rows, size_t count, const Scoring& scoring)
         : filter_(filter),
           rows_(rows),
-          floats_(floats),
-          blocks_(filter.padded_ / simd::kMinimaRows),
+          count_(count),
+          scoring_(scoring),
+          blocks_(filter.padded_ / kBlock),
           lanes_(byte_tile().lanes),
           panels_((rows.size() + lanes_ - 1) / lanes_),
           minima_(panels_ * lanes_ * blocks_),
@@ -81,27 +80,27 @@ class ByteFilter::Search {
           add_(filter.padded_, kInfinity),
           norms2_(panels_ * lanes_),
           first_(panels_ * lanes_),
-          best_(rows.size(), kInfinity),
-          nearest_(rows.size(), UINT32_MAX),
           largest_(std::max(filter.longest_, filter.longest_centered_)) {}
 
-    bool run(uint32_t* nearest) {
-        for (size_t p = 0; p < panels_; ++p) bound(p);
-        if (!(largest_ < kLargest)) return false;
-        for (size_t i = 0; i < rows_.size(); ++i) pairs_.push_back({first_[i], uint32_t(i)});
-        score();
-        for (size_t p = 0; p < panels_; ++p)
-            if (!collect(p)) return false;
-        score();
-        std::copy(nearest_.begin(), nearest_.end(), nearest);
-        return true;
-    }
+    // A panel goes first and tells whether the others are worth it.
+    bool run() { return run(0, 1) && run(1, panels_); }
 
   private:
     struct Pair {
         uint32_t block, row;
-        bool operator<(const Pair& other) const { return block != other.block ? block < other.block : row < other.row; }
     };
+
+    bool run(size_t first, size_t last) {
+        for (size_t p = first; p < last; ++p) bound(p);
+        if (!(largest_ < kLargest)) return false;
+        for (size_t i = first * lanes_; i < std::min(last * lanes_, rows_.size()); ++i) choose(uint32_t(i));
+        score();
+        for (size_t p = first; p < last; ++p) collect(p);
+        constexpr size_t kMostShare = 8;  // then floats alone are as fast
+        if (pairs_.size() > (last - first) * lanes_ * blocks_ / kMostShare) return false;
+        score();
+        return true;
+    }
 
     // Lower bounds for the rows of a panel, rounded with one scale.
     void bound(size_t p) {
@@ -138,89 +137,78 @@ class ByteFilter::Search {
                                   &minima_[from * blocks_]);
     }
 
-    // What rounding floats may hide between a bound and the score best[row], and between two scores.
-    float slack(size_t row, float distance) const {
+    float& minimum(size_t row, size_t block) {
+        return minima_[row / lanes_ * lanes_ * blocks_ + block * lanes_ + row % lanes_];
+    }
+
+    // The blocks of lowest bounds, which are not collected again.
+    void choose(uint32_t row) {
+        const uint32_t* chosen = &first_[row];
+        if (count_ > 1) {
+            lower_.resize(blocks_);
+            for (size_t b = 0; b < blocks_; ++b) lower_[b] = minimum(row, b);
+            chosen = smallest_.of(lower_.data(), blocks_, count_);
+        }
+        for (size_t i = 0; i < count_; ++i) {
+            pairs_.push_back({chosen[i], row});
+            minimum(row, chosen[i]) = kInfinity;
+        }
+    }
+
+    // A bound of the scores up to this one, with what rounding may hide between the two, and between two scores.
+    float limit(size_t row, float score) const {
         const float unit = (float(filter_.dim_) + 16) * FLT_EPSILON, c = filter_.longest_centered_;
         const float length = std::sqrt(rows_.norm2(row)), x = std::sqrt(norms2_[row]);
-        const float scores = filter_.longest_ * (filter_.longest_ + 2 * length);
-        return unit * (distance + norms2_[row] + 4 * c * (c + 2 * x) + 2 * scores);
+        const float slack = 4 * c * (c + 2 * x) + 2 * filter_.longest_ * (filter_.longest_ + 2 * length);
+        if (filter_.ip_) return score + unit * slack;
+        const float far = rows_.norm2(row), near = norms2_[row];
+        return score + (far - near) + unit * (slack + far + near);
     }
 
     // The blocks whose bounds do not exclude them, besides the first.
-    bool collect(size_t p) {
-        constexpr size_t kMostShare = 8;  // then floats alone are as fast
+    void collect(size_t p) {
         const size_t from = p * lanes_, n = std::min(lanes_, rows_.size() - from);
         float limits[simd::kMaxLanes];
         std::fill_n(limits, lanes_, -kInfinity);
-        for (size_t i = 0; i < n; ++i) {
-            float distance = std::abs(best_[from + i]);
-            const void* c = &filter_.centroids_[nearest_[from + i] * filter_.dim_];
-            if (!filter_.ip_) simd::kernels().l2[simd::kF32](rows_.row(from + i), &c, filter_.dim_, 1, &distance);
-            limits[i] = (filter_.ip_ ? best_[from + i] : distance - norms2_[from + i]) + slack(from + i, distance);
-        }
+        for (size_t i = 0; i < n; ++i) limits[i] = limit(from + i, scoring_.limit(from + i));
         for (size_t b = 0; b < blocks_; ++b) {
             const float* minima = &minima_[from * blocks_ + b * lanes_];
             int any = 0;
             for (size_t i = 0; i < lanes_; ++i) any |= minima[i] <= limits[i];
             if (!any) continue;
             for (size_t i = 0; i < n; ++i)
-                if (minima[i] <= limits[i] && first_[from + i] != b)
-                    pairs_.push_back({uint32_t(b), uint32_t(from + i)});
+                if (minima[i] <= limits[i]) pairs_.push_back({uint32_t(b), uint32_t(from + i)});
         }
-        return pairs_.size() <= (from + n) * blocks_ / kMostShare + rows_.size();
     }
 
-    // In floats, rows that share a block side by side.
+    // Rows that share a block side by side.
     void score() {
-        std::sort(pairs_.begin(), pairs_.end());
-        const simd::NearestTile& tile = simd::kernels().nearest;
-        for (size_t first = 0; first < pairs_.size();) {
-            size_t last = first + 1;
-            while (last < pairs_.size() && last - first < tile.lanes && pairs_[last].block == pairs_[first].block)
-                ++last;
-            score(tile, std::span(pairs_).subspan(first, last - first));
-            first = last;
-        }
+        std::vector<uint32_t> next(blocks_ + 1), rows(pairs_.size());
+        for (const Pair& pair : pairs_) ++next[pair.block + 1];
+        for (size_t b = 0; b < blocks_; ++b) next[b + 1] += next[b];
+        for (const Pair& pair : pairs_) rows[next[pair.block]++] = pair.row;
+        for (size_t b = 0, first = 0; b < blocks_; first = next[b++])
+            if (next[b] > first) scoring_.score(b, std::span(rows).subspan(first, next[b] - first));
         pairs_.clear();
-    }
-
-    void score(const simd::NearestTile& tile, std::span<const Pair> pairs) {
-        const size_t dim = filter_.dim_, row = pairs[0].block * simd::kMinimaRows;
-        lane_rows_.resize(tile.lanes * dim);
-        gathered_.resize(tile.lanes * dim);
-        for (size_t i = 0; i < pairs.size(); ++i)
-            std::memcpy(&lane_rows_[i * dim], rows_.row(pairs[i].row), dim * sizeof(float));
-        tile.pack(lane_rows_.data(), dim, pairs.size(), dim, gathered_.data());
-        float best[simd::kMaxLanes];
-        uint32_t nearest[simd::kMaxLanes] = {};
-        std::fill_n(best, tile.lanes, kInfinity);
-        tile.run({gathered_.data(), floats_.rows + row * floats_.stride, floats_.stride, dim,
-                  std::min(simd::kMinimaRows, floats_.n - row), uint32_t(row), nullptr, floats_.add + row, best,
-                  nearest});
-        for (size_t i = 0; i < pairs.size(); ++i) {
-            float& least = best_[pairs[i].row];
-            uint32_t& at = nearest_[pairs[i].row];
-            if (best[i] < least || (best[i] == least && nearest[i] < at)) least = best[i], at = nearest[i];
-        }
     }
 
     const ByteFilter& filter_;
     const FloatBlock& rows_;
-    const FloatCentroids& floats_;
+    size_t count_;
+    const Scoring& scoring_;
     size_t blocks_, lanes_, panels_;
     std::vector<float> minima_, mul_, add_, norms2_;  // norms2: |x - center|^2
     std::vector<uint32_t> first_;                     // the block with the lowest bound
-    std::vector<float> best_;
-    std::vector<uint32_t> nearest_;
-    float largest_;  // of all lengths
+    float largest_;                                   // of all lengths
     std::vector<Pair> pairs_;
+    std::vector<float> lower_;
+    Smallest smallest_;
     std::vector<int8_t> codes_;
-    std::vector<float> lane_rows_, gathered_;
     Buffer panel_;
 };
 
-bool ByteFilter::find(const FloatBlock& rows, const FloatCentroids& floats, uint32_t* nearest) const {
-    return Search(*this, rows, floats).run(nearest);
+bool ByteFilter::find(const FloatBlock& rows, size_t count, const Scoring& scoring) const {
+    return Search(*this, rows, count, scoring).run();
 }
 
 }  // namespace annkit

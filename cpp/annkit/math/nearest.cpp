@@ -17,8 +17,11 @@ constexpr size_t kStep = 36;
 
 // Shorter rows lie side by side, without padding to cache lines.
 constexpr size_t kShortDim = 16;
+// Measured: below these, what bytes leave to be scored costs more than they save.
+constexpr size_t kLeastDim = 48, kLeastCentroids = 512;
 // Fewer rows share too few blocks of centroids.
 constexpr size_t kLeastFiltered = 512;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 }  // namespace
 
@@ -39,7 +42,8 @@ Nearest::Nearest(std::span<const float> centroids, size_t dim, bool ip, std::spa
         if (!ip) k.ip[simd::kF32](self, &self, dim, 1, &add_[i]);
         add_[i] = 0.0f - add_[i] + (penalty.empty() ? 0.0f : penalty[i]);
     }
-    if (penalty.empty() && ByteFilter::pays(n, dim)) filter_.emplace(centroids, dim, ip);
+    if (penalty.empty() && dim >= kLeastDim && n >= kLeastCentroids && ByteFilter::can(dim))
+        filter_.emplace(centroids, dim, ip);
 }
 
 size_t Nearest::nbytes() const {
@@ -59,8 +63,7 @@ void Nearest::find(const Rows& rows, uint32_t* nearest, float* scores, const Cal
     parallel_for((rows.n + step - 1) / step, threads, call, [&](size_t task, int) {
         const size_t first = task * step, n = std::min(step, rows.n - first);
         const FloatBlock block(rows.slice(first, n), "the array");
-        const FloatCentroids floats{rows_.get(), stride_, add_.data(), size()};
-        if (!useful || !filter_->find(block, floats, nearest + first)) {
+        if (!useful || !find_filtered(block, nearest + first)) {
             useful = false;
             for (size_t i = 0; i < n; i += kBlock)
                 find_block(block.row(i), block.stride(), std::min(kBlock, n - i), nearest + first + i);
@@ -72,12 +75,40 @@ void Nearest::find(const Rows& rows, uint32_t* nearest, float* scores, const Cal
     });
 }
 
+bool Nearest::find_filtered(const FloatBlock& rows, uint32_t* nearest) const {
+    const simd::NearestTile& tile = simd::kernels().nearest;
+    std::vector<float> best(rows.size(), kInfinity), side_by_side(tile.lanes * dim_), panel(tile.lanes * dim_);
+    std::vector<uint32_t> at(rows.size(), UINT32_MAX);
+    const auto score = [&](size_t block, std::span<const uint32_t> some) {
+        const size_t row = block * ByteFilter::kBlock, n = std::min(ByteFilter::kBlock, size() - row);
+        for (size_t first = 0; first < some.size(); first += tile.lanes) {
+            const std::span lanes = some.subspan(first, std::min(tile.lanes, some.size() - first));
+            for (size_t i = 0; i < lanes.size(); ++i) std::copy_n(rows.row(lanes[i]), dim_, &side_by_side[i * dim_]);
+            tile.pack(side_by_side.data(), dim_, lanes.size(), dim_, panel.data());
+            float least[simd::kMaxLanes];
+            uint32_t number[simd::kMaxLanes] = {};
+            std::fill_n(least, tile.lanes, kInfinity);
+            tile.run({panel.data(), rows_.get() + row * stride_, stride_, dim_, n, uint32_t(row), nullptr, &add_[row],
+                      least, number});
+            for (size_t i = 0; i < lanes.size(); ++i) {
+                float& so_far = best[lanes[i]];
+                uint32_t& where = at[lanes[i]];
+                if (least[i] < so_far || (least[i] == so_far && number[i] < where))
+                    so_far = least[i], where = number[i];
+            }
+        }
+    };
+    if (!filter_->find(rows, 1, {score, [&](size_t i) { return best[i]; }})) return false;
+    std::copy(at.begin(), at.end(), nearest);
+    return true;
+}
+
 void Nearest::find_block(const float* rows, size_t apart, size_t n, uint32_t* nearest) const {
     const simd::NearestTile& tile = simd::kernels().nearest;
     const size_t panels = (n + tile.lanes - 1) / tile.lanes, panel_floats = tile.lanes * dim_;
     const Buffer packed = allocate(panels * panel_floats * sizeof(float));
     auto* panel = reinterpret_cast<float*>(packed.get());
-    std::vector<float> best(panels * tile.lanes, std::numeric_limits<float>::infinity());
+    std::vector<float> best(panels * tile.lanes, kInfinity);
     std::vector<uint32_t> at(panels * tile.lanes, 0);
     for (size_t p = 0; p < panels; ++p)
         tile.pack(rows + p * tile.lanes * apart, apart, std::min(tile.lanes, n - p * tile.lanes), dim_,

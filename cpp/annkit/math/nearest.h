@@ -31,6 +31,7 @@ class Nearest {
     void find_block(const float* rows, size_t apart, size_t n, uint32_t* nearest) const;
 
   private:
+    bool find_filtered(const FloatBlock& rows, uint32_t* nearest) const;
     const float* centroid(size_t i) const { return &centroids_[i * dim_]; }
 
     std::vector<float> centroids_, add_;

@@ -100,6 +100,12 @@ void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, float* o
     }
 }
 
+void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, const Outputs& outputs, float* out,
+                            size_t out_stride) const {
+    simd::kernels().product.run(
+        {rows, stride, n, inputs_, packed_.get() + outputs.first * inputs_, outputs.count, out, out_stride});
+}
+
 namespace {
 
 // Rows of the first factor that a task takes: several tasks a thread, where there are few rows.

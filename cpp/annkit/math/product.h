@@ -29,6 +29,12 @@ class PackedMatrix {
     void multiply(const float* rows, size_t stride, size_t n, float* out, size_t out_stride,
                   const float* start = nullptr) const;
     static constexpr size_t kOutputs = 16;
+    // The same of some of the outputs, from a multiple of the kernel's lanes on, for a few rows at a padded_stride().
+    struct Outputs {
+        size_t first, count;
+    };
+    void multiply(const float* rows, size_t stride, size_t n, const Outputs& outputs, float* out,
+                  size_t out_stride) const;
 
   private:
     PackedMatrix(size_t outputs, size_t inputs);

@@ -170,14 +170,21 @@ void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel)
     constexpr size_t kLanes = kVectors * 16;
     auto* starts = static_cast<int32_t*>(panel);
     for (size_t lane = 0; lane < kLanes; ++lane) {
-        const T* q = lane < n ? static_cast<const T*>(queries[lane]) : nullptr;
-        auto* to = reinterpret_cast<T*>(starts + kLanes + lane);
-        int32_t sum = 0;
-        for (size_t j = 0; j < groups(dim) * 4; ++j) {
-            const T x = q != nullptr && j < dim ? q[j] : T(0);
-            to[j / 4 * kLanes * 4 + j % 4] = x;
-            sum += x;
+        int32_t* to = starts + kLanes + lane;
+        if (lane >= n) {
+            starts[lane] = 0;
+            for (size_t g = 0; g < groups(dim); ++g) to[g * kLanes] = 0;
+            continue;
         }
+        const T* q = static_cast<const T*>(queries[lane]);
+        for (size_t g = 0; g < dim / 4; ++g) __builtin_memcpy(&to[g * kLanes], q + 4 * g, 4);
+        if (dim % 4 != 0) {
+            T rest[4] = {};
+            for (size_t j = dim / 4 * 4; j < dim; ++j) rest[j % 4] = q[j];
+            __builtin_memcpy(&to[dim / 4 * kLanes], rest, 4);
+        }
+        int32_t sum = 0;
+        for (size_t j = 0; j < dim; ++j) sum += q[j];
         starts[lane] = T(-1) < T(0) ? -128 * sum : 128 * sum;
     }
 }

@@ -243,9 +243,7 @@ struct FloatTile {
     template <size_t R>
     [[gnu::always_inline]] static void accumulate(const char* rows, size_t stride, const float* panel, size_t dim,
                                                   typename V::Reg (&sum)[R][kVecs]) {
-        static_assert(R % 3 == 0 || R == 1);
-        constexpr size_t kGroups =
-            R == 1 ? 1 : R / 3;  // a pointer for three rows: rows, rows + stride, rows + 2 * stride
+        constexpr size_t kGroups = (R + 2) / 3;  // a pointer for three rows: rows, rows + stride, rows + 2 * stride
         const char* p[kGroups];
         for (size_t g = 0; g < kGroups; ++g) p[g] = rows + 3 * g * stride;
         const size_t bytes = dim * sizeof(float);

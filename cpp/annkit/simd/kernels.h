@@ -124,7 +124,7 @@ struct NearestArgs {
     float* best;        // one a lane: the smallest score so far,
     uint32_t* nearest;  // and the lowest number among the rows that have it
 };
-inline constexpr size_t kMinimaRows = 12;  // see minima_i8
+inline constexpr size_t kMinimaRows = 8;  // see minima_i8
 // Of floats: rows as they lie; a score is one chain of fused multiply-adds from add[row] on through the dimensions in
 // order, whatever else is in the panel. Element j of the panel's lane i is panel[j * lanes + i], so groups of
 // dimensions of a panel are panels too.

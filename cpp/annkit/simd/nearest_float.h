@@ -89,6 +89,8 @@ struct FloatNearest {
         so_far.load(a);
         size_t row = 0;
         for (; row + kRows <= a.n; row += kRows) block<kRows>(a, row, so_far);
+        if constexpr (kRows > kMinimaRows)
+            for (; row + kMinimaRows <= a.n; row += kMinimaRows) block<kMinimaRows>(a, row, so_far);
         for (; row + 3 <= a.n; row += 3) block<3>(a, row, so_far);
         for (; row < a.n; ++row) block<1>(a, row, so_far);
         so_far.store(a);
