@@ -56,7 +56,7 @@ class Ivf final : public RowIndex {
     void set_up_bits(size_t dim, std::unique_ptr<Codec> codec, NearestCodes centroids, std::unique_ptr<Index> graph);
     void load_bits(const Reader& in, size_t dim);
     std::unique_ptr<Index> load_graph_of_lists(const Reader& in, size_t dim) const;
-    std::vector<float> codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const;
+    void fit_codec(Codec& codec, const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const;
     void copy_centroid(size_t list, float* out) const;
     std::vector<float> centroids() const;
     void assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& call);

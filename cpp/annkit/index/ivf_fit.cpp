@@ -1,14 +1,16 @@
 // How an IVF index learns: centroids, a graph of them, and the codec.
 #include <algorithm>
-#include <cstring>
+#include <numeric>
 
 #include "annkit/core/errors.h"
+#include "annkit/core/memory.h"
 #include "annkit/core/random.h"
 #include "annkit/index/ivf.h"
 #include "annkit/index/list_rows.h"
 #include "annkit/index/unit_rows.h"
 #include "annkit/math/bit_means.h"
 #include "annkit/math/kmeans.h"
+#include "annkit/math/sample.h"
 
 namespace annkit {
 namespace {
@@ -43,8 +45,7 @@ void Ivf::fit(const Rows& rows, const Fit& fit) {
     // What is learned takes the place of what was only when all of it is there.
     std::unique_ptr<Codec> codec = codec_->clone();
     const Fit last{fit.seed + 1, {fit.call.threads, rest.monitor()}};
-    const std::vector<float> sample = codec_sample(inner.rows(), trained.centroids, last);
-    codec->fit(Rows::of(sample.data(), sample.size() / rows.dim, rows.dim), last);
+    fit_codec(*codec, inner.rows(), trained.centroids, last);
     auto graph = graph_of(Rows::of(trained.centroids.data(), n_lists_, rows.dim), {fit.call.threads, end.monitor()});
     set_up(rows.dim, std::move(codec), std::move(trained.centroids), std::move(graph));
 }
@@ -61,25 +62,30 @@ void Ivf::fit_bits(const Rows& rows, const Fit& fit) {
     set_up_bits(rows.dim, std::move(codec), std::move(centroids), std::move(graph));
 }
 
-// Rows, or what is left of them beyond their centroid.
-std::vector<float> Ivf::codec_sample(const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const {
-    if (!codec_->learns()) return {};
-    const size_t n = std::min(rows.n, std::max(kCodecRows, codec_->rows_wanted()));
-    std::vector<uint32_t> chosen(rows.n);
-    for (uint32_t i = 0; i < rows.n; ++i) chosen[i] = i;
+// From rows, or from what is left of them beyond their centroid.
+void Ivf::fit_codec(Codec& codec, const Rows& rows, const std::vector<float>& centroids, const Fit& fit) const {
+    constexpr size_t kBlock = 256;
+    const size_t n = codec.learns() ? std::min(rows.n, std::max(kCodecRows, codec.rows_wanted())) : 0, dim = rows.dim;
+    if (n == 0 || (n == rows.n && !use_.residual)) return codec.fit(rows.slice(0, n), fit);
+    std::vector<size_t> chosen(rows.n);
+    std::iota(chosen.begin(), chosen.end(), size_t(0));
     Random random(fit.seed);
     for (size_t i = 0; i < n && n < rows.n; ++i) std::swap(chosen[i], chosen[i + random.below(rows.n - i)]);
-    std::vector<float> sample(n * rows.dim);
-    for (size_t i = 0; i < n; ++i) {
-        const FloatBlock one(rows.slice(chosen[i], 1), "the array");
-        std::memcpy(&sample[i * rows.dim], one.row(0), rows.dim * sizeof(float));
-    }
-    if (!use_.residual) return sample;
+    const Buffer copy = allocate(n * dim * sizeof(float));
+    auto* sample = reinterpret_cast<float*>(copy.get());
+    const Rows learned = Rows::of(sample, n, dim);
+    const int threads = threads_for(fit.call, 4 * double(n) * double(dim));
+    parallel_blocks(n, kBlock, threads, fit.call, [&](size_t first, size_t count) {
+        gather_rows(rows, &chosen[first], count, sample + first * dim);
+    });
+    if (!use_.residual) return codec.fit(learned, fit);
     std::vector<uint32_t> nearest(n);
-    Nearest(centroids, rows.dim, unit_).find(Rows::of(sample.data(), n, rows.dim), nearest.data(), nullptr, fit.call);
-    for (size_t i = 0; i < n; ++i)
-        for (size_t j = 0; j < rows.dim; ++j) sample[i * rows.dim + j] -= centroids[nearest[i] * rows.dim + j];
-    return sample;
+    Nearest(centroids, dim, unit_).find(learned, nearest.data(), nullptr, fit.call);
+    parallel_blocks(n, kBlock, threads, fit.call, [&](size_t first, size_t count) {
+        for (size_t i = first; i < first + count; ++i)
+            for (size_t j = 0; j < dim; ++j) sample[i * dim + j] -= centroids[nearest[i] * dim + j];
+    });
+    codec.fit(learned, fit);
 }
 
 }  // namespace annkit
