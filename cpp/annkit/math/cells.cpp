@@ -35,9 +35,14 @@ Cells::Cells(const TrainingRows& rows, size_t k, bool normalise)
 
 // A cell of which more changes than stays starts anew.
 Cells::Changes Cells::compare(std::span<const uint32_t> before, std::span<const uint32_t> assigned) {
-    std::vector<uint32_t> came(k()), left(k());
+    std::vector<uint32_t> came(k()), left(k()), changed(assigned.size());
+    size_t n = 0;
     for (size_t i = 0; i < assigned.size(); ++i) {
-        if (assigned[i] == before[i]) continue;
+        changed[n] = uint32_t(i);  // no branch: nobody could foretell it
+        n += assigned[i] != before[i];
+    }
+    changed.resize(n);
+    for (const uint32_t i : changed) {
         ++came[assigned[i]];
         if (before[i] != kNowhere) ++left[before[i]];
     }
@@ -52,11 +57,15 @@ Cells::Changes Cells::compare(std::span<const uint32_t> before, std::span<const 
     }
     out.rows.resize(out.starts[k()]);
     std::vector<uint32_t> coming(out.starts.begin(), out.starts.end() - 1), leaving = out.leaving;
-    for (size_t i = 0; i < assigned.size(); ++i) {
+    const auto put = [&](uint32_t i) {
         const uint32_t now = assigned[i], was = before[i];
-        if (now != was || renewed_[now]) out.rows[coming[now]++] = uint32_t(i);
-        if (now != was && was != kNowhere && !renewed_[was]) out.rows[leaving[was]++] = uint32_t(i);
-    }
+        if (now != was || renewed_[now]) out.rows[coming[now]++] = i;
+        if (now != was && was != kNowhere && !renewed_[was]) out.rows[leaving[was]++] = i;
+    };
+    if (std::find(renewed_.begin(), renewed_.end(), 1) == renewed_.end())
+        for (const uint32_t i : changed) put(i);
+    else
+        for (uint32_t i = 0; i < assigned.size(); ++i) put(i);
     return out;
 }
 
@@ -136,7 +145,7 @@ void Cells::update(std::span<const uint32_t> before, std::span<const uint32_t> a
     const auto sums_of = [&](size_t p) {
         return starts[pieces[p].cell] == p ? &sums_[pieces[p].cell * dim] : &sums[pieces[p].other * dim];
     };
-    constexpr double kOfMemory = 16;  // a number from memory, or of doubles, takes as long as so many multiply-adds
+    constexpr double kOfMemory = 32;  // a number from memory, or of doubles, takes as long as so many multiply-adds
     const double work = kOfMemory * double(changes.rows.size()) * double(dim);
     parallel_for(pieces.size(), threads_for(call, work), call,
                  [&](size_t p, int) { squares[p] = apply(changes, pieces[p], sums_of(p)); });
