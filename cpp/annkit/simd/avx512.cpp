@@ -4,6 +4,7 @@
 // floats are added in its order; so canonical scores are the same at both levels.
 #include <immintrin.h>
 
+#include "annkit/simd/affine_avx512.h"
 #include "annkit/simd/byte_tables_avx512.h"
 #include "annkit/simd/bytes_avx512.h"
 #include "annkit/simd/codes_avx512.h"
@@ -90,6 +91,7 @@ void fill_avx512(Kernels& k) {
     k.nearest_in_group = nearest_in_group<F32x16, Choice16, 4>;
     fill_bytes(k);
     fill_nearest_i8<F32x16>(k);
+    fill_affine(k);
     fill_byte_codes(k);
     fill_dots(k);
     fill_nibbles(k);
