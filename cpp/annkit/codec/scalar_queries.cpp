@@ -11,6 +11,8 @@ namespace {
 constexpr float kUnit = FLT_EPSILON / 2;
 constexpr float kUp = 1 + 8 * FLT_EPSILON;
 
+float l2_score(float start, float dot, float add) { return std::max(start - 2 * dot + add, 0.0f); }
+
 }  // namespace
 
 ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows& queries, const Call& call)
@@ -67,7 +69,9 @@ ScalarQueries::Query ScalarQueries::round(const float* query, float* weights, in
         left[lane] += (weights[j] - rounded.scale * float(codes[j])) * codec_.mean_code_[j];
     });
     const float up = 1 + (float(dim) + 16) * FLT_EPSILON;
-    return {rounded.scale, total(left),  std::sqrt(rounded.error2) * up,
+    // Squares of smaller weights than the least scale may be nothing, and what rounding takes is at most half a scale.
+    const float tiny = most < simd::kLeastScale ? simd::kLeastScale * std::sqrt(float(dim)) : 0.0f;
+    return {rounded.scale, total(left),  std::max(tiny, std::sqrt(rounded.error2) * up),
             total(low),    total(norm2), std::sqrt(total(norm2)) * up};
 }
 
@@ -128,9 +132,30 @@ void ScalarQueries::score(size_t query, const Partition& partition, float coarse
         simd::kernels().dot_u8(&weights_[query * tile_dim()], rows, tile_dim(), count, out + first);
         for (size_t i = first; i < first + count; ++i) {
             const float dot = q.low + out[i];
-            out[i] = l2_ ? start - 2 * dot + codec_.add(codes, positions[i]) : start - dot;
-            if (l2_) out[i] = std::max(out[i], 0.0f);
+            out[i] = l2_ ? l2_score(start, dot, codec_.add(codes, positions[i])) : start - dot;
         }
+    }
+}
+
+void ScalarQueries::score_run(size_t query, const Partition& partition, size_t first, size_t n, float* out) const {
+    constexpr size_t kBlock = 64;
+    const Codes& codes = *partition.codes;
+    const std::byte* code = codes.code(first);
+    const void* rows[kBlock];
+    for (size_t at = 0; at < n; at += kBlock) {
+        const size_t count = std::min(kBlock, n - at);
+        for (size_t i = 0; i < count; ++i) rows[i] = code + (at + i) * codes.code_bytes();
+        simd::kernels().dot_u8(&weights_[query * tile_dim()], rows, tile_dim(), count, out + at);
+    }
+    const Query& q = rounded_[query];
+    const float start = q.norm2, low = q.low;
+    if (!l2_) {
+        for (size_t i = 0; i < n; ++i) out[i] = 0.0f - (low + out[i]);
+    } else if (codes.use.singly) {
+        for (size_t i = 0; i < n; ++i) out[i] = l2_score(start, low + out[i], codec_.add(codes, first + i));
+    } else {
+        const float* add = codes.columns[Scalar::kAdd].at<float>(first);
+        for (size_t i = 0; i < n; ++i) out[i] = l2_score(start, low + out[i], add[i]);
     }
 }
 

@@ -19,6 +19,8 @@ class ScalarQueries final : public TileQueries {
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
+    bool scores_runs() const override { return !residual_ && codec_.bits_ == 8; }
+    void score_run(size_t query, const Partition& partition, size_t first, size_t n, float* out) const override;
 
   private:
     struct Query {

@@ -84,7 +84,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
     for (size_t first = range.first; first < range.last;) {
         const size_t n = std::min<size_t>(
             {step(panel, partition, first, range.last), range.last - first, partition.codes->run(first)});
-        if (panel.tile != nullptr)
+        if (panel.tile != nullptr && !tile_tells_little(panel))
             scan_rows(panel, partition, first, n, far);
         else
             score_rows(panel, partition, first, n);
@@ -119,6 +119,7 @@ size_t TileSearch::hits_a_lane() const {
 
 void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far) {
     if (!hits_) hits_ = std::make_unique_for_overwrite<simd::TileHit[]>(kHits);
+    now_->met += n * panel.n;
     const TileRows rows = queries_.rows(partition, first, n, scratch_);
     const Meeting meeting{panel, partition, first, rows, rows.size != nullptr ? largest(rows.size, n) : 0.0f};
     float bounds[simd::kMaxLanes];
@@ -302,6 +303,7 @@ void TileSearch::score_all(const Meeting& meeting, size_t n) {
 
 // A tile's hits, the first n of hits_.
 void TileSearch::take(const Meeting& meeting, size_t n) {
+    now_->hits += n;
     if (hits_a_lane() > 1) sort_by_lane(meeting.panel.n, n);
     if (at_once_) return take_at_once(meeting, n);
     for (size_t i = 0; i < n; ++i)
@@ -382,6 +384,20 @@ void TileSearch::score(size_t query, uint32_t* rows, const uint32_t* visits, siz
         for (size_t j = i; j < i + same; ++j) rows[j] = visit.partition->row(rows[j]);
         i += same;
     }
+}
+
+bool TileSearch::tile_tells_little(const TilePanel& panel) {
+    constexpr size_t kLeastMet = 1024, kMostMet = size_t(1) << 16, kAgain = 16;
+    // Measured: a hit costs as much as 1,024 dimensions of rows that are scored one by one, and each of those as much
+    // as 96 more than it has; from 416 on a part of that hides behind the way from memory.
+    constexpr size_t kHit = 1024, kRow = 96;
+    if (!queries_.scores_runs() || queries_.tiles().single.lanes == 0 || estimates_) return false;
+    const auto unbounded = [this](uint32_t query) { return lists_[query]->bound() == kInfinity; };
+    Told& told = told_[std::any_of(panel.queries, panel.queries + panel.n, unbounded)];
+    now_ = &told;
+    if (told.met > kMostMet) told.met /= 2, told.hits /= 2;
+    const size_t row = std::min(queries_.tile_dim() + kRow, kHit / 2);
+    return told.met >= kLeastMet && told.hits * kHit > told.met * row && ++told.passed % kAgain != 0;
 }
 
 void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {

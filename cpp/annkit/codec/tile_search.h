@@ -89,6 +89,8 @@ class TileSearch {
         return *lists_[query];
     }
     void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far);
+    // Whether so many rows are hits that scoring them all is faster.
+    bool tile_tells_little(const TilePanel& panel);
     void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     // Of rows of a partition and the panel that meets them.
@@ -131,6 +133,11 @@ class TileSearch {
     TopK empty_;
     bool estimates_, at_once_;  // at_once: see TileQueries::scores_at_once
     Limits& limits_;
+    // How many of the rows that tiles have met were hits, each query's; with bounds for all, and without.
+    struct Told {
+        size_t met = 0, hits = 0, passed = 0;
+    };
+    Told told_[2], *now_ = told_;
     std::vector<std::optional<Shortlist>> lists_;
     std::unique_ptr<simd::TileHit[]> hits_;
     std::vector<simd::TileHit> mixed_;
