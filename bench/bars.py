@@ -258,7 +258,7 @@ def _main() -> None:
         "--data",
         default="",
         metavar="A,B",
-        help=f"of {', '.join(REAL)}, and mixture-D of D dimensions; {', '.join([*REAL, *MADE])} by default",
+        help=f"of {', '.join(REAL)}, mixture-D, clusters-D of D dimensions; {', '.join([*REAL, *MADE])} by default",
     )
     parser.add_argument("--rows", type=int, help="at most so many rows")
     parser.add_argument(

@@ -109,6 +109,14 @@ def mixture(n: int, dim: int, queries: int, draw: np.random.Generator = rng) -> 
     return x[:n], x[n:]
 
 
+def clusters(n: int, dim: int, queries: int, draw: np.random.Generator = rng) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and queries of 1,000 round clusters far from each other: one list of an index answers a query."""
+    means = draw.standard_normal((1000, dim), np.float32)
+    member = draw.integers(0, len(means), n + queries)
+    x = means[member] + np.float32(0.3) * draw.standard_normal((n + queries, dim), np.float32)
+    return x[:n], x[n:]
+
+
 class Limits(NamedTuple):
     """What the command line narrows a bar to: data sets by name, at most so many rows, seconds for each set."""
 
@@ -126,9 +134,9 @@ class Limits(NamedTuple):
 
 
 REAL = {"sift": "sift-caltech-128", "fashion": "fashion-mnist-784", "w2v": "w2v-enwiki-100"}
-# Mixtures of other dimensions are taken where they are named.
+# Clusters, and mixtures of other dimensions, are taken where they are named.
 MADE = ("mixture-128", "mixture-768")
-_MIXTURE = re.compile(r"mixture-([1-9]\d{0,3})")
+_MADE = re.compile(r"(mixture|clusters)-([1-9]\d{0,3})")
 
 
 def data_folder() -> Path:
@@ -142,10 +150,11 @@ def data_sets(wanted: Collection[str] = (), most: int | None = None, queries: in
 
     Real ones lie in data_folder().
     """
-    made = [name for name in wanted or MADE if _MIXTURE.fullmatch(name)]
+    made = [name for name in wanted or MADE if _MADE.fullmatch(name)]
     if unknown := set(wanted) - {*REAL, *made}:
         raise SystemExit(
-            f"unknown data {', '.join(sorted(unknown))}, expected of {', '.join(REAL)}, mixture-DIMENSIONS"
+            f"unknown data {', '.join(sorted(unknown))}, expected of {', '.join(REAL)}, mixture-DIMENSIONS, "
+            "clusters-DIMENSIONS"
         )
     folder = data_folder()
     for name, stem in REAL.items():
@@ -159,9 +168,10 @@ def data_sets(wanted: Collection[str] = (), most: int | None = None, queries: in
             x, q = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, q))
         yield Rows(name, x, q, unit)
     for name in made:
-        dim = int(name.removeprefix("mixture-"))
+        kind, _, of = name.partition("-")
+        dim = int(of)
         n = min(200_000, 46_080_000 // dim)
-        yield Rows(name, *mixture(min(n, most or n), dim, queries))
+        yield Rows(name, *(mixture if kind == "mixture" else clusters)(min(n, most or n), dim, queries))
 
 
 class Truth:

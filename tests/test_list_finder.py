@@ -17,7 +17,7 @@ LISTS = 800
 def in_small_batches(index, q, **settings):
     """Search by so few queries at a time that none is filtered."""
     answers = [index.search(part, **settings) for part in np.array_split(q, len(q) // 10)]
-    return [np.concatenate(parts) for parts in zip(*answers)]
+    return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])

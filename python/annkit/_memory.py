@@ -29,8 +29,10 @@ def memory_of(spec: str, n: int, dim: int, metric: Metric = "l2") -> int:
     row, blocks, columns = _code("Flat" if last.startswith("HNSW") else last, dim, metric, lists > 0)
     total += row * n
     if lists:
-        # Row numbers; centroids, sixteen a panel or twice with a graph; about half a block a list is empty.
-        centroids = 8 * lists * dim + _graph(lists, half) if half else 64 * math.ceil(lists / 16) * dim
+        # Row numbers; centroids, sixteen a panel, many of them also in bytes, or twice with a graph; about half a block
+        # a list is empty.
+        in_bytes = lists * (dim + 16) if lists >= 256 and dim >= 16 else 0
+        centroids = 8 * lists * dim + _graph(lists, half) if half else 64 * math.ceil(lists / 16) * dim + in_bytes
         total += 4 * n + centroids + lists * (4 + _list(columns) + 18 * blocks)
     elif half:
         total += _graph(n, half)

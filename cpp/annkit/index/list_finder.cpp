@@ -40,13 +40,17 @@ bool ListFinder::filters(size_t queries, size_t nprobe) const {
     return filter_ && queries >= kLeast && nprobe * (queries < kFew ? kOfFew : kListsAProbe) <= n_;
 }
 
+// Of so many queries at a time the scores of all lists stay in the second cache, or near it.
+size_t ListFinder::scored_together() const {
+    constexpr size_t kQueries = 48, kScores = size_t(1) << 20;
+    return std::clamp<size_t>(kScores / n_, 1, kQueries);
+}
+
 void ListFinder::find(const Rows& queries, size_t nprobe, const Call& call, uint32_t* lists, float* scores) const {
-    constexpr size_t kQueries = 48, kScores = size_t(1) << 20;  // of a task, which stays in the second cache or near it
     const double work = double(queries.n) * double(n_) * double(dim_);
-    const auto threads = size_t(threads_for(call, work));
-    const bool filters = this->filters(queries.n / threads, nprobe);
-    const size_t share = (queries.n + threads - 1) / threads;
-    const size_t together = filters ? std::min(filter_->step(), share) : std::clamp<size_t>(kScores / n_, 1, kQueries);
+    const auto threads = size_t(threads_for(call, work)), share = (queries.n + threads - 1) / threads;
+    const bool filters = this->filters(share, nprobe);
+    const size_t together = filters ? std::min(filter_->step(), share) : scored_together();
     parallel_blocks(queries.n, together, int(threads), call, [&](size_t first, size_t count) {
         const FloatBlock block(queries.slice(first, count), "the query");
         const Out out{lists + first * nprobe, scores + first * nprobe};
@@ -55,12 +59,14 @@ void ListFinder::find(const Rows& queries, size_t nprobe, const Call& call, uint
 }
 
 void ListFinder::find_of_all(const FloatBlock& queries, size_t nprobe, const Out& out) const {
-    const size_t n = queries.size();
-    std::vector<float> all(n * n_);
+    const size_t together = std::min(scored_together(), queries.size());
+    const size_t stride = queries.size() > 1 ? queries.stride() : dim_;
+    std::vector<float> all(together * n_);
     Smallest smallest;
-    matrix_.multiply(queries.row(0), n > 1 ? queries.stride() : dim_, n, all.data(), n_);
-    for (size_t i = 0; i < n; ++i) {
-        float* row = &all[i * n_];
+    for (size_t i = 0; i < queries.size(); ++i) {
+        float* row = &all[i % together * n_];
+        if (i % together == 0)
+            matrix_.multiply(queries.row(i), stride, std::min(together, queries.size() - i), row, n_);
         for (size_t j = 0; j < norms_.size(); ++j) row[j] += norms_[j];
         const uint32_t* near = smallest.of(row, n_, nprobe);
         std::copy_n(near, nprobe, out.lists + i * nprobe);

@@ -30,6 +30,7 @@ class ListFinder final : public Coarse {
         uint32_t* lists;
         float* scores;
     };
+    size_t scored_together() const;
     bool filters(size_t queries, size_t nprobe) const;
     bool find_filtered(const FloatBlock& queries, size_t nprobe, const Out& out) const;
     void find_of_all(const FloatBlock& queries, size_t nprobe, const Out& out) const;
