@@ -26,7 +26,7 @@ simd::Element element_from(std::string_view type) {
 // Below this many queries one scan a query, over rows that stay in cache, is as fast as a tile.
 constexpr size_t kTileFrom = 4;
 // From so many dimensions on, rows that graphs lead to lie in halves. Queries a second at a recall of 0.95 to 0.99, of
-// whole rows: 0.9 with 64 dimensions, 1.0 with 96, 1.2 with 128 (SIFT), 1.4 with 768 and 784, 1.5 with 1,536 (Zen 5,
+// whole rows: 0.9 with 64 dimensions, 1.0 with 96, 1.1 with 128 (SIFT), 1.4 with 768 and 784, 1.5 with 1,536 (Zen 5,
 // 15,000 to 100,000 rows).
 constexpr size_t kSplitDim = 128;
 // Integer tiles sum in 32 bits: 255 * 255 * dim has to fit.
