@@ -57,6 +57,17 @@ def test_a_library_is_known_in_one_place(text: str) -> None:
     assert found, f"{text} is found nowhere: does this test still look for the right thing?"
 
 
+def test_no_two_headers_define_a_class_of_one_name() -> None:
+    # Both would be annkit::Name: the linker takes the inline functions of one for those of the other.
+    found: dict[str, list[str]] = {}
+    for path in SOURCES:
+        if path.suffix == ".h" and path.parent.name in ALLOWED and path.parent.name != "simd":
+            for name in re.findall(r"^(?:class|struct|enum class) (\w+)[^;{]*\{", path.read_text(), re.MULTILINE):
+                found.setdefault(name, []).append(path.name)
+    assert len(found) > 100
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
 def test_intrinsics_stay_in_simd() -> None:
     for path in SOURCES:
         if path.parent.name != "simd":

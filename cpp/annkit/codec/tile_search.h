@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "annkit/codec/near_rows.h"
+#include "annkit/codec/near_finder.h"
 #include "annkit/codec/shortlist.h"
 #include "annkit/codec/tile_queries.h"
 #include "annkit/core/bitset.h"
@@ -146,7 +146,7 @@ class TileSearch {
     std::vector<float> scores_, exact_;
     std::vector<size_t> met_;  // how many rows each query has met
     size_t least_met_ = 0;     // of the panel's queries
-    NearRows finder_;
+    NearFinder finder_;
     std::vector<uint32_t> near_;
     Smallest smallest_;
 };

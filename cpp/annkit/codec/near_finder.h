@@ -10,7 +10,7 @@
 namespace annkit {
 
 // One a thread: it owns its scratch. What it returns lives until the next call.
-class NearRows {
+class NearFinder {
   public:
     // Runs the tile over rows from args.first on for their dots. Then it knows of each lane
     void find_sums(const simd::Tile& tile, simd::TileArgs args);

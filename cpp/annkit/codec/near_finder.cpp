@@ -1,4 +1,4 @@
-#include "annkit/codec/near_rows.h"
+#include "annkit/codec/near_finder.h"
 
 #include <algorithm>
 #include <bit>
@@ -28,11 +28,11 @@ size_t places(std::span<const uint64_t> bits, size_t first, uint32_t* out) {
 
 }  // namespace
 
-const uint16_t* NearRows::sums(size_t lane) const {
+const uint16_t* NearFinder::sums(size_t lane) const {
     return reinterpret_cast<const uint16_t*>(sums_.bytes()) + lane * simd::TileArgs::words(n_) * kWord;
 }
 
-void NearRows::find_sums(const simd::Tile& tile, simd::TileArgs args) {
+void NearFinder::find_sums(const simd::Tile& tile, simd::TileArgs args) {
     sums_.reserve(tile.lanes * simd::TileArgs::words(args.n) * kWord * sizeof(uint16_t));
     rows_.resize(std::max(rows_.size(), args.n + kMany));
     args.sums = reinterpret_cast<uint16_t*>(sums_.bytes());
@@ -40,11 +40,11 @@ void NearRows::find_sums(const simd::Tile& tile, simd::TileArgs args) {
     n_ = args.n;
 }
 
-std::span<uint32_t> NearRows::within(size_t lane, uint16_t bound) {
+std::span<uint32_t> NearFinder::within(size_t lane, uint16_t bound) {
     return {rows_.data(), simd::kernels().select16(sums(lane), n_, bound, rows_.data())};
 }
 
-void NearRows::find_near(const simd::Tile& tile, simd::TileArgs args) {
+void NearFinder::find_near(const simd::Tile& tile, simd::TileArgs args) {
     bits_.reserve(tile.lanes * simd::TileArgs::words(args.n) * sizeof(uint64_t));
     rows_.resize(std::max(rows_.size(), args.n + kMany));
     args.near = reinterpret_cast<uint64_t*>(bits_.bytes());
@@ -52,7 +52,7 @@ void NearRows::find_near(const simd::Tile& tile, simd::TileArgs args) {
     first_ = args.first, n_ = args.n;
 }
 
-std::span<uint32_t> NearRows::near(size_t lane, bool many) {
+std::span<uint32_t> NearFinder::near(size_t lane, bool many) {
     const size_t words = simd::TileArgs::words(n_), before = first_ / kWord;
     const auto* bits = reinterpret_cast<const uint64_t*>(bits_.bytes()) + lane * words;
     const std::span of(bits + before, words - before);
