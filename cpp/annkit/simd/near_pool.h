@@ -40,20 +40,30 @@ void insert(const NearNodes& near, float score, uint32_t node, size_t place) {
     block.nodes[place % kNearBlock] = node;
 }
 
+inline size_t place_of(const NearNodes& near, float score) {
+    size_t place = 0;
+    for (size_t b = 0; b <= near.n / kNearBlock; ++b)
+        for (float other : near.blocks[b].scores) place += other <= score;
+    return place < near.n ? place : near.n;
+}
+
+// By a level's own functions. Returns the place, or near.most for none.
+template <auto kPlaceOf, auto kInsert>
+size_t take(NearNodes& near, float score, uint32_t node, float bound) {
+    if (!enters(near, score, bound)) return near.most;
+    open_block(near);
+    const size_t place = kPlaceOf(near, score);
+    if (too_many_equal(near, score, place)) return near.most;
+    kInsert(near, score, node, place);
+    near.n += near.n < near.most;
+    return place;
+}
+
 size_t push(NearNodes& near, const float* scores, const uint32_t* nodes, size_t n, float bound) {
     size_t least = near.most;
     for (size_t i = 0; i < n; ++i) {
-        const float score = scores[i];
-        if (!enters(near, score, bound)) continue;
-        open_block(near);
-        size_t place = 0;
-        for (size_t b = 0; b <= near.n / kNearBlock; ++b)
-            for (float other : near.blocks[b].scores) place += other <= score;
-        place = place < near.n ? place : near.n;
-        if (too_many_equal(near, score, place)) continue;
-        insert(near, score, nodes[i], place);
+        const size_t place = take<place_of, insert>(near, scores[i], nodes[i], bound);
         least = place < least ? place : least;
-        near.n += near.n < near.most;
     }
     return least;
 }

@@ -12,7 +12,7 @@ namespace {
 
 namespace pool {
 
-inline size_t place_of(const NearNodes& near, float score) {
+inline size_t place_of_512(const NearNodes& near, float score) {
     const __m512 x = _mm512_set1_ps(score);
     size_t place = 0;
     for (size_t b = 0; b <= near.n / kNearBlock; ++b)
@@ -110,13 +110,8 @@ size_t push_512(NearNodes& near, const float* scores, const uint32_t* nodes, siz
         uint32_t some = within(scores + first, n - first, farthest(near, bound));
         for (; some != 0; some &= some - 1) {
             const size_t i = first + _tzcnt_u32(some);
-            if (!enters(near, scores[i], bound)) continue;
-            open_block(near);
-            const size_t place = place_of(near, scores[i]);
-            if (too_many_equal(near, scores[i], place)) continue;
-            insert_512(near, scores[i], nodes[i], place);
+            const size_t place = take<place_of_512, insert_512>(near, scores[i], nodes[i], bound);
             least = place < least ? place : least;
-            near.n += near.n < near.most;
         }
     }
     return least;
