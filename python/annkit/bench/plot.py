@@ -175,9 +175,6 @@ def _memory(axis: Any, records: Sequence[Record], mode: str, styles: dict[str, _
         widest = max((r.bytes_held or 0) / r.data["n"] for r in records)
         x, y = [one.bytes_a_row for one in chosen], [one.qps for one in chosen]
         axis.plot([*x, 1.1 * widest], [*y, y[-1]], color=theme.faint, linewidth=7, zorder=1, drawstyle="steps-post")
-    for one in chosen:
-        at, side = (one.bytes_a_row, one.qps), "right" if one is chosen[-1] and len(chosen) > 1 else "left"
-        axis.annotate(one.method, at, (0, 7), textcoords="offset points", ha=side, fontsize=8, zorder=4)
     for method, members in group(records, lambda r: r.method).items():
         rate, held = qps_at(members, recall), members[0].bytes_held
         if rate and held:
