@@ -36,6 +36,7 @@ namespace indexes {
 using namespace annkit;
 
 constexpr size_t kRows = 40, kDim = 16;
+constexpr size_t kLongDim = 136;  // graphs keep the halves of such float rows apart
 template <class T, class... Arguments>
 std::unique_ptr<Transform> transform(Arguments&&... arguments) {
     return std::make_unique<T>(std::forward<Arguments>(arguments)...);
@@ -122,12 +123,16 @@ struct Example {
 
 class Examples {
   public:
-    explicit Examples(Random& random, size_t rows = kRows) : floats_(rows * kDim), bytes_(rows * kDim) {
-        for (float& x : floats_) x = float(random.normal());
+    explicit Examples(Random& random, size_t rows = kRows)
+        : floats_(rows * kDim), long_(rows * kLongDim), bytes_(rows * kDim) {
+        for (std::vector<float>* values : {&floats_, &long_})
+            for (float& x : *values) x = float(random.normal());
         for (uint8_t& x : bytes_) x = uint8_t(random.next());
         const auto* data = reinterpret_cast<const std::byte*>(bytes_.data());
         const Rows bits{data, rows, 8 * kDim, Dtype::bits, kDim, 1};
         for (auto& index : of_floats()) all_.push_back({std::move(index), Rows::of(floats_.data(), rows, kDim)});
+        for (const Metric metric : {Metric::l2, Metric::cosine})
+            all_.push_back({hnsw(Raw("f32"), metric), Rows::of(long_.data(), rows, kLongDim)});
         all_.push_back({flat(Raw("u8"), Metric::l2), {data, rows, kDim, Dtype::u8, kDim, 1}});
         all_.push_back({flat(Bits(), Metric::hamming), bits});
         all_.push_back({ivf(Bits(), Metric::hamming), bits});
@@ -138,7 +143,7 @@ class Examples {
     const std::vector<Example>& all() const { return all_; }
 
   private:
-    std::vector<float> floats_;
+    std::vector<float> floats_, long_;
     std::vector<uint8_t> bytes_;
     std::vector<Example> all_;
 };
