@@ -86,7 +86,8 @@ void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, float* o
     const simd::Product& product = simd::kernels().product;
     const bool copies = collides(stride) && n >= product.rows;
     const size_t padded = padded_stride(inputs_);
-    const auto copy = std::make_unique_for_overwrite<float[]>(copies ? std::min(n, kBlock) * padded : 0);
+    std::unique_ptr<float[]> copy;  // an allocation is dear where rows are few
+    if (copies) copy = std::make_unique_for_overwrite<float[]>(std::min(n, kBlock) * padded);
     for (size_t first = 0; first < n; first += kBlock) {
         const size_t count = std::min(kBlock, n - first);
         const float* from = rows + first * stride;
