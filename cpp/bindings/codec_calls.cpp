@@ -205,11 +205,9 @@ py::object encode(const Codec& codec, const Arguments& given) {
 }
 
 // Of a codec that takes any dimension: the one whose rows take so many bytes.
-size_t dim_of(const Codec& codec, size_t bytes) {
-    check_ready(codec);
+size_t dim_by_bytes(const Codec& codec, size_t bytes) {
     const size_t unit = RowBytes::size(codec, 8) == 1 ? 8 : 1;  // of bits, whole bytes
     size_t low = 1, high = bytes;                               // a value, or eight bits, take a byte at least
-    if (codec.fitted_dim() > 0) low = high = codec.fitted_dim();
     while (low < high) {
         const size_t middle = (low + high) / 2;
         if (RowBytes::size(codec, middle * unit) < bytes)
@@ -217,10 +215,15 @@ size_t dim_of(const Codec& codec, size_t bytes) {
         else
             high = middle;
     }
-    if (codec.fitted_dim() == 0) low *= unit;
-    const size_t wanted = RowBytes::size(codec, low);
+    return low * unit;
+}
+
+size_t dim_of(const Codec& codec, size_t bytes) {
+    check_ready(codec);
+    const size_t dim = codec.fitted_dim() > 0 ? codec.fitted_dim() : dim_by_bytes(codec, bytes);
+    const size_t wanted = RowBytes::size(codec, dim);
     check(bytes == wanted, "the codes have ", bytes, " bytes a row, ", codec.repr(), " expects ", wanted);
-    return low;
+    return dim;
 }
 
 template <class T>
