@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import sys
 from collections.abc import Callable
@@ -30,6 +31,14 @@ def _resident() -> int:
     return int(need("psutil").Process().memory_info().rss)
 
 
+def _settle() -> None:
+    """Collect garbage and, where the allocator can, give freed memory back, so that nothing grows into it unseen."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
 def _reset_peak() -> bool:
     """Linux only: start the kernel's high-water mark anew."""
     try:
@@ -46,9 +55,9 @@ def _peak() -> int | None:
 
 def growth_of(call: Callable[[], T]) -> tuple[T, Growth]:
     """Make a call and measure by how much it grew the process."""
-    gc.collect()
+    _settle()
     before, follows_peak = _resident(), sys.platform == "linux" and _reset_peak()
     result = call()
     peak = _peak() if follows_peak else None
-    gc.collect()
+    _settle()
     return result, Growth(max(0, _resident() - before), None if peak is None else max(0, peak - before))
