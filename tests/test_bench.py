@@ -260,7 +260,7 @@ def test_contender_that_crashes_or_hangs_costs_only_itself(tmp_path, capsys, mon
     stranger = contenders.CONTENDERS[0].__class__("f32")
     stranger.name = "annkit Stranger"
     monkeypatch.setattr(cli.bench, "CONTENDERS", (stranger, contenders.CONTENDERS[0]))
-    assert run("random-1100x4", "--against", "none", "--budget", "1", "--out", str(tmp_path / "o")) == 0
+    assert run("random-1100x4", "--against", "none", "--budget", "6", "--out", str(tmp_path / "o")) == 0
     assert "annkit Stranger" in capsys.readouterr().out
     assert "StopIteration" in (tmp_path / "o" / "report.html").read_text()
     assert {r.method for r in records.read(tmp_path / "o" / "results.jsonl")} == {"annkit Flat f32"}
