@@ -11,6 +11,7 @@ namespace annkit {
 namespace {
 
 constexpr size_t kLine = 64;
+constexpr size_t kAhead = 3;
 
 // Puts the nodes that have not been met one behind the other at `to`, and returns how many they are.
 size_t keep_new(Marks& visited, const uint32_t* links, size_t n, uint32_t* to) {
@@ -30,7 +31,7 @@ size_t keep_new(Marks& visited, const uint32_t* links, size_t n, uint32_t* to) {
 
 void NearPool::start(const PoolLimits& limits) {
     limits_ = limits;
-    next_ = 0;
+    next_ = known_ = 0;
     bound_ = std::numeric_limits<float>::max();
     near_ = {nullptr, 0, limits.most, limits.most_equal};
 }
@@ -39,28 +40,25 @@ void NearPool::push(const float* scores, const uint32_t* nodes, size_t n) {
     const size_t blocks = std::min(near_.most, near_.n + n) / simd::kNearBlock + 1;
     if (blocks_.size() < blocks) blocks_.resize(blocks);
     near_.blocks = blocks_.data();
-    next_ = std::min(next_, simd::kernels().push_near(near_, scores, nodes, n, bound_));
+    const size_t least = simd::kernels().push_near(near_, scores, nodes, n, bound_);
+    next_ = std::min(next_, least);
+    known_ = std::min(known_, least);
+    skip_expanded();
     if (near_.n == near_.most) bound_ = near_.score(near_.n - 1);
     if (near_.n >= limits_.k) bound_ = std::min(bound_, limits_.beyond(near_.score(limits_.k - 1)));
 }
 
 bool NearPool::next(uint32_t& node) {
-    while (next_ < near_.n && (near_.node(next_) & kExpanded)) ++next_;
     if (next_ == near_.n || near_.score(next_) > bound_) return false;
     node = near_.node(next_);
     near_.node(next_++) |= kExpanded;
+    skip_expanded();
     return true;
 }
 
 size_t NearPool::within() const {
     const auto all = std::views::iota(size_t(0), near_.n);
     return *std::ranges::partition_point(all, [this](size_t i) { return near_.score(i) <= bound_; });
-}
-
-uint32_t NearPool::after() const {
-    size_t i = next_;
-    while (i < near_.n && (near_.node(i) & kExpanded)) ++i;
-    return i < near_.n ? near_.node(i) : GraphLayer::kNone;
 }
 
 GraphWalk::GraphWalk(const Graph& graph, std::unique_ptr<WalkScorer> scorer, Scratch& scratch)
@@ -221,7 +219,7 @@ bool GraphWalk::look_ahead() {
     meet_neighbours(*layer_, node, scratch_.ahead);
     // The links of what is likely to come next travel too (SIFT, 100,000 rows in SQ8: a fifth more queries a second at
     // a recall of 0.99).
-    prefetch_links(*layer_, scratch_.pool.after());
+    scratch_.pool.closer(kAhead, [this](uint32_t next) { prefetch_links(*layer_, next); });
     fetch(*layer_, scratch_.ahead);
     return true;
 }

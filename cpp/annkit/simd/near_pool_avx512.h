@@ -102,8 +102,10 @@ size_t push_small(NearNodes& near, const float* scores, const uint32_t* nodes, s
 
 size_t push_512(NearNodes& near, const float* scores, const uint32_t* nodes, size_t n, float bound) {
     if (near.most_equal >= near.most) {
-        if (near.most <= 4 * kNearBlock) return push_small<4>(near, scores, nodes, n, bound);
-        if (near.most <= 8 * kNearBlock) return push_small<8>(near, scores, nodes, n, bound);
+        constexpr decltype(&push_512) kSmall[] = {push_small<1>, push_small<2>, push_small<3>, push_small<4>,
+                                                  push_small<5>, push_small<6>, push_small<7>, push_small<8>};
+        const size_t blocks = (near.most + kNearBlock - 1) / kNearBlock;
+        if (blocks > 0 && blocks <= 8) return kSmall[blocks - 1](near, scores, nodes, n, bound);
     }
     size_t least = near.most;
     for (size_t first = 0; first < n; first += 16) {
