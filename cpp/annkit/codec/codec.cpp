@@ -6,6 +6,8 @@
 
 namespace annkit {
 
+void Scorer::gather_nearest(size_t, float, const uint32_t* rows, size_t n, float* out) const { gather(rows, n, out); }
+
 std::string Codec::factory(std::optional<bool>) const { fail("no factory string has a word for ", repr()); }
 
 void Codec::check_supports(Metric metric) const {

@@ -24,6 +24,8 @@ class Scorer {
     virtual void query(const Rows& one) = 0;  // tables are built here
     // Canonical scores: the same for a row whatever the path that reaches it.
     virtual void gather(const uint32_t* rows, size_t n, float* out) const = 0;
+    // The same of the k nearest of them, as far as they are within the bound. Others may get infinity instead.
+    virtual void gather_nearest(size_t k, float bound, const uint32_t* rows, size_t n, float* out) const;
     // Pushes every row of the range that is allowed (null: all are) and within the bound.
     virtual void scan(RowRange range, const Bitset* allowed, TopK& top) const = 0;
 };

@@ -1,6 +1,11 @@
 #include "annkit/codec/row_scoring.h"
 
 #include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <limits>
+
+#include "annkit/core/score_bound.h"
 
 namespace annkit {
 namespace {
@@ -45,6 +50,7 @@ void RowScorer::query(const Rows& one) {
 
 void RowScorer::query(const void* prepared, float norm2) {
     query_ = prepared;
+    norm2_ = norm2;
     inverse_norm_ = inverse_norm(norm2);
 }
 
@@ -64,6 +70,65 @@ void RowScorer::gather(const uint32_t* rows, size_t n, float* out) const {
         scoring_.score(query_, codes, scoring_.dim, count, out + first);
     }
     finish([rows](size_t i) { return rows[i]; }, n, out);
+}
+
+// What estimates from upper halves say of rows. Rounding moves x by at most |x| / 512, as much of `kMoved`. Sums are
+// off by far less than `sums` of |q|^2 and |x|^2, or of squares of distances; FLT_MIN is more than what is too small
+// for squares.
+struct RowScorer::Upper {
+    static constexpr float kMoved = 1.0f / 512;
+    float norm2, sums;
+
+    // The estimate, |q - x'|^2, of rows of which |q - x|^2 is at most `square`: |x| <= |q| + |q - x|.
+    float estimate_of(float square) const {
+        const float moved = root(square) * (1 + kMoved) + kMoved * std::sqrt(norm2);
+        return moved * moved * (1 + sums) + FLT_MIN;
+    }
+    // The other way round.
+    float square_of(float estimate) const {
+        const float moved = (root(estimate) + kMoved * std::sqrt(norm2)) / (1 - kMoved);
+        return moved * moved;
+    }
+    float root(float square) const { return std::sqrt(square * (1 + 2 * sums) + FLT_MIN); }
+
+    // Turns squares into estimates of -q.x = (|q - x|^2 - |q|^2 - |x|^2) / 2, and returns what these are off by.
+    float to_products(const Column& norms, const uint32_t* rows, std::span<float> estimates) const {
+        float largest = 0, farthest = 0;
+        for (size_t i = 0; i < estimates.size(); ++i) {
+            const float x2 = *norms.at<float>(rows[i]);
+            largest = std::max(largest, x2);
+            farthest = std::max(farthest, estimates[i]);
+            estimates[i] = (estimates[i] - norm2 - x2) / 2;
+        }
+        const float moved = kMoved * root(largest);
+        return moved * (root(farthest) + moved) + sums * (norm2 + largest) + FLT_MIN;
+    }
+};
+
+void RowScorer::gather_nearest(size_t k, float bound, const uint32_t* rows, size_t n, float* out) const {
+    constexpr float kFar = std::numeric_limits<float>::infinity();
+    if (scoring_.element != simd::kSplit || (n <= k && bound == kFar)) return gather(rows, n, out);
+    const simd::Kernels& kernels = simd::kernels();
+    const Upper upper{norm2_, 4 * (float(scoring_.dim) + 16) * FLT_EPSILON};
+    const void* codes[kBlock];
+    uint32_t near[kBlock];
+    float exact[kBlock];
+    for (size_t first = 0; first < n; first += kBlock, out += kBlock) {
+        const size_t count = std::min(kBlock, n - first);
+        for (size_t i = 0; i < count; ++i) codes[i] = codes_.code(rows[first + i]);
+        // Differences from the query are rounded less than products with it.
+        kernels.l2[simd::kBf16](query_, codes, scoring_.dim, count, out);
+        const bool l2 = is_l2(scoring_.metric);
+        const float off = l2 ? 0.0f : upper.to_products(codes_.columns[RowScoring::kNorms], rows + first, {out, count});
+        const float kth = k < count ? bound_with({out, count}, k, k + k / 4 + 1) : kFar;
+        const float most =
+            l2 ? upper.estimate_of(std::min(bound, upper.square_of(kth))) : std::min(bound, kth + off) + off;
+        const size_t found = kernels.select(out, count, most, near);
+        for (size_t i = 0; i < found; ++i) codes[i] = codes[near[i]];
+        scoring_.score(query_, codes, scoring_.dim, found, exact);
+        std::fill_n(out, count, kFar);
+        for (size_t i = 0; i < found; ++i) out[near[i]] = exact[i];
+    }
 }
 
 template <class RowOf>

@@ -53,9 +53,12 @@ class RowScorer final : public Scorer {
     void query(const Rows& one) override;
     void query(const void* prepared, float norm2);
     void gather(const uint32_t* rows, size_t n, float* out) const override;
+    // Of rows in halves, the upper ones tell which are certainly others.
+    void gather_nearest(size_t k, float bound, const uint32_t* rows, size_t n, float* out) const override;
     void scan(RowRange range, const Bitset* allowed, TopK& top) const override;
 
   private:
+    struct Upper;
     void scan_allowed(RowRange range, const Bitset& allowed, TopK& top) const;
     // row_of(i): the row that the i-th score belongs to.
     template <class RowOf>
@@ -67,7 +70,7 @@ class RowScorer final : public Scorer {
     const Codes& codes_;
     std::optional<PreparedQueries> own_;
     const void* query_ = nullptr;
-    float inverse_norm_ = 0;
+    float norm2_ = 0, inverse_norm_ = 0;
 };
 
 }  // namespace annkit

@@ -72,12 +72,17 @@ void GraphSearch::push_found(TopK& top) {
     if (scorer_) {
         rows_.clear();
         for (const Near& near : found_) rows_.push_back(near.node);
-        scores_.resize(rows_.size());
-        scorer_->gather(rows_.data(), rows_.size(), scores_.data());
-        for (size_t i = 0; i < found_.size(); ++i) found_[i].score = scores_[i];
+        return push_rows(top);
     }
     for (const Near& near : found_)
         if (near.score <= top.kth()) top.push(near.score, near.node);
+}
+
+void GraphSearch::push_rows(TopK& top) {
+    scores_.resize(rows_.size());
+    scorer_->gather_nearest(top.limit(), top.kth(), rows_.data(), rows_.size(), scores_.data());
+    for (size_t i = 0; i < rows_.size(); ++i)
+        if (scores_[i] <= top.kth()) top.push(scores_[i], rows_[i]);
 }
 
 void GraphSearch::find(const WalkLimits& limits, const GraphFilter& filter, TopK& top) {
@@ -111,16 +116,17 @@ void GraphSearch::find_allowed(WalkLimits limits, const GraphFilter& filter, Top
 
 // Every allowed row.
 void GraphSearch::scan(const GraphFilter& filter, TopK& top) {
-    constexpr size_t kBlock = 256, kWord = 64;
+    constexpr size_t kBlock = 1024, kWord = 64;
     rows_.clear();
     const auto score = [&] {
-        scores_.resize(rows_.size());
-        if (scorer_)
-            scorer_->gather(rows_.data(), rows_.size(), scores_.data());
-        else
+        if (scorer_) {
+            push_rows(top);
+        } else {
+            scores_.resize(rows_.size());
             walk_.scorer().score(rows_.data(), rows_.size(), scores_.data());
-        for (size_t i = 0; i < rows_.size(); ++i)
-            if (scores_[i] <= top.kth()) top.push(scores_[i], rows_[i]);
+            for (size_t i = 0; i < rows_.size(); ++i)
+                if (scores_[i] <= top.kth()) top.push(scores_[i], rows_[i]);
+        }
         rows_.clear();
     };
     for (size_t first = 0; first < filter.rows; first += kWord) {

@@ -44,6 +44,7 @@ class GraphSearch {
     void find_anywhere(WalkLimits limits, TopK& top);
     bool seen_beyond(const WalkLimits& limits, const TopK& top) const;
     void push_found(TopK& top);
+    void push_rows(TopK& top);
 
     const Graph& graph_;
     GraphWalk::Scratch scratch_;
