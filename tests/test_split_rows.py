@@ -118,6 +118,25 @@ def test_filters_and_ranges_are_exact_where_whole_rows_are(rows, metric, share):
     assert_agree(index.range_search(q[:20], radius, ef=N), flat.range_search(q[:20], radius), metric)
 
 
+@pytest.mark.parametrize(
+    ("metric", "scale"), [("l2", 1e-30), ("l2", 1e-15), ("l2", 1e17), ("cosine", 1), ("cosine", 1e-15)]
+)
+def test_few_allowed_rows_of_any_size_are_all_compared(rows, metric, scale):
+    """Among them zeros, and many that only lower halves tell apart; queries are like them, others, and zeros."""
+    x, q = ((part.astype(np.float64) * scale).astype(np.float32) for part in rows)
+    x[10] = 0
+    x[20:120] = x[20] * (1 + np.random.default_rng(5).uniform(0, 1e-3, (100, 1)).astype(np.float32))
+    q = np.concatenate([q[:10], q[:10] * np.float32(0.01) + x[20], x[:2], np.zeros_like(q[:1])])
+    allowed = np.arange(150)
+    index, flat = graph(x, metric), exact(x, metric)
+    for k in (1, 10, 149):
+        for one in q:
+            found, wanted = (each.search(one, k=k, filter=allowed) for each in (index, flat))
+            if metric == "l2":
+                assert_same(found, wanted)
+            np.testing.assert_allclose(found.distances, wanted.distances, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("metric", ["l2", "cosine"])
 def test_graphs_are_kept_changed_and_built_by_any_number_of_threads(rows, metric, tmp_path):
     x, q = rows
