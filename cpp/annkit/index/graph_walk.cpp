@@ -11,6 +11,8 @@ namespace annkit {
 namespace {
 
 constexpr size_t kLine = 64;
+// Nodes whose links travel before their turn. SQ8 with Refine, ef=160, one query a call, against one node: 1.2 times
+// the rate on 50,000 rows of a mixture of 200 dimensions, 1.1 on 200,000 rows of SIFT; batches 1.06 and 1.01.
 constexpr size_t kAhead = 3;
 
 // Puts the nodes that have not been met one behind the other at `to`, and returns how many they are.
@@ -31,7 +33,7 @@ size_t keep_new(Marks& visited, const uint32_t* links, size_t n, uint32_t* to) {
 
 void NearPool::start(const PoolLimits& limits) {
     limits_ = limits;
-    next_ = known_ = 0;
+    next_ = closer_ = 0;
     bound_ = std::numeric_limits<float>::max();
     near_ = {nullptr, 0, limits.most, limits.most_equal};
 }
@@ -42,7 +44,7 @@ void NearPool::push(const float* scores, const uint32_t* nodes, size_t n) {
     near_.blocks = blocks_.data();
     const size_t least = simd::kernels().push_near(near_, scores, nodes, n, bound_);
     next_ = std::min(next_, least);
-    known_ = std::min(known_, least);
+    closer_ = std::min(closer_, least);
     skip_expanded();
     if (near_.n == near_.most) bound_ = near_.score(near_.n - 1);
     if (near_.n >= limits_.k) bound_ = std::min(bound_, limits_.beyond(near_.score(limits_.k - 1)));
@@ -217,8 +219,7 @@ bool GraphWalk::look_ahead() {
     uint32_t node;
     if (!scratch_.pool.next(node)) return false;
     meet_neighbours(*layer_, node, scratch_.ahead);
-    // The links of what is likely to come next travel too (SIFT, 100,000 rows in SQ8: a fifth more queries a second at
-    // a recall of 0.99).
+    // The links of what is likely to come next travel too.
     scratch_.pool.closer(kAhead, [this](uint32_t next) { prefetch_links(*layer_, next); });
     fetch(*layer_, scratch_.ahead);
     return true;

@@ -40,16 +40,16 @@ class NearPool {
     bool next(uint32_t& node);
     // The one after it, as things stand; GraphLayer::kNone if there is none.
     uint32_t after() const { return next_ < near_.n ? near_.node(next_) : GraphLayer::kNone; }
-    // Of the n after it, those that have come closer since this was called last.
+    // Of the n after it, those that have come among them since this was called last.
     template <class Act>
     void closer(size_t n, Act&& act) {
         size_t i = next_;
         for (; i < near_.n && n > 0; ++i) {
             if (near_.node(i) & kExpanded) continue;
-            if (i >= known_) act(near_.node(i));
+            if (i >= closer_) act(near_.node(i));
             --n;
         }
-        known_ = i;
+        closer_ = i;
     }
     size_t size() const { return near_.n; }
     size_t within() const;  // the bound: how many are
@@ -57,12 +57,13 @@ class NearPool {
 
   private:
     static constexpr uint32_t kExpanded = GraphLayer::kHangs;
-    PoolLimits limits_{0};
     void skip_expanded() {
         while (next_ < near_.n && (near_.node(next_) & kExpanded)) ++next_;
     }
-    size_t next_ = 0;   // the first that has not been expanded
-    size_t known_ = 0;  // all before it have been close
+
+    PoolLimits limits_{0};
+    size_t next_ = 0;    // the first that has not been expanded
+    size_t closer_ = 0;  // behind those that `closer` has looked at
     float bound_ = 0;
     std::vector<simd::NearBlock> blocks_;
     simd::NearNodes near_{};
