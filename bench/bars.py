@@ -186,12 +186,19 @@ def threads() -> None:
     cases: list[tuple[str, Any, np.ndarray]] = [
         (f"f32, {nq} queries", ak.Flat().add(base), rng.random((nq, 128), np.float32)) for nq in (1000, 256, 64, 16)
     ]
+    few = base[:50_000]
+    cases += [(f"f32, 1000 queries, {len(few):,} rows", ak.Flat().add(few), rng.random((1000, 128), np.float32))]
     cases.append(("u8, 1000 queries", ak.Flat(codec=ak.Raw("u8")).add(as_bytes), as_bytes[:1000]))
     cases.append(("256 bit, 200 queries", ak.Flat(codec=ak.Bits(), metric="hamming").add(codes), codes[:200]))
+    few_codes = ak.Flat(codec=ak.Bits(), metric="hamming").add(codes[: len(few)])
+    cases.append((f"256 bit, 1000 queries, {len(few):,} rows", few_codes, codes[:1000]))
     for name, index, queries in cases:
-        one = median_time(lambda i=index, q=queries: i.search(q, k=10, threads=1))
-        two = median_time(lambda i=index, q=queries: i.search(q, k=10, threads=2))
-        show(f"two threads, {name}", f"{one / two:.2f} x one", "", "")
+        for k in (10, 100):
+            one, two = median_times(
+                lambda i=index, q=queries, k=k: i.search(q, k=k, threads=1),
+                lambda i=index, q=queries, k=k: i.search(q, k=k, threads=2),
+            )
+            show(f"two threads, {name}, k={k}", f"{one / two:.2f} x one", "", "")
     for rows in data_sets(["sift", "mixture-128"], most=200_000, queries=4000):
         for codec in (ak.SQ(8), ak.PQ(32, bits=4), ak.PQ(16), ak.RaBitQ(4)):
             lists_by_two_threads(rows, codec)

@@ -69,10 +69,10 @@ def test_equal_distances_come_by_id(rng, element, metric, scan):
 @pytest.mark.parametrize("element", [*FLOATS, *BYTES])
 def test_results_do_not_depend_on_batch_or_threads(rng, element, metric):
     index = ak.Flat(codec=ak.Raw(element), metric=metric).add(data(rng, element, 20000, 33))
-    q = data(rng, element, 300, 33)
+    q = data(rng, element, 600, 33)  # enough for threads to share them
     whole = index.search(q, k=12, threads=1)
     assert_same(index.search(q, k=12, threads=2), whole)
-    for size in (1, 3, 4, 17, 70):
+    for size in (1, 3, 4, 17, 70, 300):
         for first in (0, 113):
             part = slice(first, first + size)
             for threads in (1, 2):

@@ -81,6 +81,8 @@ def test_threads_change_nothing(rng, width):
         assert_same(ak.hamming.range(queries, codes, 3 * width, threads=2), near)
     for nq in (1, 3):
         assert_same(index.search(queries[:nq], k=50, threads=2), [part[:nq] for part in whole])
+    many = np.concatenate([queries] * 8)  # enough for threads to share them
+    assert_same(index.search(many, k=50, threads=2), [np.concatenate([part] * 8) for part in whole])
 
 
 @pytest.mark.parametrize("width", [1, 8, 13, 32])

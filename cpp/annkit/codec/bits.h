@@ -35,7 +35,7 @@ class Bits final : public Codec {
     std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                               const Call& call) const override;
-    bool shares_queries() const override { return false; }
+    bool prepares_rows() const override { return true; }
 };
 
 }  // namespace annkit

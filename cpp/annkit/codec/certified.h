@@ -30,7 +30,7 @@ class Certified final : public Codec {
     std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                               const Call& call) const override;
-    bool shares_queries() const override { return false; }
+    bool prepares_rows() const override { return true; }
 
     static constexpr size_t kSketch = 2, kSketchRows = 3;  // columns: dim bytes, and a simd::Sq8Row
     static constexpr size_t kMaxDim = 65536;               // 255 * 128 * dim fits the 32-bit sums of the scan

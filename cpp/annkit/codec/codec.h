@@ -84,9 +84,8 @@ class Codec : public Part {
     // For a search by call.threads threads. Null where one scorer a query is as fast.
     virtual std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                                       const Call& call) const;
-    // Whether threads had better share a large batch's queries than its rows: not where rows are made ready for tiles,
-    // which each thread would do for all of them.
-    virtual bool shares_queries() const { return true; }
+    // Whether a batch makes rows ready for its tiles: threads that share the queries would each do so for all rows.
+    virtual bool prepares_rows() const { return false; }
 };
 
 }  // namespace annkit

@@ -36,7 +36,7 @@ class Raw final : public Codec {
     std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                               const Call& call) const override;
-    bool shares_queries() const override { return is_bytes(); }
+    bool prepares_rows() const override { return !is_bytes(); }
 
     RowScoring scoring(Metric metric, size_t dim, bool split = false) const;
 

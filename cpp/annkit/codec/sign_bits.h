@@ -52,7 +52,7 @@ class SignBits final : public Codec {
     std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const override;
     std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                               const Call& call) const override;
-    bool shares_queries() const override { return asymmetric_; }
+    bool prepares_rows() const override { return !asymmetric_; }
 
   private:
     static size_t code_bytes(size_t dim) { return (dim + 7) / 8; }

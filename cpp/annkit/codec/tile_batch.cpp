@@ -37,7 +37,7 @@ TileBatch::TileBatch(const RowScoring& scoring, const Codes& codes, const Rows& 
       codes_(codes),
       queries_(scoring, queries),
       threads_(size_t(threads)),
-      limits_(queries.n),
+      limits_(queries.n * threads_),
       shares_(queries.n * threads_) {
     if (Int8Filter::pays(scoring, queries.n)) int8_.emplace(scoring, codes);
     for (size_t i = 0; i < queries_.size(); ++i) terms_.push_back(terms_of(queries_.norm2(i)));
@@ -112,8 +112,11 @@ class TileScan final : public BatchScan {
 
     TopK& result(size_t query) override {
         RowScorer own(b_.scoring_, b_.codes_);
-        return lists_[query].finish(
+        exchange(query);
+        TopK& top = lists_[query].finish(
             [&](const uint32_t* rows, const uint32_t*, size_t n, float* out) { exact(own, query, rows, n, out); });
+        exchange(query);
+        return top;
     }
 
   private:
@@ -143,16 +146,18 @@ class TileScan final : public BatchScan {
     // Tells the other threads what this one knows of a query, and takes what they know.
     void exchange(size_t query) {
         Shortlist& list = lists_[query];
-        std::atomic<float>& limit = b_.limits_[query];
-        float known = limit.load(std::memory_order_relaxed);
-        while (list.limit() < known && !limit.compare_exchange_weak(known, list.limit(), std::memory_order_relaxed)) {
+        const size_t queries = lists_.size(), mine = thread_ * queries + query;
+        b_.limits_[mine].store(list.limit(), std::memory_order_relaxed);
+        b_.shares_[mine].store(list.share(), std::memory_order_relaxed);
+        float limit = list.limit(), all = list.share();
+        for (size_t i = query; i < b_.limits_.size(); i += queries) {
+            limit = std::min(limit, b_.limits_[i].load(std::memory_order_relaxed));
+            all = std::max(all, b_.shares_[i].load(std::memory_order_relaxed));
         }
-        std::atomic<float>* shares = &b_.shares_[query * b_.threads_];
-        if (list.share() < shares[thread_].load(std::memory_order_relaxed))
-            shares[thread_].store(list.share(), std::memory_order_relaxed);
-        float all = list.share();
-        for (size_t t = 0; t < b_.threads_; ++t) all = std::max(all, shares[t].load(std::memory_order_relaxed));
-        list.tighten(std::min(known, all));
+        list.tighten(std::min(limit, all));
+    }
+    void exchange(const Panel& panel) {
+        for (size_t i = 0; i < panel.n; ++i) exchange(panel.first + i);
     }
 
     void score_tile() {
@@ -161,10 +166,15 @@ class TileScan final : public BatchScan {
         // Bounds fall ever more slowly.
         exchange_ = b_.threads_ > 1 && seen_ >= next_exchange_;
         if (exchange_) next_exchange_ = seen_ + seen_ / 16;
-        for (size_t i = 0; i < b_.panels_.size(); ++i) {
+        // Each thread begins with panels of its own, and has the others' bounds when it comes to theirs.
+        const size_t panels = b_.panels_.size();
+        for (size_t p = 0; p < panels; ++p) {
+            const size_t i = (p + thread_ * panels / b_.threads_) % panels;
             const Panel& panel = b_.panels_[i];
+            if (exchange_) exchange(panel);
             const size_t done = panel.int8 && use_bytes(panel, pauses_[i]) ? filter_by_bytes(panel, pauses_[i]) : 0;
             if (done < n_) score_as_stored(panel, done);
+            if (exchange_ && seen_ == 0) exchange(panel);
         }
         seen_ += n_;
     }
@@ -266,7 +276,6 @@ class TileScan final : public BatchScan {
         bool moved = true;
         for (size_t hits = 0; args.first < n_ && hits <= most_hits;) {
             for (size_t lane = 0; moved && lane < panel.n; ++lane) {
-                if (exchange_) exchange(panel.first + lane);
                 bounds[lane] = tile_bound(lists_[panel.first + lane].bound(), pass.terms[lane], margins[lane]);
             }
             args.n = std::min(args.first + std::max(seen_ + args.first, kFirstRows), n_);

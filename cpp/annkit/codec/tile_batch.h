@@ -37,8 +37,8 @@ class TileBatch final : public BatchScorer {
     std::vector<Panel> panels_;
     Buffer packed_;
     size_t tile_rows_;
-    // What the threads tell each other. For each query, a score that k rows of some thread do not exceed; and for each
-    // query and thread, one that a share of k does not exceed.
+    // What the threads tell each other: of each query a score that k of a thread's rows do not exceed, and one that a
+    // share of k does not exceed. A thread's lie side by side, so that no two threads write to one cache line.
     size_t threads_;
     mutable std::vector<std::atomic<float>> limits_, shares_;
     std::optional<Int8Filter> int8_;

@@ -78,15 +78,24 @@ void ExhaustiveSearch::run_copy(const Rows& queries, const Call& call, Take take
         });
 }
 
+// Threads that share the queries have nothing to agree on. That pays from enough queries on for each thread to keep
+// rows in the cache, and where rows are made ready for tiles, as long as that, done once more, costs less than what
+// threads that share the rows do twice: each of them has k rows to find for every query.
+bool ExhaustiveSearch::shares_queries(size_t queries, size_t share) const {
+    constexpr size_t kShare = 256;
+    constexpr double kQuery = 50'000, kHit = 2500;  // measured: the bytes of rows that are made ready meanwhile
+    if (share < kShare || queries_a_block() < kShare) return false;
+    const double k = double(std::min<size_t>(empty.limit(), codes.n));
+    const double bytes = double(codes.n) * double(codes.code_bytes());
+    return !codec.prepares_rows() || bytes < double(queries) * (kQuery + kHit * k);
+}
+
 void ExhaustiveSearch::run(const Rows& queries, const Call& call, Take take) const {
     if (worth_copying(queries.n)) return run_copy(queries, call, take);
     const size_t block = queries_a_block();
-    // Enough queries for each thread to keep rows in the cache: threads share the queries, and have nothing to agree
-    // on.
-    constexpr size_t kShare = 256;
     const double work = double(queries.n) * double(codes.n) * double(codes.code_bytes()) / 16;
     const auto threads = size_t(threads_for(call, work)), share = (queries.n + threads - 1) / threads;
-    if (codec.shares_queries() && threads > 1 && share >= kShare && block >= kShare) {
+    if (threads > 1 && shares_queries(queries.n, share)) {
         parallel_calls(
             queries.n, std::min(share, block), int(threads), call,
             [&](size_t first, size_t n, const Call& part) { run_block(queries.slice(first, n), first, part, take); });

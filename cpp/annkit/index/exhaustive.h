@@ -27,6 +27,7 @@ struct ExhaustiveSearch {
   private:
     using Worker = std::unique_ptr<BatchScan>;
     bool worth_copying(size_t queries) const;
+    bool shares_queries(size_t queries, size_t share) const;
     void run_copy(const Rows& queries, const Call& call, Take take) const;
     void run_block(const Rows& queries, size_t first_query, const Call& call, Take take) const;
     size_t queries_a_block() const;
