@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "annkit/core/pool.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
@@ -53,9 +54,10 @@ size_t GroupTrainer::bytes() const {
     return sizeof(float) * panels() * simd::kGroupPoints * (dim_ + padded_ + 2) + sizeof(double) * k_ * padded_;
 }
 
-void GroupTrainer::open() {
+void GroupTrainer::open(std::unique_ptr<Memory> memory) {
     const size_t n = rows_.chosen.size();
-    points_.assign(n * padded_, 0.0f);
+    memory_ = std::move(memory);
+    memory_->points.assign(n * padded_, 0.0f);
     std::vector<double> sum(dim_);
     for (size_t i = 0; i < n; ++i) {
         const float* x = rows_.x + rows_.chosen[i] * rows_.stride + first_;
@@ -65,17 +67,12 @@ void GroupTrainer::open() {
     for (size_t j = 0; j < dim_; ++j) middle_[j] = float(sum[j] / double(n));
     for (size_t i = 0; i < n; ++i)
         for (size_t j = 0; j < dim_; ++j) point(i)[j] -= middle_[j];
-    panels_.resize(panels() * simd::kGroupPoints * dim_);
+    memory_->panels.resize(panels() * simd::kGroupPoints * dim_);
     const std::vector<float> zero(dim_);
-    pack_group(points_.data(), padded_, n, dim_, zero.data(), panels_.data());
-    nearest_.assign(panels() * simd::kGroupPoints, 0);
-    before_.clear();
+    pack_group(memory_->points.data(), padded_, n, dim_, zero.data(), memory_->panels.data());
+    memory_->nearest.assign(panels() * simd::kGroupPoints, 0);
+    memory_->before.clear();
     begin();
-}
-
-void GroupTrainer::close() {
-    for (std::vector<float>* values : {&points_, &panels_}) *values = {};
-    nearest_ = before_ = {};
 }
 
 // Distinct rows, by a partial shuffle.
@@ -102,8 +99,8 @@ void GroupTrainer::measure() {
 
 void GroupTrainer::assign(size_t first_panel, size_t last_panel) {
     constexpr size_t kPoints = simd::kGroupPoints;
-    simd::kernels().nearest_in_group(&panels_[first_panel * kPoints * dim_], last_panel - first_panel, dim_,
-                                     centroids_.data(), norms_.data(), k_, &nearest_[first_panel * kPoints]);
+    simd::kernels().nearest_in_group(&memory_->panels[first_panel * kPoints * dim_], last_panel - first_panel, dim_,
+                                     centroids_.data(), norms_.data(), k_, &memory_->nearest[first_panel * kPoints]);
 }
 
 void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts) const {
@@ -111,8 +108,8 @@ void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<ui
     const size_t step = std::max(kLeastSums, 16 * k_);
     std::vector<float> part(k_ * padded_);
     for (size_t first = 0; first < n; first += step) {
-        add(&points_[first * padded_], &nearest_[first], std::min(step, n - first), padded_, part.data(),
-            counts.data());
+        add(&memory_->points[first * padded_], &memory_->nearest[first], std::min(step, n - first), padded_,
+            part.data(), counts.data());
         for (size_t i = 0; i < part.size(); ++i) sums[i] += part[i];
         std::fill(part.begin(), part.end(), 0.0f);
     }
@@ -120,7 +117,9 @@ void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<ui
 
 // A centroid without a cell moves to a row drawn at random: most likely out of a crowded cell.
 bool GroupTrainer::update(size_t n) {
-    if (before_.size() == n && std::equal(before_.begin(), before_.end(), nearest_.begin())) return false;
+    if (memory_->before.size() == n &&
+        std::equal(memory_->before.begin(), memory_->before.end(), memory_->nearest.begin()))
+        return false;
     std::vector<double> sums(k_ * padded_);
     std::vector<uint32_t> counts(k_);
     sum_cells(n, sums, counts);
@@ -133,9 +132,9 @@ bool GroupTrainer::update(size_t n) {
     }
     measure();
     if (moved)
-        before_.clear();
+        memory_->before.clear();
     else
-        before_.assign(nearest_.begin(), nearest_.begin() + ptrdiff_t(n));
+        memory_->before.assign(memory_->nearest.begin(), memory_->nearest.begin() + ptrdiff_t(n));
     return true;
 }
 
@@ -150,10 +149,13 @@ namespace {
 constexpr double kTaskWork = 5e7;
 constexpr size_t kOpenBytes = size_t(64) << 20;
 
+using Memories = Pool<GroupTrainer::Memory>;
+
 // Rounds of groups that are open at once, each in several tasks.
-void train_in_rounds(std::span<GroupTrainer> groups, size_t rounds, size_t chunk, int threads, const Call& call) {
+void train_in_rounds(std::span<GroupTrainer> groups, size_t rounds, size_t chunk, int threads, Memories& memory,
+                     const Call& call) {
     std::vector<uint8_t> live(groups.size(), 1);
-    parallel_for(groups.size(), threads, call, [&](size_t g, int) { groups[g].open(); });
+    parallel_for(groups.size(), threads, call, [&](size_t g, int) { groups[g].open(memory.take()); });
     for (size_t round = 0; round < rounds; ++round) {
         const size_t n = groups[0].rows_in(round, rounds), panels = panels_of(n), chunks = (panels + chunk - 1) / chunk;
         parallel_for(groups.size() * chunks, threads, call, [&](size_t task, int) {
@@ -164,17 +166,17 @@ void train_in_rounds(std::span<GroupTrainer> groups, size_t rounds, size_t chunk
             live[g] = live[g] && (groups[g].update(n) || n < groups[g].rows_in(rounds, rounds));
         });
     }
-    for (GroupTrainer& group : groups) group.close();
+    for (GroupTrainer& group : groups) memory.give_back(group.close());
 }
 
-void train_whole(GroupTrainer& group, size_t rounds) {
-    group.open();
+void train_whole(GroupTrainer& group, size_t rounds, Memories& memory) {
+    group.open(memory.take());
     for (size_t round = 0; round < rounds; ++round) {
         const size_t n = group.rows_in(round, rounds);
         group.assign(0, panels_of(n));
         if (!group.update(n) && n == group.rows_in(rounds, rounds)) break;
     }
-    group.close();
+    memory.give_back(group.close());
 }
 
 }  // namespace
@@ -184,13 +186,15 @@ void train_groups(std::span<GroupTrainer> groups, size_t rounds, const Call& cal
     const double panel_work = groups[0].work_per_panel();
     const int threads = threads_for(call, panel_work * double(panels * rounds * groups.size()));
     const auto chunk = std::max<size_t>(1, size_t(kTaskWork / panel_work));
+    Memories memory;
     if (chunk >= panels) {
-        parallel_for(groups.size(), threads, call, [&](size_t g, int) { train_whole(groups[g], rounds); });
+        parallel_for(groups.size(), threads, call, [&](size_t g, int) { train_whole(groups[g], rounds, memory); });
         return;
     }
     const size_t together = std::max<size_t>(1, kOpenBytes / groups[0].bytes());
     for (size_t first = 0; first < groups.size(); first += together)
-        train_in_rounds(groups.subspan(first, std::min(together, groups.size() - first)), rounds, chunk, threads, call);
+        train_in_rounds(groups.subspan(first, std::min(together, groups.size() - first)), rounds, chunk, threads,
+                        memory, call);
 }
 
 }  // namespace annkit

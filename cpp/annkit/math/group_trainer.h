@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -27,9 +28,16 @@ class GroupTrainer {
     // sample.
     GroupTrainer(const GroupRows& rows, size_t first, size_t dim, size_t k, const float* start, uint64_t seed);
 
+    // The group's values, as open() copies them; assign and update need them. Groups that come later use it again: new
+    // memory has to be cleared page by page.
+    struct Memory {
+        std::vector<float> points;  // padded to a multiple of four dimensions
+        std::vector<float> panels;  // the same as the kernel takes them
+        std::vector<uint32_t> nearest, before;
+    };
     size_t bytes() const;  // that open() takes
-    void open();           // copies the group's values; assign and update need them
-    void close();
+    void open(std::unique_ptr<Memory> memory);
+    std::unique_ptr<Memory> close() { return std::move(memory_); }
 
     // A round: all panels are assigned, by several threads if need be, then the centroids move.
     size_t panels() const;
@@ -43,7 +51,7 @@ class GroupTrainer {
     void write(float* codebook) const;
 
   private:
-    float* point(size_t i) { return &points_[i * padded_]; }
+    float* point(size_t i) { return &memory_->points[i * padded_]; }
     void begin();
     void measure();
     void sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts) const;
@@ -53,10 +61,8 @@ class GroupTrainer {
     const float* start_;
     Random random_;
     std::vector<float> middle_;  // the mean of all points, from which points and centroids are taken
-    std::vector<float> points_;  // padded to a multiple of four dimensions
-    std::vector<float> panels_;  // the same as the kernel takes them
     std::vector<float> centroids_, norms_;
-    std::vector<uint32_t> nearest_, before_;
+    std::unique_ptr<Memory> memory_;
 };
 
 // Results do not depend on the number of threads: a group's sums are in the order of its rows.
