@@ -13,7 +13,7 @@ const simd::Tile& byte_tile() { return simd::kernels().tiles[simd::kI8].wide; }
 
 // The mean of some rows that lie apart: any point near the middle will do.
 std::vector<float> center_of(const TrainingRows& rows) {
-    constexpr size_t kSample = 4096;
+    constexpr size_t kSample = 1024;
     const size_t n = std::min(kSample, rows.size());
     std::vector<double> sum(rows.dim());
     for (size_t i = 0; i < n; ++i) {

@@ -149,7 +149,7 @@ void Cells::update(std::span<const uint32_t> before, std::span<const uint32_t> a
     const double work = kOfMemory * double(changes.rows.size()) * double(dim);
     parallel_for(pieces.size(), threads_for(call, work), call,
                  [&](size_t p, int) { squares[p] = apply(changes, pieces[p], sums_of(p)); });
-    parallel_blocks(k(), kCells, threads_for(call, kOfMemory * double(sums_.size() + sums.size())), call,
+    parallel_blocks(k(), kCells, threads_for(call, 2 * kOfMemory * double(sums_.size() + sums.size())), call,
                     [&](size_t first, size_t n) {
                         for (size_t c = first; c < first + n; ++c) {
                             for (size_t p = starts[c]; p < starts[c + 1]; ++p) {

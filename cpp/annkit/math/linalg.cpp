@@ -33,11 +33,13 @@ constexpr size_t kFew = 2;
 // count vectors <- Q vectors, a strip of them a task. Of the unit vectors it takes the reflections up to their own.
 void turn_back(const TridiagonalForm& form, std::vector<double>& vectors, size_t count, bool units, const Call& call) {
     constexpr size_t kStrip = 32;
+    constexpr double kReflect = 4;  // other multiply-adds take a quarter of the time
     const size_t n = form.diagonal.size();
     const auto rows = Eigen::Index(n);
     const Eigen::Map<const Eigen::MatrixXd> reflectors(form.reflectors.data(), rows, rows);
     const Eigen::Map<const Eigen::VectorXd> scales(form.scales.data(), rows - 1);
-    parallel_blocks(count, kStrip, threads_for(call, double(n * n * count)), call, [&](size_t first, size_t some) {
+    const int threads = threads_for(call, kReflect * double(n * n * count));
+    parallel_blocks(count, kStrip, threads, call, [&](size_t first, size_t some) {
         const auto length = Eigen::Index(units ? first + some - 1 : n - 1);
         Eigen::Map<Eigen::MatrixXd> strip(&vectors[first * n], rows, Eigen::Index(some));
         strip.applyOnTheLeft(Eigen::householderSequence(reflectors, scales).setLength(length).setShift(1));

@@ -30,7 +30,7 @@ class Sums {
   public:
     explicit Sums(const Scale& scale) : scale_(scale), sums_(dim()), products_(dim() * dim()) {}
     void add(const Rows& rows, std::span<const size_t> chosen, Gram& gram, const Call& call);
-    void add(const Sums& other, const Call& call);
+    void add(std::span<const std::optional<Sums>> others, const Call& call);  // one after the other
     // Whether the rows were as large as expected: their squares are floats then.
     bool fits() const { return trace() < 0x1p60; }
     Moments moments(double n, const Call& call);
@@ -134,19 +134,22 @@ void Sums::add(const Rows& rows, std::span<const size_t> chosen, Gram& gram, con
     }
 }
 
-// Rows of the lower half, in parallel.
+// Rows of the lower half, in parallel. A number from memory takes as long as so many multiply-adds.
+constexpr double kOfMemory = 16;
 template <class Body>
-void each_row(size_t dim, const Call& call, const Body& body) {
+void each_row(size_t dim, double numbers, const Call& call, const Body& body) {
     constexpr size_t kRowsATask = 16;
-    parallel_blocks(dim, kRowsATask, threads_for(call, 2.0 * double(dim * dim)), call, [&](size_t first, size_t count) {
+    parallel_blocks(dim, kRowsATask, threads_for(call, kOfMemory * numbers), call, [&](size_t first, size_t count) {
         for (size_t i = first; i < first + count; ++i) body(i);
     });
 }
 
-void Sums::add(const Sums& other, const Call& call) {
-    for (size_t j = 0; j < dim(); ++j) sums_[j] += other.sums_[j];
-    each_row(dim(), call, [&](size_t i) {
-        for (size_t j = i * dim(); j <= i * dim() + i; ++j) products_[j] += other.products_[j];
+void Sums::add(std::span<const std::optional<Sums>> others, const Call& call) {
+    for (const auto& other : others)
+        for (size_t j = 0; j < dim(); ++j) sums_[j] += other->sums_[j];
+    each_row(dim(), 0.5 * double(others.size() * products_.size()), call, [&](size_t i) {
+        for (const auto& other : others)
+            for (size_t j = i * dim(); j <= i * dim() + i; ++j) products_[j] += other->products_[j];
     });
 }
 
@@ -155,7 +158,7 @@ Moments Sums::moments(double n, const Call& call) {
     const double unit = std::ldexp(1.0, scale_.exponent), over = unit * unit / std::max(n - 1, 1.0);
     Moments out{std::vector<double>(dim()), std::move(products_)};
     for (size_t j = 0; j < dim(); ++j) out.mean[j] = double(scale_.shift[j]) + sums_[j] / n * unit;
-    each_row(dim(), call, [&](size_t i) {
+    each_row(dim(), 0.5 * double(dim() * dim()), call, [&](size_t i) {
         double* row = &out.covariance[i * dim()];
         for (size_t j = 0; j <= i; ++j) row[j] = (row[j] - sums_[i] * sums_[j] / n) * over;
     });
@@ -182,7 +185,7 @@ Sums sums_of(const Rows& rows, std::span<const size_t> chosen, const Scale& scal
         parts[s].emplace(scale).add(rows, chosen.subspan(first, std::min(last, n) - first), *gram, part);
         grams.give_back(std::move(gram));
     });
-    for (size_t s = 1; s < stretches; ++s) parts[0]->add(*parts[s], call);
+    parts[0]->add(std::span(parts).subspan(1), call);
     return std::move(*parts[0]);
 }
 
@@ -221,7 +224,7 @@ double Moments::variance() const {
 }
 
 Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call& call) {
-    constexpr size_t kSome = 1024;
+    constexpr size_t kSome = 256;
     std::vector<size_t> some;
     for (size_t i = 0; i < chosen.size(); i += (chosen.size() + kSome - 1) / kSome) some.push_back(chosen[i]);
     const Mean start = mean_of(rows, some, call);

@@ -23,19 +23,22 @@ std::vector<float> polar_factor(std::vector<float> x, size_t n, size_t m, double
     // further steps bring it there, by half of itself each at first.
     constexpr int kMostFurther = 40;
     const double ones = double(std::min(n, m)), slack = 1e-5 * ones + 1e-4;
+    // The threads of one product are awake still at the next.
+    constexpr double kAwake = 4;
+    const int threads = threads_for(call, kAwake * double(n) * double(n) * double(m));
     bool last = false;
     for (int further = 0; !last && further < kMostFurther;) {
         const bool there = least > 0.999;
         const double stretch = there ? 1 : std::sqrt(3 / (1 + least + least * least));
         least = std::min(1.0, 0.5 * stretch * least * (3 - stretch * stretch * least * least));
-        multiply(x.data(), n, m, PackedMatrix::of(x.data(), n, m), gram.data(), call);
+        multiply(x.data(), n, m, PackedMatrix::of(x.data(), n, m), gram.data(), threads, call);
         double squares = 0;
         for (size_t i = 0; i < n; ++i) squares += double(gram[i * n + i]);
         last = there && std::abs(squares - ones) < slack;
         further += there;
         for (float& value : gram) value *= float(-0.5 * stretch * stretch * stretch);
         for (size_t i = 0; i < n; ++i) gram[i * n + i] += float(1.5 * stretch);
-        multiply(gram.data(), n, n, PackedMatrix::of_transposed(x.data(), n, m), next.data(), call);
+        multiply(gram.data(), n, n, PackedMatrix::of_transposed(x.data(), n, m), next.data(), threads, call);
         x.swap(next);
     }
     return x;

@@ -142,8 +142,12 @@ void add_blocks(const Outer& in, size_t first, size_t last, std::span<double> su
 }  // namespace
 
 void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call) {
+    multiply(a, rows, inner, b, out, threads_for(call, double(rows) * double(inner) * double(b.outputs())), call);
+}
+
+void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, int threads,
+              const Call& call) {
     check(inner == b.inputs(), "rows have dimension ", inner, ", the matrix expects ", b.inputs());
-    const int threads = threads_for(call, double(rows) * double(inner) * double(b.outputs()));
     parallel_blocks(rows, rows_of_task(rows, threads), threads, call, [&](size_t first, size_t count) {
         b.multiply(a + first * inner, inner, count, out + first * b.outputs(), b.outputs());
     });

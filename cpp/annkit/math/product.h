@@ -45,8 +45,10 @@ class PackedMatrix {
 // A stride for rows of dim floats that does not make rows fall into the same few sets of the first cache.
 size_t padded_stride(size_t dim);
 
-// out = A B, in parallel; matrices are row-major, A has rows x inner.
+// out = A B, in parallel; matrices are row-major, A has rows x inner. threads: where the caller knows better.
 void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call);
+void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, int threads,
+              const Call& call);
 
 // Adds X^T Y to sums (dx x dy): X is n rows of dx, Y n rows of dy. Floats are added for at most kOuterRows rows, then
 // doubles.
