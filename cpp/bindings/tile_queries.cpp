@@ -47,6 +47,24 @@ std::vector<float> tile_values(const TileQueries& queries, const Partition& part
     return out;
 }
 
+// Closer bounds where there are some, a few rows at a time.
+void bound_runs(const TileQueries& queries, size_t query, const Visit& visit, float* lower, float* upper) {
+    constexpr size_t kRows = 100;
+    const Codes& codes = *visit.partition->codes;
+    RunScratch scratch;
+    std::vector<float> bounds(kRows);
+    for (size_t first = 0; first < codes.n && queries.bounds_runs();) {
+        const size_t n = std::min({kRows, codes.n - first, codes.run(first)});
+        const RowRange range{uint32_t(first), uint32_t(first + n)};
+        const float width = queries.bound_run(query, visit, range, scratch, bounds.data());
+        for (size_t i = 0; i < n; ++i) {
+            lower[first + i] = std::max(lower[first + i], bounds[i]);
+            upper[first + i] = std::min(upper[first + i], bounds[i] + width);
+        }
+        first += n;
+    }
+}
+
 // Canonical scores, and what the tile says they lie between: infinities where there is no tile.
 py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats& x, py::object center,
                       const Floats& queries) {
@@ -91,6 +109,7 @@ py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats&
             low[i] = terms.base + values[i];
             high[i] = terms.base + values[i] - error + terms.width;
         }
+        bound_runs(*prepared, q, {&partition, coarse}, low, high);
     }
     return py::make_tuple(scores, lower, upper);
 }

@@ -60,8 +60,10 @@ size_t RawQueries::tile_rows() const {
     return std::clamp(kTileBytes / bytes * kStep, kStep, simd::kMostTileRows);
 }
 
-void RawQueries::score_run(size_t query, const Partition& partition, size_t first, size_t n, float* out) const {
-    scoring_.scan(queries_.row(query), partition.codes->code(first), scoring_.dim, n, out);
+float RawQueries::bound_run(size_t query, const Visit& visit, RowRange range, RunScratch&, float* lower) const {
+    scoring_.scan(queries_.row(query), visit.partition->codes->code(range.first), scoring_.dim,
+                  range.last - range.first, lower);
+    return 0;
 }
 
 }  // namespace annkit

@@ -19,8 +19,8 @@ class RawQueries final : public TileQueries {
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
-    bool scores_runs() const override { return true; }
-    void score_run(size_t query, const Partition& partition, size_t first, size_t n, float* out) const override;
+    bool bounds_runs() const override { return true; }
+    float bound_run(size_t query, const Visit& visit, RowRange range, RunScratch& scratch, float* lower) const override;
     size_t tile_rows() const override;
     bool tiles_score() const override { return bits_; }
 

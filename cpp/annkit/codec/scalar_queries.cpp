@@ -137,26 +137,49 @@ void ScalarQueries::score(size_t query, const Partition& partition, float coarse
     }
 }
 
-void ScalarQueries::score_run(size_t query, const Partition& partition, size_t first, size_t n, float* out) const {
-    constexpr size_t kBlock = 64;
-    const Codes& codes = *partition.codes;
-    const std::byte* code = codes.code(first);
-    const void* rows[kBlock];
-    for (size_t at = 0; at < n; at += kBlock) {
-        const size_t count = std::min(kBlock, n - at);
-        for (size_t i = 0; i < count; ++i) rows[i] = code + (at + i) * codes.code_bytes();
-        simd::kernels().dot_u8(&weights_[query * tile_dim()], rows, tile_dim(), count, out + at);
+// What rounding took from the weights, at most half a scale, is rounded once more, with as many levels. Returns how
+// that scales and the largest |e| of what is left.
+ScalarQueries::Rest ScalarQueries::round_rest(size_t query, RunScratch& scratch) const {
+    const size_t dim = tile_dim();
+    const float *weights = &weights_[query * dim], scale = rounded_[query].scale;
+    const int8_t* codes = &codes_[query * dim];
+    scratch.rest.resize(dim);
+    scratch.codes.resize(dim);
+    float* rest = scratch.rest.data();
+    for (size_t j = 0; j < dim; ++j) rest[j] = weights[j] - scale * float(codes[j]);
+    simd::I8Row rounded;
+    const float step = scale / float(2 * simd::kernels().byte_query_levels) * kUp;
+    simd::kernels().to_i8(rest, zeros_.data(), dim, step, scratch.codes.data(), rounded);
+    return {rounded.scale, (rounded.scale > 0 ? step : scale) / 2 * std::sqrt(float(dim)) * kUp};
+}
+
+// The query in two numbers of 8 bits, each a lane of a tile.
+float ScalarQueries::bound_run(size_t query, const Visit& visit, RowRange range, RunScratch& scratch,
+                               float* lower) const {
+    constexpr size_t kHalves = 2;
+    const size_t dim = tile_dim(), n = range.last - range.first;
+    const simd::Tile& tile = tiles().single;
+    const Rest rest = round_rest(query, scratch);
+    const LaneTerms terms = this->terms(query, *visit.partition, visit.coarse);
+    const TileRows rows = this->rows(*visit.partition, range.first, n, scratch.rows);
+    scratch.panel.reserve(tile.panel_bytes(dim));
+    scratch.values.reserve((tile.lanes + kHalves) * n * sizeof(float));
+    auto* values = reinterpret_cast<float*>(scratch.values.bytes());
+    const void* codes[kHalves] = {panel_row(query), scratch.codes.data()};
+    const float scales[simd::kMaxLanes] = {terms.scale, rest.scale}, zeros[simd::kMaxLanes] = {};
+    simd::TileHit none;
+    for (size_t half = 0; half < kHalves; half += tile.lanes) {
+        tile.pack_queries(codes + half, std::min(tile.lanes, kHalves), dim, scratch.panel.bytes());
+        simd::TileArgs args{
+            scratch.panel.bytes(), rows.data,     rows.stride, dim,   n,      0, rows.mul, rows.add, zeros, &none,
+            simd::kMinHits,        scales + half, zeros,       zeros, nullptr};
+        args.scores = values + half * n;
+        tile.run(args);
     }
-    const Query& q = rounded_[query];
-    const float start = q.norm2, low = q.low;
-    if (!l2_) {
-        for (size_t i = 0; i < n; ++i) out[i] = 0.0f - (low + out[i]);
-    } else if (codes.use.singly) {
-        for (size_t i = 0; i < n; ++i) out[i] = l2_score(start, low + out[i], codec_.add(codes, first + i));
-    } else {
-        const float* add = codes.columns[Scalar::kAdd].at<float>(first);
-        for (size_t i = 0; i < n; ++i) out[i] = l2_score(start, low + out[i], add[i]);
-    }
+    const float largest = codec_.most() * std::sqrt(float(dim)) * kUp;  // |code|
+    const float error = (l2_ ? 2.0f : 1.0f) * rest.error * largest, base = terms.base - error;
+    for (size_t i = 0; i < n; ++i) lower[i] = base + values[i] + (values[n + i] - rows.add[i]);
+    return terms.width + 2 * error;
 }
 
 }  // namespace annkit

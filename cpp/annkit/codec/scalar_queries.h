@@ -19,8 +19,8 @@ class ScalarQueries final : public TileQueries {
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
-    bool scores_runs() const override { return !residual_ && codec_.bits_ == 8; }
-    void score_run(size_t query, const Partition& partition, size_t first, size_t n, float* out) const override;
+    bool bounds_runs() const override { return codec_.bits_ == 8; }
+    float bound_run(size_t query, const Visit& visit, RowRange range, RunScratch& scratch, float* lower) const override;
 
   private:
     struct Query {
@@ -29,6 +29,10 @@ class ScalarQueries final : public TileQueries {
         float norm2, norm;           // of the query, from center where the codes are of rows
     };
     Query round(const float* query, float* weights, int8_t* codes) const;
+    struct Rest {
+        float scale, error;
+    };
+    Rest round_rest(size_t query, RunScratch& scratch) const;
 
     const Scalar& codec_;
     bool l2_, residual_;

@@ -27,6 +27,12 @@ struct Partition {
     uint32_t row(uint32_t position) const { return rows != nullptr ? (*rows)[position] : position; }
 };
 
+// A query's visit to a partition.
+struct Visit {
+    const Partition* partition;
+    float coarse;  // as in TileQueries::terms
+};
+
 // How a tile's value v = mul[row] * (scale * dot + offset) + add[row] + error * err[row] becomes a score:
 //     base + v - rounding * |size[row]| <= score <= base + v - 2 * error * err[row] + width + rounding * |size[row]|
 // with error <= 0, err >= 0. Valid for one query and one partition.
@@ -57,6 +63,13 @@ class TileScratch {
     size_t size_ = 0;
 };
 
+// A thread's memory for bounds of runs.
+struct RunScratch {
+    TileScratch rows, panel, values;
+    std::vector<float> rest;
+    std::vector<int8_t> codes;
+};
+
 // A batch of queries, made ready once; the threads share it and it does not change.
 class TileQueries {
   public:
@@ -80,9 +93,10 @@ class TileQueries {
     virtual size_t tile_rows() const { return simd::kMostTileRows; }  // that it takes at a time, at most so many
     // Whether what a tile computes is the score itself.
     virtual bool tiles_score() const { return false; }
-    // Whether score_run() is there: the scores of rows that lie in one run, all of them.
-    virtual bool scores_runs() const { return false; }
-    virtual void score_run(size_t, const Partition&, size_t, size_t, float*) const {}
+    // Whether bound_run() is there: lower bounds of the scores of all rows of a range, closer than a tile's, with one
+    // width for all of them: lower <= score <= lower + width. 0: they are the scores. The rows lie in one run.
+    virtual bool bounds_runs() const { return false; }
+    virtual float bound_run(size_t, const Visit&, RowRange, RunScratch&, float*) const { return 0; }
     // Canonical scores of the rows at these positions: the same for a row whatever else is asked for.
     virtual void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                        float* out) const = 0;

@@ -19,6 +19,11 @@ const simd::Tile& tile_for(const simd::TilePair& tiles, size_t queries) {
     return queries <= tiles.narrow.lanes ? tiles.narrow : tiles.wide;
 }
 
+// The middle of a tile's bounds.
+float estimate(const LaneTerms& terms, float value, float err) {
+    return terms.base + value + (terms.width - 2 * terms.error * err) / 2;
+}
+
 // The largest |size|, for the margin of rounding.
 float largest(const float* add, size_t n) {
     float most[4] = {};
@@ -84,7 +89,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
     for (size_t first = range.first; first < range.last;) {
         const size_t n = std::min<size_t>(
             {step(panel, partition, first, range.last), range.last - first, partition.codes->run(first)});
-        if (panel.tile != nullptr && !tile_tells_little(panel))
+        if (panel.tile != nullptr && !tile_tells_little(panel, n))
             scan_rows(panel, partition, first, n, far);
         else
             score_rows(panel, partition, first, n);
@@ -105,6 +110,7 @@ size_t TileSearch::step(const TilePanel& panel, const Partition& partition, size
 simd::TileArgs TileSearch::args_of(const Meeting& meeting, size_t n, const float* bounds) {
     const TilePanel& panel = meeting.panel;
     const TileRows& rows = meeting.rows;
+    if (!hits_) hits_ = std::make_unique_for_overwrite<simd::TileHit[]>(kHits);
     return {panel.data.get(), rows.data,    rows.stride, queries_.tile_dim(), n,     0,
             rows.mul,         rows.add,     bounds,      hits_.get(),         kHits, panel.scales,
             panel.offsets,    panel.errors, rows.err};
@@ -118,7 +124,6 @@ size_t TileSearch::hits_a_lane() const {
 }
 
 void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far) {
-    if (!hits_) hits_ = std::make_unique_for_overwrite<simd::TileHit[]>(kHits);
     now_->met += n * panel.n;
     const TileRows rows = queries_.rows(partition, first, n, scratch_);
     const Meeting meeting{panel, partition, first, rows, rows.size != nullptr ? largest(rows.size, n) : 0.0f};
@@ -354,9 +359,10 @@ void TileSearch::take(const Meeting& meeting, const simd::TileHit& hit) {
     const LaneTerms& terms = meeting.panel.terms[hit.lane];
     const uint32_t query = meeting.panel.queries[hit.lane];
     const float* err = meeting.rows.err;
-    const float width = terms.width - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
     Shortlist& list = *lists_[query];
-    if (estimates_) return list.push_exact(terms.base + hit.score + width / 2, meeting.row(hit));
+    if (estimates_)
+        return list.push_exact(estimate(terms, hit.score, err != nullptr ? err[hit.row] : 0.0f), meeting.row(hit));
+    const float width = terms.width - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
     list.push(
         meeting.lower(hit), width + 2 * meeting.margin(hit.lane), meeting.position(hit), meeting.panel.visits[hit.lane],
         [&](uint32_t* rows, const uint32_t* visits, size_t n, float* out) { score(query, rows, visits, n, out); });
@@ -386,68 +392,37 @@ void TileSearch::score(size_t query, uint32_t* rows, const uint32_t* visits, siz
     }
 }
 
-bool TileSearch::tile_tells_little(const TilePanel& panel) {
-    constexpr size_t kLeastMet = 1024, kMostMet = size_t(1) << 16, kAgain = 16;
-    // Measured: a hit costs as much as 1,024 dimensions of rows that are scored one by one, and each of those as much
+bool TileSearch::tile_tells_little(const TilePanel& panel, size_t n) {
+    constexpr size_t kLeastMet = 1024, kMostMet = size_t(1) << 16, kAgain = 16, kFewRows = 1024, kFewQueries = 16;
+    // Measured: a hit costs as much as 1,024 dimensions of rows that are bounded one by one, and each of those as much
     // as 96 more than it has; from 416 on a part of that hides behind the way from memory.
     constexpr size_t kHit = 1024, kRow = 96;
-    if (!queries_.scores_runs() || queries_.tiles().single.lanes == 0 || estimates_) return false;
-    const auto unbounded = [this](uint32_t query) { return lists_[query]->bound() == kInfinity; };
-    Told& told = told_[std::any_of(panel.queries, panel.queries + panel.n, unbounded)];
+    if (!queries_.bounds_runs() || queries_.tiles_score() || queries_.tiles().single.lanes == 0) return false;
+    const bool some = !is_bounded(panel);
+    if (some && n <= kFewRows && panel.n <= kFewQueries) return true;
+    if (estimates_) return false;
+    Told& told = told_[some];
     now_ = &told;
     if (told.met > kMostMet) told.met /= 2, told.hits /= 2;
     const size_t row = std::min(queries_.tile_dim() + kRow, kHit / 2);
     return told.met >= kLeastMet && told.hits * kHit > told.met * row && ++told.passed % kAgain != 0;
 }
 
-void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
-    if (queries_.scores_runs()) return score_runs(panel, partition, first, n);
-    constexpr size_t kBlock = 256;
-    uint32_t positions[kBlock];
-    float scores[kBlock];
-    for (size_t lane = 0; lane < panel.n; ++lane) {
-        const Bitset* allowed = allowed_.of(panel.queries[lane]);
-        Shortlist& list = *lists_[panel.queries[lane]];
-        for (size_t at = first; at < first + n;) {
-            size_t found = 0;
-            for (; found < kBlock && at < first + n; ++at) {
-                const auto position = uint32_t(at);
-                if (allowed == nullptr || allowed->test(partition.row(position))) positions[found++] = position;
-            }
-            queries_.score(panel.queries[lane], partition, visits_[panel.visits[lane]].coarse, positions, found,
-                           scores);
-            for (size_t i = 0; i < found; ++i)
-                if (scores[i] <= list.bound()) list.push_exact(scores[i], partition.row(positions[i]));
-        }
-    }
-}
-
-// The filter is asked where a row is near enough, as with tiles.
-void TileSearch::score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
-    constexpr size_t kBlock = 1024;
-    float scores[kBlock];
-    uint32_t near[kBlock];
-    for (size_t lane = 0; lane < panel.n; ++lane) {
-        const Bitset* allowed = allowed_.of(panel.queries[lane]);
-        Shortlist& list = *lists_[panel.queries[lane]];
-        for (size_t at = first; at < first + n; at += kBlock) {
-            const size_t count = std::min(kBlock, first + n - at);
-            queries_.score_run(panel.queries[lane], partition, at, count, scores);
-            if (const size_t k = empty_.limit(); list.bound() == kInfinity && allowed == nullptr && k <= count) {
-                const uint32_t* best = smallest_.of(scores, count, k);
-                float limit = scores[best[0]];
-                for (size_t i = 1; i < k; ++i) limit = std::max(limit, scores[best[i]]);
-                list.tighten(limit);
-            }
-            const size_t found = simd::kernels().select(scores, count, list.bound(), near);
-            for (size_t i = 0; i < found; ++i) {
-                if (!(scores[near[i]] <= list.bound())) continue;
-                const auto position = uint32_t(at + near[i]);
-                const uint32_t row = partition.row(position);
-                if (allowed == nullptr || allowed->test(row)) list.push_exact(scores[near[i]], row);
-            }
-        }
-    }
+// The estimates of a run, as take() has them.
+float TileSearch::estimate_run(const TilePanel& panel, size_t lane, RowRange range) {
+    const size_t n = range.last - range.first;
+    const Partition& partition = *visits_[panel.visits[lane]].partition;
+    pack(std::span(&panel.queries[lane], 1), std::span(&panel.visits[lane], 1), first_panel_);
+    const TileRows rows = queries_.rows(partition, range.first, n, scratch_);
+    const Meeting meeting{first_panel_, partition, range.first, rows, 0};
+    scores_.resize(std::max(scores_.size(), first_panel_.tile->lanes * n));
+    const float bounds[simd::kMaxLanes] = {};
+    simd::TileArgs args = args_of(meeting, n, bounds);
+    args.scores = scores_.data();
+    first_panel_.tile->run(args);
+    const LaneTerms& terms = first_panel_.terms[0];
+    for (size_t i = 0; i < n; ++i) scores_[i] = estimate(terms, scores_[i], rows.err != nullptr ? rows.err[i] : 0.0f);
+    return 0;
 }
 
 TopK& TileSearch::result(size_t query) {

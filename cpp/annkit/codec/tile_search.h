@@ -18,12 +18,6 @@
 
 namespace annkit {
 
-// A query's visit to a partition.
-struct Visit {
-    const Partition* partition;
-    float coarse;  // as in TileQueries::terms
-};
-
 // Queries packed for a tile, for one partition.
 struct TilePanel {
     const simd::Tile* tile = nullptr;  // null: the codec has no tile, and every row gets its score
@@ -89,10 +83,14 @@ class TileSearch {
         return *lists_[query];
     }
     void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far);
-    // Whether so many rows are hits that scoring them all is faster.
-    bool tile_tells_little(const TilePanel& panel);
+    // Whether bounds of all n rows by themselves are faster: of few rows, while there are no bounds yet, or where so
+    // many rows are hits.
+    bool tile_tells_little(const TilePanel& panel, size_t n);
     void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
+    void score_run(const TilePanel& panel, size_t lane, RowRange range);
+    float estimate_run(const TilePanel& panel, size_t lane, RowRange range);
+    size_t near_of_run(const TilePanel& panel, size_t lane, RowRange range);
     // Of rows of a partition and the panel that meets them.
     struct Meeting {
         const TilePanel& panel;
@@ -142,8 +140,10 @@ class TileSearch {
     std::unique_ptr<simd::TileHit[]> hits_;
     std::vector<simd::TileHit> mixed_;
     TileScratch scratch_;
+    RunScratch run_;
     TilePanel first_panel_;
     std::vector<float> scores_, exact_;
+    float width_ = 0;          // of the run's bounds
     std::vector<size_t> met_;  // how many rows each query has met
     size_t least_met_ = 0;     // of the panel's queries
     NearFinder finder_;

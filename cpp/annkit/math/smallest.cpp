@@ -36,19 +36,22 @@ float least(const float* scores, size_t n) {
 }  // namespace
 
 // The count-th smallest of many minima of disjoint parts bounds the count-th smallest of all: few pass it.
-const uint32_t* Smallest::of(const float* scores, size_t n, size_t count) {
-    constexpr size_t kPartsAHit = 4, kStep = 16;
+float Smallest::bound(const float* scores, size_t n, size_t count) {
+    constexpr size_t kPartsAHit = 4, kStep = 16, kSlack = 8;
     const size_t parts = (count * kPartsAHit + kStep - 1) / kStep * kStep;
+    if (2 * parts > n) return bound_with({scores, n}, count, count + count / kSlack);
+    minima_.assign(scores, scores + parts);
+    for (size_t first = parts; first < n; first += parts)
+        for (size_t j = 0; j < std::min(parts, n - first); ++j)
+            minima_[j] = scores[first + j] < minima_[j] ? scores[first + j] : minima_[j];
+    return bound_with(minima_, count, count + count / kSlack);
+}
+
+const uint32_t* Smallest::of(const float* scores, size_t n, size_t count) {
+    constexpr size_t kFew = 8;  // for each that is wanted: fewer are counted out at once
     near_.resize(n);
     if (count == 1 && simd::kernels().select(scores, n, least(scores, n), near_.data()) > 0) return near_.data();
-    float bound = std::numeric_limits<float>::infinity();
-    if (2 * parts <= n) {
-        minima_.assign(scores, scores + parts);
-        for (size_t first = parts; first < n; first += parts)
-            for (size_t j = 0; j < std::min(parts, n - first); ++j)
-                minima_[j] = scores[first + j] < minima_[j] ? scores[first + j] : minima_[j];
-        bound = bound_with(minima_, count, count + count / 8);
-    }
+    const float bound = n < kFew * count ? std::numeric_limits<float>::infinity() : this->bound(scores, n, count);
     const size_t found = simd::kernels().select(scores, n, bound, near_.data());
     if (found > count) {
         minima_.resize(found);

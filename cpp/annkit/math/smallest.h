@@ -13,6 +13,8 @@ class Smallest {
     // The numbers of the count smallest scores, 1 <= count <= n, a smallest one first and the others in no order; of
     // equal scores the lower numbers. They live until the next call.
     const uint32_t* of(const float* scores, size_t n, size_t count);
+    // A score that `count` of n are within, and hardly more.
+    float bound(const float* scores, size_t n, size_t count);
 
   private:
     std::vector<float> minima_;

@@ -1,0 +1,81 @@
+// Rows that get their scores one by one, or close bounds of all of a run first: where tiles do not pay.
+#include <algorithm>
+
+#include "annkit/codec/tile_search.h"
+
+namespace annkit {
+namespace {
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+}
+
+void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
+    if (queries_.bounds_runs()) return score_runs(panel, partition, first, n);
+    constexpr size_t kBlock = 256;
+    uint32_t positions[kBlock];
+    float scores[kBlock];
+    for (size_t lane = 0; lane < panel.n; ++lane) {
+        const Bitset* allowed = allowed_.of(panel.queries[lane]);
+        Shortlist& list = *lists_[panel.queries[lane]];
+        for (size_t at = first; at < first + n;) {
+            size_t found = 0;
+            for (; found < kBlock && at < first + n; ++at) {
+                const auto position = uint32_t(at);
+                if (allowed == nullptr || allowed->test(partition.row(position))) positions[found++] = position;
+            }
+            queries_.score(panel.queries[lane], partition, visits_[panel.visits[lane]].coarse, positions, found,
+                           scores);
+            for (size_t i = 0; i < found; ++i)
+                if (scores[i] <= list.bound()) list.push_exact(scores[i], partition.row(positions[i]));
+        }
+    }
+}
+
+void TileSearch::score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
+    constexpr size_t kRun = 1024;
+    for (size_t lane = 0; lane < panel.n; ++lane)
+        for (size_t at = first; at < first + n; at += kRun)
+            score_run(panel, lane, {uint32_t(at), uint32_t(std::min(at + kRun, first + n))});
+}
+
+// The positions of the rows that may be near go to near_. The filter is asked where a row is near enough, as with
+// tiles.
+size_t TileSearch::near_of_run(const TilePanel& panel, size_t lane, RowRange range) {
+    const size_t n = range.last - range.first, k = empty_.limit();
+    const uint32_t query = panel.queries[lane];
+    const Visit& visit = visits_[panel.visits[lane]];
+    const Bitset* allowed = allowed_.of(query);
+    Shortlist& list = *lists_[query];
+    scores_.resize(std::max(scores_.size(), n));
+    near_.resize(std::max(near_.size(), n));
+    width_ = estimates_ && panel.tile != nullptr ? estimate_run(panel, lane, range)
+                                                 : queries_.bound_run(query, visit, range, run_, scores_.data());
+    if (list.bound() == kInfinity && allowed == nullptr && k <= n &&
+        simd::kernels().count(scores_.data(), n, kInfinity) == n)  // no NaN: a file with damaged factors has some
+        list.tighten(Shortlist::upper_of(smallest_.bound(scores_.data(), n, k), width_));
+    const size_t found = simd::kernels().select(scores_.data(), n, list.bound(), near_.data());
+    if (allowed == nullptr) {
+        for (size_t i = 0; i < found; ++i) near_[i] += range.first;
+        return found;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < found; ++i) {
+        near_[kept] = near_[i] + range.first;
+        kept += allowed->test(visit.partition->row(near_[kept]));
+    }
+    return kept;
+}
+
+void TileSearch::score_run(const TilePanel& panel, size_t lane, RowRange range) {
+    const size_t found = near_of_run(panel, lane, range);
+    const uint32_t query = panel.queries[lane];
+    const Visit& visit = visits_[panel.visits[lane]];
+    exact_.resize(std::max(exact_.size(), found));
+    if (width_ > 0)
+        queries_.score(query, *visit.partition, visit.coarse, near_.data(), found, exact_.data());
+    else
+        for (size_t i = 0; i < found; ++i) exact_[i] = scores_[near_[i] - range.first];
+    for (size_t i = 0; i < found; ++i) near_[i] = visit.partition->row(near_[i]);
+    lists_[query]->push_exact(exact_.data(), near_.data(), found);
+}
+
+}  // namespace annkit

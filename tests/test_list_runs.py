@@ -1,0 +1,82 @@
+"""Lists of SQ(8) whose rows get closer bounds than a tile's: clusters far from each other, few queries a list."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from same import assert_same_in_batches
+from truth import distances
+
+import annkit as ak
+from annkit._core import _kernels as kernels
+
+
+def clusters(rng, n, dim, queries):
+    means = rng.standard_normal((30, dim))
+    x = means[rng.integers(0, 30, n + queries)] + 0.3 * rng.standard_normal((n + queries, dim))
+    return x[:n].astype(np.float32), x[n:].astype(np.float32)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("dim", [3, 64, 100, 1000])
+def test_bounds_of_runs_hold_and_tell_rows_apart(rng, metric, residual, dim):
+    x, queries = clusters(rng, 700, dim, 9)
+    queries[0] = 0
+    center = x.mean(axis=0) if residual else None
+    codec = ak.SQ(8).fit(x - center if residual else x)
+    scores, lower, upper = kernels.tile_scores(codec, metric, x, center, queries)
+    assert (lower <= scores).all()
+    assert (scores <= upper).all()
+    assert ((upper - lower).max(axis=1) < 0.02 * (scores.max(axis=1) - scores.min(axis=1)))[1:].all()
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize(("dim", "lists", "k"), [(64, 20, 10), (20, 200, 10), (130, 7, 40), (33, 40, 100)])
+def test_nearest_rows_are_those_of_decoded_rows(rng, metric, dim, lists, k):
+    x, q = clusters(rng, 9000, dim, 250)
+    index = ak.IVF(lists=lists, codec=ak.SQ(8), metric=metric).fit(x).add(x)
+    wanted = distances(q, index.reconstruct(np.arange(len(x))), metric)
+    wanted = -np.sort(-wanted, axis=1)[:, :k] if metric == "ip" else np.sort(wanted, axis=1)[:, :k]
+    found = index.search(q, k=k, nprobe=lists, threads=1).distances
+    np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+@pytest.mark.parametrize("refined", [False, True])
+def test_answers_do_not_depend_on_batches_or_threads(rng, metric, refined):
+    x, q = clusters(rng, 9000, 64, 60)
+    index = ak.IVF(lists=25, codec=ak.SQ(8), metric=metric)
+    index = (ak.Refine(index, codec=ak.Raw("f16")) if refined else index).fit(x).add(x)
+    for nprobe in (1, 3):
+        assert_same_in_batches(index, q, nprobe=nprobe)
+        assert_same_in_batches(index, q, nprobe=nprobe, filter=np.arange(len(x)) % 3 > 0)
+
+
+def test_equal_rows_and_few_rows(rng):
+    x, q = clusters(rng, 500, 16, 50)
+    index = ak.IVF(lists=12, codec=ak.SQ(8)).fit(x).add(np.repeat(x, 5, axis=0))
+    found = index.search(q, k=10, nprobe=12, threads=1)
+    assert (np.diff(found.ids.reshape(-1, 2, 5)) == 1).all()  # equal rows, by id
+    assert (index.search(q, k=500, nprobe=1).ids[:, -1] == -1).all()
+    assert_same_in_batches(index, q, nprobe=1)
+
+
+@pytest.mark.parametrize("level", ak.simd.levels())
+def test_every_level_finds_rows_as_near(rng, level, tmp_path):
+    x, q = clusters(rng, 5000, 48, 200)
+    index = ak.IVF(lists=25, codec=ak.SQ(8)).fit(x).add(x)
+    index.save(tmp_path / "index.ak")
+    np.save(tmp_path / "q.npy", q)
+    code = f"""
+import annkit as ak, numpy as np
+q = np.load({str(tmp_path / "q.npy")!r})
+np.save({str(tmp_path / "near.npy")!r}, ak.load({str(tmp_path / "index.ak")!r}).search(q, nprobe=2).distances)
+"""
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "ANNKIT_SIMD": level}, check=True)
+    # The last bits of floats, and so the order of nearly equal rows, differ between levels.
+    np.testing.assert_allclose(np.load(tmp_path / "near.npy"), index.search(q, nprobe=2).distances, rtol=1e-5)
