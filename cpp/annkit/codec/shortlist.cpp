@@ -21,8 +21,11 @@ Shortlist::Shortlist(const TopK& empty, size_t threads)
       part_(k_ == SIZE_MAX ? k_ : (k_ + threads - 1) / threads),
       later_loses_(empty.order().later_loses()),
       limit_(empty.bound()),
-      bound_(empty.bound()) {
-    pending_.reserve(std::min<size_t>(most_ + step_, 128));
+      bound_(empty.bound()) {}
+
+void Shortlist::reserve() {
+    constexpr size_t kMost = 128;
+    pending_.reserve(std::min(most_ + step_, kMost));
     if (k_ <= kFew) uppers_.reserve(k_);
 }
 

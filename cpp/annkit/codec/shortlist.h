@@ -33,6 +33,7 @@ class Shortlist {
     template <class Score>
     void push(float lower, float width, uint32_t row, uint32_t place, Score&& score) {
         width_ = width > width_ ? width : width_;
+        if (pending_.capacity() == 0) reserve();
         pending_.push_back({lower, row, place});
         if (k_ <= kFew) keep_upper(lower, width);
         if (pending_.size() >= next_ && narrow()) decide(score);
@@ -73,7 +74,8 @@ class Shortlist {
     static constexpr size_t kFew = 64;
 
   private:
-    bool narrow();  // drops what is out; true if too many are left undecided
+    void reserve();  // for the first row that waits
+    bool narrow();   // drops what is out; true if too many are left undecided
     void find_limits();
     void keep_within_limit();
     void keep_upper(float lower, float width) {

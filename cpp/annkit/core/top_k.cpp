@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "annkit/core/score_bound.h"
@@ -157,8 +158,34 @@ void TopK::insert(Hit hit) {
     if (hits_.size() == k_) take_kth(hits_.back().score);
 }
 
+// A few hits together with those there are, each to the place that as many are before: without the branches of
+// insertion, of which most are guessed wrong. False where there are too many or hardly any, or scores are equal.
+bool TopK::push_ranked(const float* scores, const uint32_t* rows, size_t n, float limit) {
+    constexpr size_t kLeast = 3, kMost = 64, kStep = 16;
+    if (!in_order_ || n < kLeast || hits_.size() + n > kMost) return false;
+    float all[kMost] = {};
+    uint32_t before[kMost] = {}, of[kMost];
+    size_t some = 0;
+    for (; some < hits_.size(); ++some) all[some] = hits_[some].score, of[some] = hits_[some].row;
+    for (size_t i = 0; i < n; ++i) {
+        all[some] = scores[i], of[some] = rows[i];
+        some += scores[i] <= limit;
+    }
+    const size_t padded = (some + kStep - 1) / kStep * kStep;
+    for (size_t j = 0; j < some; ++j)
+        for (size_t i = 0; i < padded; ++i) before[i] += all[j] < all[i] ? 1 : 0;
+    if (std::accumulate(before, before + some, size_t(0)) * 2 != some * (some - 1)) return false;
+    const size_t kept = std::min(some, k_);
+    hits_.resize(kept);
+    for (size_t i = 0; i < some; ++i)
+        if (before[i] < kept) hits_[before[i]] = {all[i], of[i]};
+    if (kept == k_) take_kth(hits_.back().score);
+    return true;
+}
+
 void TopK::push(const float* scores, const uint32_t* rows, size_t n, float limit) {
     limit = std::min(limit, kth_);
+    if (push_ranked(scores, rows, n, limit)) return;
     in_order_ = in_order_ && k_ <= kFewOfMany;
     if (in_order_) {
         for (size_t i = 0; i < n; ++i)

@@ -65,6 +65,7 @@ class TopK {
     static constexpr size_t kFew = 64, kFewOfMany = 24;
     void reserve();  // with the first hit: a copy without any takes no memory
     void insert(Hit hit);
+    bool push_ranked(const float* scores, const uint32_t* rows, size_t n, float limit);
     void shrink();  // keeps the k best, in no order
     void take_kth(float score);
 
