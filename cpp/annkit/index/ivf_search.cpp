@@ -13,6 +13,20 @@ struct ListSearch::Groups {
     std::vector<uint32_t> lists, starts{0}, queries, visits;
 };
 
+// Asks for a list that is next: its first codes, behind which the processor sees the others come, and what lies beside
+// them.
+void fetch(const Partition& partition) {
+    constexpr size_t kLine = 64, kMost = 4096;
+    const Codes& codes = *partition.codes;
+    const size_t rows = std::min(codes.n, codes.run(0));
+    for (const Column& column : codes.columns) {
+        const size_t entries = &column == codes.columns.data() ? (rows + codes.block - 1) / codes.block : rows;
+        const size_t bytes = std::min(entries * column.row_bytes(), kMost);
+        for (size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(column.row(0) + at);
+    }
+    partition.rows->prefetch(0, rows);
+}
+
 struct ListSearch::Batch {
     size_t n, nprobe;
     std::unique_ptr<TileQueries> queries;
@@ -115,6 +129,7 @@ void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const 
             worker = std::make_unique<TileSearch>(*batch.queries, batch.visits, Allowed{batch.allowed}, empty,
                                                   batch.limits, estimates);
         const RowRange all{0, uint32_t(lists.length(groups.lists[task]))};
+        if (batch.n > 1 && task + 1 < groups.lists.size()) fetch(lists.partitions()[groups.lists[task + 1]]);
         TilePanel panel;
         for (size_t at = starts[task]; at < starts[task + 1]; at += panel.n) {
             const size_t count = starts[task + 1] - at;
