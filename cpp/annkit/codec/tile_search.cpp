@@ -409,7 +409,7 @@ bool TileSearch::tile_tells_little(const TilePanel& panel, size_t n) {
 }
 
 // The estimates of a run, as take() has them.
-float TileSearch::estimate_run(const TilePanel& panel, size_t lane, RowRange range) {
+void TileSearch::estimate_run(const TilePanel& panel, size_t lane, RowRange range) {
     const size_t n = range.last - range.first;
     const Partition& partition = *visits_[panel.visits[lane]].partition;
     pack(std::span(&panel.queries[lane], 1), std::span(&panel.visits[lane], 1), first_panel_);
@@ -422,7 +422,6 @@ float TileSearch::estimate_run(const TilePanel& panel, size_t lane, RowRange ran
     first_panel_.tile->run(args);
     const LaneTerms& terms = first_panel_.terms[0];
     for (size_t i = 0; i < n; ++i) scores_[i] = estimate(terms, scores_[i], rows.err != nullptr ? rows.err[i] : 0.0f);
-    return 0;
 }
 
 TopK& TileSearch::result(size_t query) {

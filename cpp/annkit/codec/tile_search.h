@@ -89,8 +89,9 @@ class TileSearch {
     void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_run(const TilePanel& panel, size_t lane, RowRange range);
-    float estimate_run(const TilePanel& panel, size_t lane, RowRange range);
-    size_t near_of_run(const TilePanel& panel, size_t lane, RowRange range);
+    void estimate_run(const TilePanel& panel, size_t lane, RowRange range);
+    float bound_run(const TilePanel& panel, size_t lane, RowRange range);
+    size_t near_of_run(const TilePanel& panel, size_t lane, RowRange range, float width);
     // Of rows of a partition and the panel that meets them.
     struct Meeting {
         const TilePanel& panel;
@@ -143,7 +144,6 @@ class TileSearch {
     RunScratch run_;
     TilePanel first_panel_;
     std::vector<float> scores_, exact_;
-    float width_ = 0;          // of the run's bounds
     std::vector<size_t> met_;  // how many rows each query has met
     size_t least_met_ = 0;     // of the panel's queries
     NearFinder finder_;

@@ -37,21 +37,27 @@ void TileSearch::score_runs(const TilePanel& panel, const Partition& partition, 
             score_run(panel, lane, {uint32_t(at), uint32_t(std::min(at + kRun, first + n))});
 }
 
+// The bounds of a run go to scores_; returns their width, 0 of scores and of estimates that pass for them.
+float TileSearch::bound_run(const TilePanel& panel, size_t lane, RowRange range) {
+    scores_.resize(std::max<size_t>(scores_.size(), range.last - range.first));
+    if (!estimates_ || panel.tile == nullptr)
+        return queries_.bound_run(panel.queries[lane], visits_[panel.visits[lane]], range, run_, scores_.data());
+    estimate_run(panel, lane, range);
+    return 0;
+}
+
 // The positions of the rows that may be near go to near_. The filter is asked where a row is near enough, as with
 // tiles.
-size_t TileSearch::near_of_run(const TilePanel& panel, size_t lane, RowRange range) {
+size_t TileSearch::near_of_run(const TilePanel& panel, size_t lane, RowRange range, float width) {
     const size_t n = range.last - range.first, k = empty_.limit();
     const uint32_t query = panel.queries[lane];
     const Visit& visit = visits_[panel.visits[lane]];
     const Bitset* allowed = allowed_.of(query);
     Shortlist& list = *lists_[query];
-    scores_.resize(std::max(scores_.size(), n));
     near_.resize(std::max(near_.size(), n));
-    width_ = estimates_ && panel.tile != nullptr ? estimate_run(panel, lane, range)
-                                                 : queries_.bound_run(query, visit, range, run_, scores_.data());
     if (list.bound() == kInfinity && allowed == nullptr && k <= n &&
         simd::kernels().count(scores_.data(), n, kInfinity) == n)  // no NaN: a file with damaged factors has some
-        list.tighten(Shortlist::upper_of(smallest_.bound(scores_.data(), n, k), width_));
+        list.tighten(Shortlist::upper_of(smallest_.bound(scores_.data(), n, k), width));
     const size_t found = simd::kernels().select(scores_.data(), n, list.bound(), near_.data());
     if (allowed == nullptr) {
         for (size_t i = 0; i < found; ++i) near_[i] += range.first;
@@ -66,11 +72,12 @@ size_t TileSearch::near_of_run(const TilePanel& panel, size_t lane, RowRange ran
 }
 
 void TileSearch::score_run(const TilePanel& panel, size_t lane, RowRange range) {
-    const size_t found = near_of_run(panel, lane, range);
+    const float width = bound_run(panel, lane, range);
+    const size_t found = near_of_run(panel, lane, range, width);
     const uint32_t query = panel.queries[lane];
     const Visit& visit = visits_[panel.visits[lane]];
     exact_.resize(std::max(exact_.size(), found));
-    if (width_ > 0)
+    if (width > 0)
         queries_.score(query, *visit.partition, visit.coarse, near_.data(), found, exact_.data());
     else
         for (size_t i = 0; i < found; ++i) exact_[i] = scores_[near_[i] - range.first];

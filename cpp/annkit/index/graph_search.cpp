@@ -80,7 +80,10 @@ void GraphSearch::push_found(TopK& top) {
 
 void GraphSearch::push_rows(TopK& top) {
     scores_.resize(rows_.size());
-    scorer_->gather_nearest(top.limit(), top.kth(), rows_.data(), rows_.size(), scores_.data());
+    if (scorer_)
+        scorer_->gather_nearest(top.limit(), top.kth(), rows_.data(), rows_.size(), scores_.data());
+    else
+        walk_.scorer().score(rows_.data(), rows_.size(), scores_.data());
     for (size_t i = 0; i < rows_.size(); ++i)
         if (scores_[i] <= top.kth()) top.push(scores_[i], rows_[i]);
 }
@@ -119,14 +122,7 @@ void GraphSearch::scan(const GraphFilter& filter, TopK& top) {
     constexpr size_t kBlock = 1024, kWord = 64;
     rows_.clear();
     const auto score = [&] {
-        if (scorer_) {
-            push_rows(top);
-        } else {
-            scores_.resize(rows_.size());
-            walk_.scorer().score(rows_.data(), rows_.size(), scores_.data());
-            for (size_t i = 0; i < rows_.size(); ++i)
-                if (scores_[i] <= top.kth()) top.push(scores_[i], rows_[i]);
-        }
+        push_rows(top);
         rows_.clear();
     };
     for (size_t first = 0; first < filter.rows; first += kWord) {

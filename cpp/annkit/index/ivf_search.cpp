@@ -13,6 +13,8 @@ struct ListSearch::Groups {
     std::vector<uint32_t> lists, starts{0}, queries, visits;
 };
 
+namespace {
+
 // Asks for a list that is next: its first codes, behind which the processor sees the others come, and what lies beside
 // them.
 void fetch(const Partition& partition) {
@@ -26,6 +28,8 @@ void fetch(const Partition& partition) {
     }
     partition.rows->prefetch(0, rows);
 }
+
+}  // namespace
 
 struct ListSearch::Batch {
     size_t n, nprobe;
