@@ -17,7 +17,7 @@
 namespace annkit::bindings {
 namespace {
 
-constexpr size_t kBlock = 1024;  // rows a task codes; a multiple of the codes' block
+constexpr size_t kBlock = 1152;  // rows a task codes; a multiple of the codes' block
 
 // Codes of some rows, laid out as an index lays them, and the bytes that stand for one row: its code, then its columns.
 class RowBytes {

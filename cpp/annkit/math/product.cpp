@@ -53,6 +53,12 @@ size_t PackedMatrix::nbytes() const {
     return (outputs_ + lanes - 1) / lanes * lanes * inputs_ * sizeof(float);
 }
 
+size_t PackedMatrix::rows_ahead() const {
+    constexpr size_t kAhead = size_t(4) << 10;
+    const size_t rows = simd::kernels().product.rows, few = kAhead / (inputs_ * sizeof(float));
+    return std::max(few / rows, size_t(1)) * rows;
+}
+
 void PackedMatrix::row(size_t output, float* out) const {
     const size_t lanes = simd::kernels().product.lanes;
     const float* at = packed_.get() + output / lanes * lanes * inputs_ + output % lanes;
@@ -82,14 +88,14 @@ PackedMatrix PackedMatrix::of_transposed(const float* a, size_t inputs, size_t o
 }
 
 void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, float* out, size_t out_stride,
-                            const float* start) const {
+                            const float* start, const float* coming) const {
     const simd::Product& product = simd::kernels().product;
     const bool copies = collides(stride) && n >= product.rows;
-    const size_t padded = padded_stride(inputs_);
+    const size_t padded = padded_stride(inputs_), block = copies && coming != nullptr ? product.rows : kBlock;
     std::unique_ptr<float[]> copy;  // an allocation is dear where rows are few
-    if (copies) copy = std::make_unique_for_overwrite<float[]>(std::min(n, kBlock) * padded);
-    for (size_t first = 0; first < n; first += kBlock) {
-        const size_t count = std::min(kBlock, n - first);
+    if (copies) copy = std::make_unique_for_overwrite<float[]>(std::min(n, block) * padded);
+    for (size_t first = 0; first < n; first += block) {
+        const size_t count = std::min(block, n - first);
         const float* from = rows + first * stride;
         if (copies) {
             for (size_t i = 0; i < count; ++i)
@@ -97,7 +103,7 @@ void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, float* o
             from = copy.get();
         }
         product.run({from, copies ? padded : stride, count, inputs_, packed_.get(), outputs_, out + first * out_stride,
-                     out_stride, start});
+                     out_stride, start, coming != nullptr ? coming + first * stride : nullptr});
     }
 }
 
@@ -149,7 +155,8 @@ void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, 
               const Call& call) {
     check(inner == b.inputs(), "rows have dimension ", inner, ", the matrix expects ", b.inputs());
     parallel_blocks(rows, rows_of_task(rows, threads), threads, call, [&](size_t first, size_t count) {
-        b.multiply(a + first * inner, inner, count, out + first * b.outputs(), b.outputs());
+        b.multiply(a + first * inner, inner, count, out + first * b.outputs(), b.outputs(), nullptr,
+                   a + (first + b.rows_ahead()) * inner);
     });
 }
 

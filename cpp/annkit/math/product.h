@@ -25,10 +25,14 @@ class PackedMatrix {
     size_t nbytes() const;
     void row(size_t output, float* out) const;  // of A
     // Strides count floats. A row's result is the same whatever rows are beside it. Rows and out may not overlap.
-    // start: what is added to the outputs, of a multiple of kOutputs floats; null for nothing.
+    // start: what is added to the outputs, of a multiple of kOutputs floats; null for nothing. coming: rows
+    // to fetch meanwhile, as many and as far apart; null for none. Those that are asked for next should be
+    // rows_ahead().
     void multiply(const float* rows, size_t stride, size_t n, float* out, size_t out_stride,
-                  const float* start = nullptr) const;
+                  const float* start = nullptr, const float* coming = nullptr) const;
     static constexpr size_t kOutputs = 16;
+    // How many rows ahead they are to be fetched, if they come from memory: it is a way of a few KB.
+    size_t rows_ahead() const;
     // The same of some of the outputs, from a multiple of the kernel's lanes on, for a few rows at a padded_stride().
     struct Outputs {
         size_t first, count;

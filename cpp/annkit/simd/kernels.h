@@ -162,7 +162,8 @@ struct ProductArgs {
     size_t outputs;
     float* out;
     size_t out_stride;
-    const float* start = nullptr;  // of a multiple of lanes, or null: zeros
+    const float* start = nullptr;   // of a multiple of lanes, or null: zeros
+    const float* coming = nullptr;  // rows that are asked for next, fetched meanwhile as if they lay like these
 };
 struct Product {
     size_t lanes, rows;  // rows: batches are fastest in multiples of so many

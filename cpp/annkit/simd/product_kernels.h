@@ -6,12 +6,15 @@
 #pragma once
 
 #include "annkit/simd/kernels.h"
+#include "annkit/simd/prefetch.h"
 
 namespace annkit::simd {
 namespace {
 
+// ahead: bytes from a row to the one that is fetched meanwhile, a line of each at a time, as many lines at once would
+// hold up the additions; 0 where none is to come.
 template <class V, size_t R, size_t C>
-[[gnu::always_inline]] inline void product_block(const ProductArgs& a, size_t row, size_t column) {
+[[gnu::always_inline]] inline void product_block(const ProductArgs& a, size_t row, size_t column, intptr_t ahead) {
     static_assert(R % 3 == 0 || R == 1);
     constexpr size_t kGroups =
         R == 1 ? 1 : R / 3;  // a pointer for three rows, as base, stride and twice stride address
@@ -25,7 +28,7 @@ template <class V, size_t R, size_t C>
 #pragma GCC unroll 8
         for (size_t c = 0; c < C; ++c)
             sum[r][c] = a.start == nullptr ? V::zero() : V::load(a.start + (column + c) * V::kLanes);
-    for (size_t k = 0; k < a.dim; ++k, panel += V::kLanes) {
+    const auto step = [&](size_t k) __attribute__((always_inline)) {
         typename V::Reg m[C];
 #pragma GCC unroll 8
         for (size_t c = 0; c < C; ++c) m[c] = V::load(panel + c * next);
@@ -35,6 +38,14 @@ template <class V, size_t R, size_t C>
 #pragma GCC unroll 8
             for (size_t c = 0; c < C; ++c) sum[r][c] = V::fma(x, m[c], sum[r][c]);
         }
+    };
+    constexpr size_t kLine = 16;
+    for (size_t k = 0; k < a.dim; k += kLine) {
+        if (R > 1 && ahead != 0)
+#pragma GCC unroll 16
+            for (size_t r = 0; r < R; ++r)
+                prefetch(reinterpret_cast<const std::byte*>(p[r / 3] + (r % 3) * stride + k) + ahead);
+        for (size_t i = k; i < a.dim && i < k + kLine; ++i, panel += V::kLanes) step(i);
     }
 #pragma GCC unroll 16
     for (size_t r = 0; r < R; ++r)
@@ -57,8 +68,11 @@ template <class V, size_t R, size_t C>
 template <class V, size_t R, size_t C>
 void product_sweep(const ProductArgs& a, size_t first, size_t last, size_t column = 0) {
     const size_t columns = (a.outputs + V::kLanes - 1) / V::kLanes;
-    for (; column + C <= columns; column += C)
-        for (size_t row = first; row < last; row += R) product_block<V, R, C>(a, row, column);
+    for (; column + C <= columns; column += C) {
+        const bool fetches = a.coming != nullptr && column == 0;
+        const intptr_t ahead = fetches ? reinterpret_cast<intptr_t>(a.coming) - reinterpret_cast<intptr_t>(a.rows) : 0;
+        for (size_t row = first; row < last; row += R) product_block<V, R, C>(a, row, column, ahead);
+    }
     if constexpr (C > 1) product_sweep<V, R, (C + 1) / 2>(a, first, last, column);
 }
 

@@ -8,7 +8,6 @@
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
 #include "annkit/simd/kernels.h"
-#include "annkit/simd/prefetch.h"
 
 namespace annkit {
 namespace {
@@ -16,13 +15,6 @@ namespace {
 void check_finite(std::span<const float> values, std::string_view what) {
     const bool finite = std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); });
     check(finite, what, " has NaN or infinite values, expected finite ones");
-}
-
-// Rows that come from memory while those before them are multiplied.
-void prefetch(const Rows& rows) {
-    constexpr size_t kLine = 64;
-    for (size_t i = 0; i < rows.n; ++i)
-        for (size_t at = 0; at < rows.dim * sizeof(float); at += kLine) simd::prefetch(rows.row(i) + at);
 }
 
 }  // namespace
@@ -50,30 +42,29 @@ bool Affine::folds_well(std::span<const float> mean, double variance) {
 }
 
 void Affine::apply(const Rows& in, float* out) const {
-    // A matrix that stays in the second cache meets as many rows as its kernel takes at once, more if they are short,
-    // and the next ones travel meanwhile, if both stay in the first (100 floats into 32 bits: 1.3 times as fast as in
-    // blocks of 144). A larger one has to meet more.
-    constexpr size_t kCached = size_t(512) << 10, kBlock = 144, kTravel = size_t(20) << 10, kAtOnce = size_t(4) << 10;
-    const size_t least = simd::kernels().product.rows;
-    const size_t few = std::clamp(kAtOnce / (inputs() * sizeof(float)) / least * least, least, kBlock);
-    const size_t block = packed_.nbytes() <= kCached ? few : kBlock;
-    const size_t stride = padded_stride(inputs());
+    // Rows that are centered lie aside, few at a time: there, in the first cache, they meet a matrix that stays in the
+    // second. A larger one has to meet more.
+    constexpr size_t kCached = size_t(512) << 10, kBlock = 144;
     const bool centers = !mean_.empty() && !folds();
-    const bool travel = FloatView::in_place(in) && block * inputs() * sizeof(float) <= kTravel;
+    const size_t ahead = packed_.rows_ahead();
+    const size_t block = centers && packed_.nbytes() <= kCached ? std::min(ahead, kBlock) : kBlock;
+    const size_t stride = padded_stride(inputs());
+    const auto coming = [&in, fetched = FloatView::in_place(in)](size_t row) {
+        return fetched ? reinterpret_cast<const float*>(in.row(row)) : nullptr;
+    };
     const auto centered = std::make_unique_for_overwrite<float[]>(centers ? std::min(in.n, block) * stride : 0);
     for (size_t first = 0; first < in.n; first += block) {
         const Rows part = in.slice(first, std::min(block, in.n - first));
-        const size_t next = first + part.n;
-        if (travel && next < in.n) prefetch(in.slice(next, std::min(block, in.n - next)));
         const FloatView rows(part);
         float* to = out + first * outputs();
         if (centers) {
             check_squares(simd::kernels().center(rows.row(0), rows.stride(), part.n, mean_.data(), inputs(),
                                                  centered.get(), stride),
                           part, "the array");
-            packed_.multiply(centered.get(), stride, part.n, to, outputs());
+            packed_.multiply(centered.get(), stride, part.n, to, outputs(), nullptr, coming(first + ahead));
         } else {
-            packed_.multiply(rows.row(0), rows.stride(), part.n, to, outputs(), folds() ? start_.data() : nullptr);
+            packed_.multiply(rows.row(0), rows.stride(), part.n, to, outputs(), folds() ? start_.data() : nullptr,
+                             coming(first + ahead));
             // What is not finite shows in the outputs, which are fewer.
             check_squares(simd::kernels().center(to, outputs(), part.n, nullptr, outputs(), nullptr, 0), part,
                           "the array");
