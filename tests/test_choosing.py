@@ -54,7 +54,7 @@ def test_curve_rises_in_recall_as_it_falls_in_speed(data):
     base, queries, truth = data
     index = ak.index("IVF64,SQ4,RFlat").fit(base).add(base)
     curve = ak.tune(index, queries, truth, 0.9, within=2, k=5).curve
-    assert len(curve) > 2
+    assert len(curve) >= 2
     for faster, slower in itertools.pairwise(curve):
         assert faster.qps >= slower.qps
         assert faster.recall < slower.recall

@@ -71,3 +71,29 @@ def test_codes_of_another_length_are_refused(name):
     codes = codec.encode(ROWS[:4])
     with pytest.raises(ValueError, match=f"{codes.shape[1] - 1} bytes a row.*expects {codes.shape[1]}"):
         codec.decode(codes[:, :-1])
+
+
+def recall(codec, rows, queries):
+    index = ak.Flat(codec=codec).fit(rows).add(rows)
+    true = ak.Flat().add(rows).search(queries, 10).ids
+    return (index.search(queries, 10).ids[:, :, None] == true[:, None]).any(axis=2).mean()
+
+
+@pytest.mark.parametrize("codec", [ak.PQ(12, bits=4), ak.PQ(12, bits=6), ak.RaBitQ(4)], ids=repr)
+@pytest.mark.parametrize("far", [1e4, 1e8, 1e15])
+def test_one_row_far_from_all_others_does_not_spoil_theirs(codec, far):
+    rng = np.random.default_rng(0)
+    rows, queries = (rng.standard_normal((n, 24)).astype(np.float32) + 5 for n in (5000, 100))
+    alone = recall(codec, rows, queries)
+    rows[0] = far
+    assert recall(codec, rows, queries) > alone - 0.03
+
+
+def test_ranges_stretched_by_one_far_row_are_warned_of_and_outliers_leaves_it_out():
+    rng = np.random.default_rng(0)
+    rows, queries = (rng.standard_normal((n, 24)).astype(np.float32) for n in (5000, 100))
+    alone = recall(ak.SQ(8), rows, queries)
+    rows[4000] = 1e8
+    with pytest.warns(UserWarning, match=r"the ranges of SQ reach 1025\d+ times as far as half of the rows.*outliers="):
+        assert recall(ak.SQ(8), rows, queries) < 0.1
+    assert recall(ak.SQ(8, outliers=0.001), rows, queries) > alone - 0.1

@@ -129,7 +129,8 @@ bits : {8, 6, 4}, default 8
 uniform : bool, default False
     One range for all dimensions.
 outliers : float, default 0
-    The share of values at either end that the range leaves out; they are moved to the border. 0 keeps all.
+    The share of values at either end that the range leaves out; they are moved to the border. 0 keeps all, and fit warns
+    where a few rows lie so far away that the codes of others would hardly differ.
 
 Examples
 --------

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "annkit/codec/rabitq_queries.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
+#include "annkit/math/middle.h"
 
 namespace annkit {
 namespace {
@@ -24,8 +26,40 @@ constexpr size_t kMaxDim = 1 << 16;
 // become twice as many.
 constexpr double kErrorDeviations = 2.6;
 
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
+
 // Rows of the mean's sums: blocks of this many are summed alone, and the blocks in order.
 constexpr size_t kMeanBlock = 4096;
+
+struct Sum {
+    std::vector<double> values;
+    size_t n = 0;
+};
+
+// Of rows that lie within so much of the middle.
+Sum sum_of(const FloatBlock& rows, size_t dim, const std::vector<float>& middle, double most2) {
+    Sum sum{std::vector<double>(dim)};
+    for (size_t i = 0; i < rows.size(); ++i) {
+        const float* x = rows.row(i);
+        double away2 = 0;
+        for (size_t j = 0; j < dim && most2 < kInfinite; ++j)
+            away2 += (double(x[j]) - middle[j]) * (double(x[j]) - middle[j]);
+        if (away2 > most2) continue;
+        for (size_t j = 0; j < dim; ++j) sum.values[j] += x[j];
+        ++sum.n;
+    }
+    return sum;
+}
+
+// Rows a thousand times as far away as half of them do not count where they would lead the mean astray.
+Sum sum_near(const FloatBlock& rows, size_t dim, const Middle& middle) {
+    constexpr double kFar = 1000;
+    Sum sum = sum_of(rows, dim, middle.point, kInfinite);
+    double away2 = 0;
+    for (size_t j = 0; j < dim; ++j) away2 += std::pow(sum.values[j] / double(sum.n) - middle.point[j], 2);
+    const bool astray = middle.reach2 > 0 && away2 > middle.reach2;
+    return astray ? sum_of(rows, dim, middle.point, kFar * kFar * middle.reach2) : sum;
+}
 
 }  // namespace
 
@@ -50,19 +84,21 @@ void RaBitQ::fit(const Rows& rows, const Fit& fit) {
     check(rows.n > 0, "RaBitQ.fit got 0 rows, expected at least one");
     check(rows.dim >= 1 && rows.dim <= kMaxDim, "RaBitQ got rows of dim ", rows.dim, ", expected 1 to ", kMaxDim);
     const size_t blocks = (rows.n + kMeanBlock - 1) / kMeanBlock;
-    std::vector<std::vector<double>> sums(blocks, std::vector<double>(rows.dim));
+    const Middle middle = middle_of(rows);
+    std::vector<Sum> sums(blocks);
     const int threads = threads_for(fit.call, double(rows.n) * double(rows.dim));
     parallel_for(blocks, threads, fit.call, [&](size_t b, int) {
         const size_t first = b * kMeanBlock;
         const FloatBlock block(rows.slice(first, std::min(kMeanBlock, rows.n - first)), "the array");
-        for (size_t i = 0; i < block.size(); ++i)
-            for (size_t j = 0; j < rows.dim; ++j) sums[b][j] += block.row(i)[j];
+        sums[b] = sum_near(block, rows.dim, middle);
     });
-    std::vector<float> mean(rows.dim);
-    for (size_t j = 0; j < rows.dim; ++j) {
+    size_t n = 0;
+    for (const Sum& block : sums) n += block.n;
+    std::vector<float> mean(middle.point);
+    for (size_t j = 0; j < rows.dim && n > 0; ++j) {
         double sum = 0;
-        for (const auto& block : sums) sum += block[j];
-        mean[j] = float(sum / double(rows.n));
+        for (const Sum& block : sums) sum += block.values[j];
+        mean[j] = float(sum / double(n));
     }
     learn(std::move(mean), fit.seed);
 }

@@ -9,11 +9,54 @@
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
+#include "annkit/math/middle.h"
 
 namespace annkit {
 namespace {
 
 size_t padded(size_t dim) { return (dim + 3) / 4 * 4; }
+
+// What is learned from some rows.
+struct Extent {
+    std::vector<float> low, high;
+    std::vector<double> sum;
+    explicit Extent(size_t dim)
+        : low(dim, std::numeric_limits<float>::infinity()),
+          high(dim, -std::numeric_limits<float>::infinity()),
+          sum(dim) {}
+
+    void add(const float* x) {
+        for (size_t j = 0; j < low.size(); ++j) {
+            low[j] = std::min(low[j], x[j]);
+            high[j] = std::max(high[j], x[j]);
+            sum[j] += x[j];
+        }
+    }
+    void add(const Extent& other) {
+        for (size_t j = 0; j < low.size(); ++j) {
+            low[j] = std::min(low[j], other.low[j]);
+            high[j] = std::max(high[j], other.high[j]);
+            sum[j] += other.sum[j];
+        }
+    }
+};
+
+// A few rows that are far from all others stretch the ranges until others cannot be told apart.
+void warn_of_far(const Rows& rows, const Extent& extent, const Call& call) {
+    constexpr double kFar = 1000;
+    if (call.monitor == nullptr) return;
+    const Middle middle = middle_of(rows);
+    double reach2 = 0;
+    for (size_t j = 0; j < rows.dim; ++j) {
+        const double off = std::max(extent.high[j] - middle.point[j], middle.point[j] - extent.low[j]);
+        reach2 += off * off;
+    }
+    if (middle.reach2 == 0 || reach2 <= kFar * kFar * middle.reach2) return;
+    call.monitor->warn(
+        concat("a few values lie so far away that the ranges of SQ reach ",
+               size_t(std::min(std::sqrt(reach2 / middle.reach2), 1e18)),
+               " times as far as half of the rows, which hardly differ then: leave them out by outliers="));
+}
 
 }  // namespace
 
@@ -44,25 +87,25 @@ std::string Scalar::factory(std::optional<bool> residual) const {
 // at a time.
 void Scalar::fit(const Rows& rows, const Fit& fit) {
     check(rows.n > 0, "SQ learns ranges from rows, got none");
-    constexpr size_t kBlock = 256, kMaxDim = 65536;  // sums of products fit 32 bits
+    constexpr size_t kBlock = 256, kTask = 4096, kMaxDim = 65536;  // sums of products fit 32 bits
     const size_t dim = rows.dim, n = rows.n;
     check(dim <= kMaxDim, "SQ takes at most ", kMaxDim, " dimensions, got ", dim);
-    std::vector<float> low(dim, std::numeric_limits<float>::infinity()), high(dim, -low[0]), sorted;
-    std::vector<double> sum(dim);
     const auto skip = size_t(outliers_ * double(n));
-    if (skip > 0) sorted.resize(n * dim);
-    for (size_t first = 0; first < n; first += kBlock) {
-        const FloatBlock block(rows.slice(first, std::min(kBlock, n - first)), "the array");
-        for (size_t i = 0; i < block.size(); ++i)
-            for (size_t j = 0; j < dim; ++j) {
-                const float x = block.row(i)[j];
-                low[j] = std::min(low[j], x);
-                high[j] = std::max(high[j], x);
-                sum[j] += x;
-                if (skip > 0) sorted[j * n + first + i] = x;
+    std::vector<float> sorted(skip > 0 ? n * dim : 0);
+    std::vector<Extent> parts((n + kTask - 1) / kTask, Extent(dim));
+    parallel_blocks(
+        n, kTask, threads_for(fit.call, double(n) * double(dim) * 8), fit.call, [&](size_t from, size_t count) {
+            for (size_t first = from; first < from + count; first += kBlock) {
+                const FloatBlock block(rows.slice(first, std::min(kBlock, from + count - first)), "the array");
+                for (size_t i = 0; i < block.size(); ++i) {
+                    parts[from / kTask].add(block.row(i));
+                    for (size_t j = 0; j < dim && skip > 0; ++j) sorted[j * n + first + i] = block.row(i)[j];
+                }
             }
-        if (fit.call.monitor && first % 65536 == 0) fit.call.monitor->poll();
-    }
+        });
+    Extent all(dim);
+    for (const Extent& part : parts) all.add(part);
+    auto& [low, high, sum] = all;
     if (skip > 0)
         parallel_for(dim, threads_for(fit.call, double(sorted.size()) * 10), fit.call, [&](size_t j, int) {
             const auto begin = sorted.begin() + ptrdiff_t(j * n), end = begin + ptrdiff_t(n);
@@ -75,8 +118,10 @@ void Scalar::fit(const Rows& rows, const Fit& fit) {
         std::fill(low.begin(), low.end(), *std::min_element(low.begin(), low.end()));
         std::fill(high.begin(), high.end(), *std::max_element(high.begin(), high.end()));
     }
+    warn_of_far(rows, all, fit.call);
     center_.resize(dim);
-    for (size_t j = 0; j < dim; ++j) center_[j] = float(sum[j] / double(n));
+    // Within the ranges: outliers lead a mean astray.
+    for (size_t j = 0; j < dim; ++j) center_[j] = std::clamp(float(sum[j] / double(n)), low[j], high[j]);
     set_range(std::move(low), std::move(high));
 }
 

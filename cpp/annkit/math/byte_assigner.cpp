@@ -3,27 +3,13 @@
 #include <algorithm>
 #include <limits>
 
-#include "annkit/core/random.h"
+#include "annkit/math/middle.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
 namespace {
 
 const simd::Tile& byte_tile() { return simd::kernels().tiles[simd::kI8].wide; }
-
-// The mean of some rows that lie apart: any point near the middle will do.
-std::vector<float> center_of(const TrainingRows& rows) {
-    constexpr size_t kSample = 1024;
-    const size_t n = std::min(kSample, rows.size());
-    std::vector<double> sum(rows.dim());
-    for (size_t i = 0; i < n; ++i) {
-        const float* x = rows.row(i * rows.size() / n);
-        for (size_t j = 0; j < rows.dim(); ++j) sum[j] += x[j];
-    }
-    std::vector<float> mean(rows.dim());
-    for (size_t j = 0; j < rows.dim(); ++j) mean[j] = float(sum[j] / double(n));
-    return mean;
-}
 
 constexpr size_t kTaskPanels = 16;
 
@@ -59,7 +45,7 @@ bool ByteAssigner::pays(const TrainingRows& rows, size_t k) {
 }
 
 ByteAssigner::ByteAssigner(const TrainingRows& rows, const Call& call)
-    : n_(rows.size()), dim_(rows.dim()), center_(center_of(rows)) {
+    : n_(rows.size()), dim_(rows.dim()), center_(middle_of(n_, dim_, [&](size_t i) { return rows.row(i); }).point) {
     const size_t lanes = byte_tile().lanes, panels = (n_ + lanes - 1) / lanes;
     panel_bytes_ = (byte_tile().panel_bytes(dim_) + 63) / 64 * 64;
     panels_ = allocate(panels * panel_bytes_);

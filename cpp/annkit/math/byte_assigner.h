@@ -14,9 +14,9 @@ class ByteAssigner {
   public:
     static bool pays(const TrainingRows& rows, size_t k);
 
-    // Rounds the rows around their mean, those of a panel with one scale.
+    // Rounds the rows around their middle, those of a panel with one scale.
     ByteAssigner(const TrainingRows& rows, const Call& call);
-    // Sums of squares: what rounding took from the rows, and their distances from the mean.
+    // Sums of squares: what rounding took from the rows, and their distances from the middle.
     double lost() const { return lost_; }
     double spread() const { return spread_; }
     // By |x - c|^2 + penalty; penalty may be empty.

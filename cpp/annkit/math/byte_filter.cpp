@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "annkit/math/middle.h"
 #include "annkit/math/smallest.h"
 
 namespace annkit {
@@ -44,9 +45,7 @@ ByteFilter::ByteFilter(std::span<const float> centroids, size_t dim, bool ip)
       ip_(ip),
       center_(dim),
       rows_(k_) {
-    std::vector<double> sum(dim);
-    for (size_t i = 0; i < centroids.size(); ++i) sum[i % dim] += centroids[i];
-    for (size_t j = 0; j < dim && !ip; ++j) center_[j] = float(sum[j] / double(k_));
+    if (!ip) center_ = middle_of(k_, dim, [&](size_t i) { return &centroids[i * dim]; }).point;
     const std::vector<float> zero(dim);
     std::vector<int8_t> codes(padded_ * dim);
     std::vector<const void*> pointers(padded_);

@@ -1,5 +1,5 @@
 // Filters centroids in bytes, where those multiply several times faster than floats. Rows and centroids are
-// rounded to 8 bits around the centroids' mean; by Cauchy and Schwarz, |x.c - x'.c'| <= |x| |c - c'| + |x - x'| |c'|.
+// rounded to 8 bits around the centroids' middle; by Cauchy and Schwarz, |x.c - x'.c'| <= |x| |c - c'| + |x - x'| |c'|.
 // That gives each block of centroids a lower bound of its scores, and what no bound excludes is scored in floats by
 // whoever asks (Nearest, ListFinder): answers are the same as without the filter.
 #pragma once

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "annkit/core/pool.h"
+#include "annkit/math/middle.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
@@ -58,15 +59,10 @@ void GroupTrainer::open(std::unique_ptr<Memory> memory) {
     const size_t n = rows_.chosen.size();
     memory_ = std::move(memory);
     memory_->points.assign(n * padded_, 0.0f);
-    std::vector<double> sum(dim_);
-    for (size_t i = 0; i < n; ++i) {
-        const float* x = rows_.x + rows_.chosen[i] * rows_.stride + first_;
-        for (size_t j = 0; j < dim_; ++j) sum[j] += point(i)[j] = x[j];
-    }
-    middle_.resize(dim_);
-    for (size_t j = 0; j < dim_; ++j) middle_[j] = float(sum[j] / double(n));
+    const auto row = [this](size_t i) { return rows_.x + rows_.chosen[i] * rows_.stride + first_; };
+    middle_ = middle_of(n, dim_, row).point;
     for (size_t i = 0; i < n; ++i)
-        for (size_t j = 0; j < dim_; ++j) point(i)[j] -= middle_[j];
+        for (size_t j = 0; j < dim_; ++j) point(i)[j] = row(i)[j] - middle_[j];
     memory_->panels.resize(panels() * simd::kGroupPoints * dim_);
     const std::vector<float> zero(dim_);
     pack_group(memory_->points.data(), padded_, n, dim_, zero.data(), memory_->panels.data());

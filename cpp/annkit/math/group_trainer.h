@@ -60,7 +60,7 @@ class GroupTrainer {
     size_t first_, dim_, padded_, k_;
     const float* start_;
     Random random_;
-    std::vector<float> middle_;  // the mean of all points, from which points and centroids are taken
+    std::vector<float> middle_;  // from which points and centroids are taken
     std::vector<float> centroids_, norms_;
     std::unique_ptr<Memory> memory_;
 };

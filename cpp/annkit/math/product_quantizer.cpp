@@ -5,6 +5,7 @@
 #include "annkit/core/errors.h"
 #include "annkit/core/random.h"
 #include "annkit/math/group_trainer.h"
+#include "annkit/math/middle.h"
 #include "annkit/math/sample.h"
 #include "annkit/simd/kernels.h"
 
@@ -48,12 +49,9 @@ void ProductQuantizer::set(std::vector<float> codebooks) {
     for (size_t g = 0; g < m_; ++g)
         for (size_t c = 0; c < k; ++c)
             for (size_t j = 0; j < d; ++j) columns_[(g * d + j) * k + c] = centroid(g, c)[j];
-    std::vector<double> sum(d);
     for (size_t g = 0; g < m_; ++g) {
-        std::fill(sum.begin(), sum.end(), 0.0);
-        for (size_t c = 0; c < k; ++c)
-            for (size_t j = 0; j < d; ++j) sum[j] += centroid(g, c)[j];
-        for (size_t j = 0; j < d; ++j) middles_[g * d + j] = float(sum[j] / double(k));
+        const Middle middle = middle_of(k, d, [&](size_t c) { return centroid(g, c); });
+        std::copy_n(middle.point.begin(), d, &middles_[g * d]);
         for (size_t c = 0; c < k; ++c) {
             float norm = 0;
             for (size_t j = 0; j < d; ++j) {
