@@ -40,7 +40,7 @@ size_t rows_a_task(const Codes& codes, const BatchScorer* batch, size_t n, size_
     const size_t streams = queries == 1 ? 4 * in_cache : in_cache;
     const size_t even = threads > 1 ? std::max<size_t>(n / (8 * size_t(threads)), 64) : n;
     if (batch != nullptr)  // four times as many tasks: each takes long
-        return (std::min(in_cache, even / 4) / batch->step() + 1) * batch->step();
+        return (std::min(in_cache, threads > 1 ? even / 4 : n) / batch->step() + 1) * batch->step();
     return std::min({std::max<size_t>(streams, 64), std::max<size_t>(even, 1), size_t(1) << 20});
 }
 
