@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
-#include <cstring>
+#include <memory>
 
 #include "annkit/codec/product_sums.h"
 
@@ -12,7 +12,51 @@ namespace {
 
 constexpr float kUnit = FLT_EPSILON / 2;
 
+// Of numbers, kLanes at a time, so that no addition waits for the one before.
+constexpr size_t kLanes = 8;
+template <class Number>
+double sum(size_t n, Number&& number) {
+    double lanes[kLanes] = {};
+    for (size_t first = 0; first < n; first += kLanes)
+        for (size_t i = 0; i < kLanes; ++i) lanes[i] += number(first + i);
+    return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+}
+
 }  // namespace
+
+// Of each group's entries; zeros behind the last group.
+struct TableQueries::Ranges {
+    std::vector<float> least, largest;
+
+    explicit Ranges(size_t m) : least((m + kLanes - 1) / kLanes * kLanes), largest(least.size()) {}
+    double range(size_t g) const { return double(largest[g]) - least[g]; }
+    double low() const {
+        return sum(least.size(), [&](size_t g) { return double(least[g]); });
+    }
+    double all() const {
+        return sum(least.size(), [&](size_t g) { return range(g); });
+    }
+    double magnitude() const {
+        return sum(least.size(), [&](size_t g) { return double(std::max(std::abs(least[g]), std::abs(largest[g]))); });
+    }
+    // The largest sum of the ranges of groups whose bytes are added.
+    double most_together(simd::ByteSums of) const {
+        const size_t n = least.size(), block = of.together * of.apart;
+        double most = 0;
+        for (size_t first = 0; first < n; first += block)
+            for (size_t i = first; i < std::min(first + of.apart, n); ++i) {
+                double sum = 0;
+                for (size_t g = i; g < std::min(first + block, n); g += of.apart) sum += range(g);
+                most = std::max(most, sum);
+            }
+        return most;
+    }
+    // What rounding takes, and where more than 255 steps were cut.
+    double width(double scale) const {
+        return sum(least.size(),
+                   [&](size_t g) { return range(g) > 256 * scale ? range(g) : std::min(range(g), scale); });
+    }
+};
 
 TableQueries::TableQueries(CodeGroups groups, const CodeUse& use, const Rows& queries, const Call& call)
     : groups_(std::move(groups)),
@@ -20,23 +64,36 @@ TableQueries::TableQueries(CodeGroups groups, const CodeUse& use, const Rows& qu
       residual_(use.residual),
       positions_(groups_.bits == 4 ? (groups_.m + 1) / 2 * 2 : groups_.m),
       table_size_(positions_ * groups_.entries()),
-      tables_(queries.n * table_size_),
       rounded_(queries.n),
-      ones_(tiles().wide.run != nullptr && l2_ && residual_ ? kMostRows : 0, 1.0f),
-      steps_(tiles().wide.run != nullptr ? queries.n * table_size_ : 0) {
+      ones_(tiles().wide.run != nullptr && l2_ && residual_ ? kMostRows : 0, 1.0f) {
+    reserve(queries.n);
     constexpr size_t kBlock = 16;
-    const int threads = threads_for(call, double(tables_.size()) * double(groups_.dim / groups_.m + 4));
+    const int threads = threads_for(call, double(queries.n * table_size_) * double(groups_.dim / groups_.m + 4));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
         const FloatBlock block(queries.slice(first, count), "the query");
-        Ranges ranges{std::vector<float>(groups_.m), std::vector<float>(groups_.m)};
+        Ranges ranges(groups_.m);
         for (size_t i = 0; i < count; ++i) {
             const size_t query = first + i;
-            float* table = &tables_[query * table_size_];
+            float* table = tables_ + query * table_size_;
+            std::fill_n(table + table_size_ - groups_.entries(), groups_.entries(), 0.0f);
             groups_.fill(block.row(i), table);
-            if (!steps_.empty())
-                rounded_[query] = round(table, std::sqrt(block.norm2(i)), ranges, &steps_[query * table_size_]);
+            if (steps_ == nullptr) continue;
+            uint8_t* steps = steps_ + query * table_size_;
+            rounded_[query] = round(table, std::sqrt(block.norm2(i)), ranges, steps);
+            std::fill(steps + groups_.m * groups_.entries(), steps + table_size_, uint8_t(0));
         }
     });
+}
+
+// A table begins where a line of the cache does.
+void TableQueries::reserve(size_t queries) {
+    constexpr size_t kLine = 64;
+    const bool tiled = tiles().wide.run != nullptr;
+    size_t bytes = queries * table_size_ * (sizeof(float) + (tiled ? sizeof(uint8_t) : 0)) + kLine;
+    memory_ = std::make_unique_for_overwrite<std::byte[]>(bytes);
+    void* first = memory_.get();
+    tables_ = static_cast<float*>(std::align(kLine, bytes - kLine, first, bytes));
+    if (tiled) steps_ = reinterpret_cast<uint8_t*>(tables_ + queries * table_size_);
 }
 
 // Entries are taken from their group's least one and rounded down, in steps that are the same for all groups, as sums
@@ -48,30 +105,15 @@ TableQueries::Query TableQueries::round(const float* table, float norm, Ranges& 
     constexpr double kByte = 255, kAll = 65535;
     const simd::Kernels& kernels = simd::kernels();
     const size_t m = groups_.m, entries = groups_.entries();
-    const auto [together, apart] = groups_.in_blocks ? kernels.nibble_sums : simd::ByteSums{};
     kernels.table_ranges(table, m, entries, ranges.least.data(), ranges.largest.data());
-    const auto range = [&](size_t g) { return double(ranges.largest[g]) - ranges.least[g]; };
-    double most_of_sums = 0, all = 0, low = 0, magnitude = 0;
-    for (size_t first = 0; first < m; first += together * apart)
-        for (size_t i = first; i < std::min(first + apart, m); ++i) {
-            double sum = 0;
-            for (size_t g = i; g < std::min(first + together * apart, m); g += apart) sum += range(g);
-            most_of_sums = std::max(most_of_sums, sum);
-        }
-    for (size_t g = 0; g < m; ++g) {
-        low += ranges.least[g];
-        magnitude += std::max(std::abs(ranges.least[g]), std::abs(ranges.largest[g]));
-        all += range(g);
-    }
+    const double all = ranges.all();
+    const double together = ranges.most_together(groups_.in_blocks ? kernels.nibble_sums : simd::ByteSums{});
     // A tile wants it above 0.
     const auto scale =
-        float(std::clamp<double>(std::max(most_of_sums / kByte, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
+        float(std::clamp<double>(std::max(together / kByte, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
     kernels.round_tables(table, m, entries, ranges.least.data(), 1 / scale, steps);
-    double width = 0;
-    for (size_t g = 0; g < m; ++g)  // more than 255 steps were cut
-        width += range(g) > 256.0 * scale ? range(g) : std::min<double>(range(g), scale);
-    magnitude += 2 * double(norm) * groups_.reach + all;
-    return {scale, float(low), float(width) * (1 + 4 * FLT_EPSILON), float(magnitude)};
+    const double magnitude = ranges.magnitude() + 2 * double(norm) * groups_.reach + all;
+    return {scale, float(ranges.low()), float(ranges.width(scale)) * (1 + 4 * FLT_EPSILON), float(magnitude)};
 }
 
 const simd::TilePair& TableQueries::tiles() const {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "annkit/codec/codec.h"
@@ -16,7 +17,7 @@ struct CodeGroups {
     size_t m, bits, dim;  // groups, bits of an entry's number, dimensions of a row
     bool in_blocks;       // codes lie in blocks of nibbles
     float reach;          // the largest norm of what a code stands for
-    // A query's tables, of 2^bits entries each, one behind the other.
+    // A query's tables, of 2^bits entries each, one behind the other. The last may be left out: it is zeros then.
     std::function<void(const float* query, float* tables)> fill;
 
     size_t entries() const { return size_t(1) << bits; }
@@ -29,7 +30,7 @@ class TableQueries final : public TileQueries {
     size_t size() const override { return rounded_.size(); }
     const simd::TilePair& tiles() const override;
     size_t tile_dim() const override { return positions_; }
-    const void* panel_row(size_t query) const override { return &steps_[query * table_size_]; }
+    const void* panel_row(size_t query) const override { return steps_ + query * table_size_; }
     LaneTerms terms(size_t query, const Partition& partition, float coarse) const override;
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     bool scores_at_once() const override { return true; }
@@ -48,20 +49,21 @@ class TableQueries final : public TileQueries {
         float width = 0;      // what rounding and clipping can take
         float magnitude = 0;  // of what is added up, for the margin of rounding
     };
-    const float* table(size_t query) const { return &tables_[query * table_size_]; }
-    struct Ranges {
-        std::vector<float> least, largest;  // of each group's entries
-    };
+    const float* table(size_t query) const { return tables_ + query * table_size_; }
+    struct Ranges;
+    void reserve(size_t queries);
     Query round(const float* table, float norm, Ranges& ranges, uint8_t* steps) const;
 
     CodeGroups groups_;
     bool l2_, residual_;
     size_t positions_;   // m; for codes of 4 bits made even
     size_t table_size_;  // floats
-    std::vector<float> tables_;
+    // In one piece: the C library keeps as much as twice its largest piece, and has the system map the rest again.
+    std::unique_ptr<std::byte[]> memory_;
+    float* tables_ = nullptr;
+    uint8_t* steps_ = nullptr;  // the tables in 8 bits, where there are tiles
     std::vector<Query> rounded_;
-    std::vector<float> ones_;     // mul of as many rows as a tile takes
-    std::vector<uint8_t> steps_;  // the tables in 8 bits
+    std::vector<float> ones_;  // mul of as many rows as a tile takes
 };
 
 }  // namespace annkit

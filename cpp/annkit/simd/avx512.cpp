@@ -25,6 +25,7 @@
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
 #include "annkit/simd/rotation_kernels.h"
+#include "annkit/simd/table_ranges_avx512.h"
 #include "annkit/simd/words_avx512.h"
 
 namespace annkit::simd {
@@ -86,6 +87,7 @@ void fill_avx512(Kernels& k) {
     fill_nearest<F32x16, 2, 12>(k);
     fill_product<F32x16, 12, 2, 6, 8>(k);
     fill_tables<F32x16>(k);
+    k.table_ranges = table_ranges_16<F32x16>;
     k.hadamard = hadamard<F32x16>;
     k.rotate_columns = rotate_columns<F64x8>;
     k.nearest_in_group = nearest_in_group<F32x16, Choice16, 4>;
