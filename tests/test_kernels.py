@@ -174,16 +174,36 @@ def test_pushed_nodes_are_kept_in_the_order_of_their_scores(rng, level, most):
             np.testing.assert_array_less(got[2], np.array(firsts) + 1)  # what left again may have changed more
 
 
+def test_ranks_are_those_of_sorting(rng, level):
+    """Equal numbers and NaN are told."""
+    for n in (0, 1, 2, 15, 16, 17, 31, 33, 48, 49, 63, 64, 65, 100, 128, 150):
+        numbers = rng.permutation(np.linspace(-1, 1, n, dtype=np.float32))
+        ranks, differ = kernels.rank(level, numbers.tolist())
+        np.testing.assert_array_equal(ranks, np.argsort(np.argsort(numbers)))
+        assert differ
+        for odd in (numbers[0], np.nan) if n > 1 else ():
+            numbers[-1] = odd
+            assert not kernels.rank(level, numbers.tolist())[1]
+
+
 def test_choices_among_numbers_of_16_bits(rng, level):
     """The bound that k numbers are within has hardly more of them within it, where they differ."""
     for n in (1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 300, 2048, 4000):
         for most in (1, 40, 5000, 65535):
             numbers = rng.integers(0, most + 1, n).astype(np.uint16)
-            for bound in (0, most // 3, most, 65535):
-                got, _ = kernels.choose16(level, numbers.tolist(), bound, 1)
-                np.testing.assert_array_equal(got, np.flatnonzero(numbers <= bound))
+            for low, high in (
+                (0, 0),
+                (0, most // 3),
+                (0, most),
+                (0, 65535),
+                (most // 3, most // 2),
+                (65535, 65535),
+                (9, 8),
+            ):
+                got, _ = kernels.choose16(level, numbers.tolist(), low, high, 1)
+                np.testing.assert_array_equal(got, np.flatnonzero((numbers >= low) & (numbers <= high)))
             for k in {1, min(n, 2), min(n, 10), min(n, 100), n}:
-                _, bound = kernels.choose16(level, numbers.tolist(), 0, k)
+                _, bound = kernels.choose16(level, numbers.tolist(), 0, 0, k)
                 ascending = np.sort(numbers)
                 assert bound >= ascending[k - 1]
                 if most == 65535 and k <= n // 2:

@@ -220,9 +220,9 @@ py::array sum_nibbles(std::string_view level, const Floats& tables, const Bytes&
     return to_array(out);
 }
 
-py::tuple choose16(std::string_view level, std::vector<uint16_t> numbers, uint16_t bound, size_t k) {
+py::tuple choose16(std::string_view level, std::vector<uint16_t> numbers, uint16_t least, uint16_t most, size_t k) {
     std::vector<uint32_t> found(numbers.size());
-    found.resize(table(level).select16(numbers.data(), numbers.size(), bound, found.data()));
+    found.resize(table(level).select16(numbers.data(), numbers.size(), least, most, found.data()));
     return py::make_tuple(to_array(found), table(level).bound16(numbers.data(), numbers.size(), k));
 }
 
@@ -382,6 +382,12 @@ double probe(std::string_view level, std::string_view what, size_t amount, const
 
 }  // namespace
 
+py::tuple rank(std::string_view level, std::vector<float> numbers) {
+    std::vector<uint32_t> ranks(numbers.size());
+    const bool differ = table(level).rank(numbers.data(), numbers.size(), ranks.data());
+    return py::make_tuple(to_array(ranks), differ);
+}
+
 void bind_kernels(py::module_& m) {
     py::module_ k = m.def_submodule("_kernels", "Every kernel of every level, for tests and benches.");
     k.def("score_rows", score_rows);
@@ -395,6 +401,7 @@ void bind_kernels(py::module_& m) {
     k.def("sum_nibbles", sum_nibbles, py::arg("level"), py::arg("tables"), py::arg("blocks"), py::arg("rows"),
           py::arg("repeats") = 1);
     k.def("choose16", choose16);
+    k.def("rank", rank);
     k.def("code_lanes", [](std::string_view level, std::string_view kind, std::string_view shape) {
         return chosen(code_tiles(table(level), kind), shape).lanes;
     });

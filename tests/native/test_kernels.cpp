@@ -249,9 +249,9 @@ void choices(Trial& t) {
         for (int most : {3, 5000, 65535}) {
             const std::vector<uint16_t> numbers = Matrix(t.random, 1, n, 0, most).as<uint16_t>();
             std::vector<uint32_t> found(n), expected;
-            found.resize(t.k.select16(numbers.data(), n, uint16_t(most / 3), found.data()));
+            found.resize(t.k.select16(numbers.data(), n, uint16_t(most / 9), uint16_t(most / 3), found.data()));
             for (uint32_t i = 0; i < n; ++i)
-                if (numbers[i] <= most / 3) expected.push_back(i);
+                if (numbers[i] >= most / 9 && numbers[i] <= most / 3) expected.push_back(i);
             t.expect(found == expected, "select16", 1, n);
             for (size_t k : {size_t(1), std::min<size_t>(n, 10), n}) {
                 const uint16_t bound = t.k.bound16(numbers.data(), n, k);
@@ -260,6 +260,18 @@ void choices(Trial& t) {
                 t.expect(within >= k, "bound16", k, n);
             }
         }
+    for (size_t n : {1u, 16u, 17u, 40u, 64u, 65u, 128u, 150u}) {
+        const std::vector<float> numbers = Matrix(t.random, 1, n, 0, int(2 * n)).as<float>();
+        std::vector<uint32_t> ranks(n), expected(n);
+        size_t sum = 0;
+        for (size_t i = 0; i < n; ++i) {
+            expected[i] =
+                uint32_t(std::count_if(numbers.begin(), numbers.end(), [&](float x) { return x < numbers[i]; }));
+            sum += expected[i];
+        }
+        const bool differ = t.k.rank(numbers.data(), n, ranks.data());
+        t.expect(ranks == expected && differ == (2 * sum == n * (n - 1)), "rank", 1, n);
+    }
     std::vector<uint32_t> words(3000);
     for (uint32_t& word : words) word = uint32_t(t.random.next() & t.random.next());
     std::vector<WordRun> runs;

@@ -26,22 +26,27 @@ size_t places(std::span<const uint64_t> bits, size_t first, uint32_t* out) {
     return found;
 }
 
-}  // namespace
-
-const uint16_t* NearFinder::sums(size_t lane) const {
-    return reinterpret_cast<const uint16_t*>(sums_.bytes()) + lane * simd::TileArgs::words(n_) * kWord;
+// A thread keeps it from search to search. It is half a megabyte, which the C library gives back to the system each
+// time where that is most of what a search takes: to have it mapped again takes longer than to scan thousands of rows.
+TileScratch& sums_scratch() {
+    static thread_local TileScratch scratch;
+    return scratch;
 }
 
+}  // namespace
+
+const uint16_t* NearFinder::sums(size_t lane) const { return sums_ + lane * simd::TileArgs::words(n_) * kWord; }
+
 void NearFinder::find_sums(const simd::Tile& tile, simd::TileArgs args) {
-    sums_.reserve(tile.lanes * simd::TileArgs::words(args.n) * kWord * sizeof(uint16_t));
+    sums_scratch().reserve(tile.lanes * simd::TileArgs::words(args.n) * kWord * sizeof(uint16_t));
     rows_.resize(std::max(rows_.size(), args.n + kMany));
-    args.sums = reinterpret_cast<uint16_t*>(sums_.bytes());
+    sums_ = args.sums = reinterpret_cast<uint16_t*>(sums_scratch().bytes());
     tile.run(args);
     n_ = args.n;
 }
 
-std::span<uint32_t> NearFinder::within(size_t lane, uint16_t bound) {
-    return {rows_.data(), simd::kernels().select16(sums(lane), n_, bound, rows_.data())};
+std::span<uint32_t> NearFinder::within(size_t lane, uint16_t least, uint16_t most) {
+    return {rows_.data(), simd::kernels().select16(sums(lane), n_, least, most, rows_.data())};
 }
 
 void NearFinder::find_near(const simd::Tile& tile, simd::TileArgs args) {

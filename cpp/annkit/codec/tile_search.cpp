@@ -179,7 +179,8 @@ bool TileSearch::is_bounded(const TilePanel& panel) const {
 size_t TileSearch::scan_near(const Meeting& meeting, size_t n) {
     const TilePanel& panel = meeting.panel;
     exact_.resize(std::max(exact_.size(), n));
-    const size_t first = is_bounded(panel) ? 0 : scan_sums(meeting, n);
+    const bool many = empty_.limit() > kFew && least_met_ <= n;  // of what is near is among these rows
+    const size_t first = many || !is_bounded(panel) ? scan_sums(meeting, n) : 0;
     if (first == n) return n;
     float bounds[simd::kMaxLanes] = {};
     for (size_t i = 0; i < panel.n; ++i) bounds[i] = lists_[panel.queries[i]]->bound() - panel.terms[i].base;
@@ -190,25 +191,40 @@ size_t TileSearch::scan_near(const Meeting& meeting, size_t n) {
     return n;
 }
 
-// Before there are bounds, the dots of the first rows tell them. Returns how many rows that took care of.
+// The dots of the first rows tell bounds, or better ones. Returns how many rows that took care of.
 size_t TileSearch::scan_sums(const Meeting& meeting, size_t n) {
-    constexpr size_t kInCache = 2048, kOfEach = 40, kWord = simd::TileArgs::kWord;
-    constexpr float kRounding = 0x1p-20f, kMost = 65535;
+    constexpr size_t kLeast = 2048, kOfEach = 400, kWord = simd::TileArgs::kWord;
     const TilePanel& panel = meeting.panel;
-    const size_t k = empty_.limit(), first = std::min(n, std::max(kInCache, (kOfEach * k + kWord - 1) / kWord * kWord));
+    const size_t k = empty_.limit(), first = std::min(n, std::max(kLeast, (kOfEach * k + kWord - 1) / kWord * kWord));
     const float bounds[simd::kMaxLanes] = {};
     finder_.find_sums(*panel.tile, args_of(meeting, first, bounds));
-    for (size_t lane = 0; lane < panel.n; ++lane) {
-        const LaneTerms& terms = panel.terms[lane];
-        Shortlist& list = *lists_[panel.queries[lane]];
-        if (list.bound() == kInfinity) {
-            const auto most = float(finder_.bound(lane, k));
-            list.tighten(Shortlist::upper_of(terms.base + (terms.scale * most + terms.offset), terms.width));
-        }
-        const float within = (list.bound() - terms.base - terms.offset) / terms.scale * (1 + kRounding) + 1;
-        take_near(meeting, lane, finder_.within(lane, uint16_t(within > 0 ? std::min(within, kMost) : 0.0f)));
-    }
+    // So many of the k best are expected here.
+    const size_t best = std::clamp<size_t>(k * first / (least_met_ + first), 1, first);
+    for (size_t lane = 0; lane < panel.n; ++lane) take_by_sums(meeting, lane, best);
     return first;
+}
+
+// For large k the best rows get their scores first: those leave out many of the others.
+void TileSearch::take_by_sums(const Meeting& meeting, size_t lane, size_t best) {
+    constexpr float kRounding = 0x1p-20f, kMost = 65535;
+    const LaneTerms& terms = meeting.panel.terms[lane];
+    const size_t k = empty_.limit();
+    Shortlist& list = *lists_[meeting.panel.queries[lane]];
+    const auto within = [&] {
+        const float most = (list.limit() - terms.base - terms.offset) / terms.scale * (1 + kRounding) + 1;
+        return uint16_t(most > 0 ? std::min(most, kMost) : 0.0f);
+    };
+    const bool bounded = list.bound() < kInfinity;
+    uint16_t most = bounded && k <= kFew ? 0 : finder_.bound(lane, bounded ? best : k), least = 0;
+    if (!bounded)
+        list.tighten(Shortlist::upper_of(terms.base + (terms.scale * float(most) + terms.offset), terms.width));
+    if (k > kFew) {
+        most = std::min(most, within());
+        take_near(meeting, lane, finder_.within(lane, 0, most));
+        if (most == kMost) return;
+        least = uint16_t(most + 1);
+    }
+    take_near(meeting, lane, finder_.within(lane, least, within()));
 }
 
 // Rows of the tile get their scores, and become rows of the partition.

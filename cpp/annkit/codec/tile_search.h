@@ -116,6 +116,7 @@ class TileSearch {
     bool is_bounded(const TilePanel& panel) const;
     size_t scan_near(const Meeting& meeting, size_t n);
     size_t scan_sums(const Meeting& meeting, size_t n);
+    void take_by_sums(const Meeting& meeting, size_t lane, size_t best);
     void take_near(const Meeting& meeting, size_t lane, std::span<uint32_t> rows);
     void take(const Meeting& meeting, size_t n);
     void take_at_once(const Meeting& meeting, size_t n);

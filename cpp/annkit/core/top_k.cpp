@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <numeric>
 #include <optional>
 
 #include "annkit/core/score_bound.h"
@@ -133,7 +132,8 @@ TopK TopK::within(float radius, TieOrder order) {
 }
 
 void TopK::shrink() {
-    if (hits_.size() <= k_) return;
+    if (hits_.size() < k_) return;
+    if (hits_.size() == k_) return take_kth(std::max_element(hits_.begin(), hits_.end(), is_nearer)->score);
     if (const auto bound = keep_by_counts(hits_, k_)) return take_kth(*bound);
     const auto kth = hits_.begin() + ptrdiff_t(k_ - 1);
     std::nth_element(hits_.begin(), kth, hits_.end(),
@@ -158,29 +158,42 @@ void TopK::insert(Hit hit) {
     if (hits_.size() == k_) take_kth(hits_.back().score);
 }
 
-// A few hits together with those there are, each to the place that as many are before: without the branches of
-// insertion, of which most are guessed wrong. False where there are too many or hardly any, or scores are equal.
+// The k best of n hits, in order; false where scores are equal.
+bool TopK::place(const float* scores, const uint32_t* rows, size_t n) {
+    uint32_t ranks[kMostRanked];
+    if (!simd::kernels().rank(scores, n, ranks)) return false;
+    Hit placed[kMostRanked];
+    for (size_t i = 0; i < n; ++i) placed[ranks[i]] = {scores[i], rows[i]};
+    hits_.assign(placed, placed + std::min(n, k_));
+    return true;
+}
+
+// A few hits together with those there are, each to its place: without the branches of insertion, of which most are
+// guessed wrong. False where there are too many or hardly any, or scores are equal.
 bool TopK::push_ranked(const float* scores, const uint32_t* rows, size_t n, float limit) {
-    constexpr size_t kLeast = 3, kMost = 64, kStep = 16;
-    if (!in_order_ || n < kLeast || hits_.size() + n > kMost) return false;
-    float all[kMost] = {};
-    uint32_t before[kMost] = {}, of[kMost];
+    constexpr size_t kLeast = 3;
+    if (!in_order_ || n < kLeast || hits_.size() + n > kMostRanked) return false;
+    float all[kMostRanked];
+    uint32_t of[kMostRanked];
     size_t some = 0;
     for (; some < hits_.size(); ++some) all[some] = hits_[some].score, of[some] = hits_[some].row;
     for (size_t i = 0; i < n; ++i) {
         all[some] = scores[i], of[some] = rows[i];
         some += scores[i] <= limit;
     }
-    const size_t padded = (some + kStep - 1) / kStep * kStep;
-    for (size_t j = 0; j < some; ++j)
-        for (size_t i = 0; i < padded; ++i) before[i] += all[j] < all[i] ? 1 : 0;
-    if (std::accumulate(before, before + some, size_t(0)) * 2 != some * (some - 1)) return false;
-    const size_t kept = std::min(some, k_);
-    hits_.resize(kept);
-    for (size_t i = 0; i < some; ++i)
-        if (before[i] < kept) hits_[before[i]] = {all[i], of[i]};
-    if (kept == k_) take_kth(hits_.back().score);
+    if (!place(all, of, some)) return false;
+    if (some >= k_) take_kth(hits_.back().score);
     return true;
+}
+
+bool TopK::sort_by_ranks() {
+    if (k_ <= kMostRanked && hits_.size() > kMostRanked) shrink();
+    const size_t n = hits_.size();
+    if (n > kMostRanked) return false;
+    float scores[kMostRanked];
+    uint32_t rows[kMostRanked];
+    for (size_t i = 0; i < n; ++i) scores[i] = hits_[i].score, rows[i] = hits_[i].row;
+    return place(scores, rows, n);
 }
 
 void TopK::push(const float* scores, const uint32_t* rows, size_t n, float limit) {
@@ -199,7 +212,7 @@ void TopK::push(const float* scores, const uint32_t* rows, size_t n, float limit
         kept += scores[i] <= limit;
     }
     hits_.resize(kept);
-    if (kept > k_ + k_ / 2) shrink();
+    if (kept > k_ + k_ / 2 || (kept >= k_ && kth_ == std::numeric_limits<float>::infinity())) shrink();
 }
 
 void TopK::merge(const TopK& other) {
@@ -217,7 +230,7 @@ float TopK::nth(size_t n) {
 
 std::span<const Hit> TopK::sorted() {
     if (in_order_ || hits_.empty()) return hits_;
-    if (!is_count(hits_[0].score) && sort_by_buckets(hits_, k_, order_)) return hits_;
+    if (!is_count(hits_[0].score) && (sort_by_ranks() || sort_by_buckets(hits_, k_, order_))) return hits_;
     shrink();
     if (order_.ids.empty() && hits_.size() >= kDigitsFrom && sort_by_digits(hits_)) return hits_;
     std::sort(hits_.begin(), hits_.end(), [this](const Hit& a, const Hit& b) { return order_.before(a, b); });

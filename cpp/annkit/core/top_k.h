@@ -65,7 +65,11 @@ class TopK {
     static constexpr size_t kFew = 64, kFewOfMany = 24;
     void reserve();  // with the first hit: a copy without any takes no memory
     void insert(Hit hit);
+    // So few hits are put in order by counting, for each, those before it.
+    static constexpr size_t kMostRanked = 128;
     bool push_ranked(const float* scores, const uint32_t* rows, size_t n, float limit);
+    bool sort_by_ranks();
+    bool place(const float* scores, const uint32_t* rows, size_t n);
     void shrink();  // keeps the k best, in no order
     void take_kth(float score);
 

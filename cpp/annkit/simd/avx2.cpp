@@ -17,6 +17,7 @@
 #include "annkit/simd/probes_avx2.h"
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
+#include "annkit/simd/ranks.h"
 #include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/words_avx2.h"
 
@@ -102,6 +103,7 @@ void fill_avx2(Kernels& k) {
     fill_convert(k);
     fill_planes(k);
     k.push_near = pool::push;
+    k.rank = ranks::rank;
     fill_probes(k);
 }
 

@@ -24,6 +24,7 @@
 #include "annkit/simd/probes_avx512.h"
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
+#include "annkit/simd/ranks_avx512.h"
 #include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/table_ranges_avx512.h"
 #include "annkit/simd/words_avx512.h"
@@ -102,6 +103,7 @@ void fill_avx512(Kernels& k) {
     fill_words(k);
     fill_convert(k);
     fill_numbers16(k);
+    k.rank = ranks::rank;
     fill_planes(k);
     k.push_near = pool::push_512;
     fill_probes(k);

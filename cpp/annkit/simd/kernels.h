@@ -294,8 +294,10 @@ struct Kernels {
     // Indices i with scores[i] <= bound, ascending; returns how many. out has room for n.
     size_t (*select)(const float* scores, size_t n, float bound, uint32_t* out);
     size_t (*count)(const float* scores, size_t n, float bound);  // how many those are
-    // The same of 16-bit numbers.
-    size_t (*select16)(const uint16_t* numbers, size_t n, uint16_t bound, uint32_t* out);
+    // How many of n numbers each is above; returns whether no two are equal, and none is NaN.
+    bool (*rank)(const float* numbers, size_t n, uint32_t* ranks);
+    // Of 16-bit numbers, in the same way as select, those from least to most; none if that is less.
+    size_t (*select16)(const uint16_t* numbers, size_t n, uint16_t least, uint16_t most, uint32_t* out);
     // A number that at least k of the n are within, 1 <= k <= n: the k-th smallest of the minima of some parts.
     uint16_t (*bound16)(const uint16_t* numbers, size_t n, size_t k);
 

@@ -21,11 +21,13 @@ __mmask32 within(__m512i x, __m512i bound) { return _mm512_cmple_epu16_mask(x, b
 
 // Two of a mask are written without a branch, whether there are any or not: more are rare. out has room for n, so
 // there is some for those of the last mask one by one.
-size_t select(const uint16_t* numbers, size_t n, uint16_t bound, uint32_t* out) {
-    const __m512i most = _mm512_set1_epi16(int16_t(bound));
+size_t select(const uint16_t* numbers, size_t n, uint16_t least, uint16_t most, uint32_t* out) {
+    if (most < least) return 0;
+    const __m512i from = _mm512_set1_epi16(int16_t(least)), range = _mm512_set1_epi16(int16_t(most - least));
+    const auto between = [&](__m512i x) { return within(_mm512_sub_epi16(x, from), range); };
     size_t found = 0, i = 0;
     for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-        const uint64_t low = within(load(numbers + i), most), high = within(load(numbers + i + kLanes), most);
+        const uint64_t low = between(load(numbers + i)), high = between(load(numbers + i + kLanes));
         uint64_t some = high << kLanes | low;
         for (int t = 0; t < 2; ++t) {
             out[found] = uint32_t(i + _tzcnt_u64(some));
@@ -35,8 +37,7 @@ size_t select(const uint16_t* numbers, size_t n, uint16_t bound, uint32_t* out) 
         for (; some != 0; some &= some - 1) out[found++] = uint32_t(i + _tzcnt_u64(some));
     }
     for (; i < n; i += kLanes) {
-        const __mmask32 there = first32(n - i);
-        uint32_t some = _mm512_mask_cmple_epu16_mask(there, load_part(numbers + i, n - i), most);
+        uint32_t some = first32(n - i) & between(load_part(numbers + i, n - i));
         for (; some != 0; some &= some - 1) out[found++] = uint32_t(i + _tzcnt_u32(some));
     }
     return found;

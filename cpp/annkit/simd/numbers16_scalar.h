@@ -7,10 +7,10 @@ namespace annkit::simd {
 namespace {
 namespace numbers16 {
 
-size_t select(const uint16_t* numbers, size_t n, uint16_t bound, uint32_t* out) {
+size_t select(const uint16_t* numbers, size_t n, uint16_t least, uint16_t most, uint32_t* out) {
     size_t found = 0;
     for (size_t i = 0; i < n; ++i)
-        if (numbers[i] <= bound) out[found++] = uint32_t(i);
+        if (numbers[i] >= least && numbers[i] <= most) out[found++] = uint32_t(i);
     return found;
 }
 

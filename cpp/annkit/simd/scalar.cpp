@@ -15,6 +15,7 @@
 #include "annkit/simd/probes_scalar.h"
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
+#include "annkit/simd/ranks.h"
 #include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/words_scalar.h"
 
@@ -110,6 +111,7 @@ void fill_scalar(Kernels& k) {
     fill_words(k);
     fill_convert(k);
     fill_numbers16(k);
+    k.rank = ranks::rank;
     fill_planes(k);
     k.push_near = pool::push;
     fill_probes(k);
