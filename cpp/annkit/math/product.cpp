@@ -23,19 +23,6 @@ void copy_whole(const float* a, size_t inputs, size_t stride, float* out) {
     for (size_t k = 0; k < inputs; ++k) std::memcpy(out + k * kLanes, a + k * stride, kLanes * sizeof(float));
 }
 
-// A panel: as many outputs as the kernel has lanes, for each input one after the other.
-void pack_transposed(const float* a, size_t inputs, size_t outputs, size_t panel, float* packed) {
-    const size_t lanes = simd::kernels().product.lanes, first = panel * lanes;
-    const size_t count = std::min(lanes, outputs - first);
-    float* out = packed + first * inputs;
-    if (count == 16) return copy_whole<16>(a + first, inputs, outputs, out);
-    if (count == 8 && lanes == 8) return copy_whole<8>(a + first, inputs, outputs, out);
-    for (size_t k = 0; k < inputs; ++k, out += lanes) {
-        std::memcpy(out, a + k * outputs + first, count * sizeof(float));
-        std::memset(out + count, 0, (lanes - count) * sizeof(float));
-    }
-}
-
 }  // namespace
 
 size_t padded_stride(size_t dim) {
@@ -49,8 +36,7 @@ PackedMatrix::PackedMatrix(size_t outputs, size_t inputs) : outputs_(outputs), i
 }
 
 size_t PackedMatrix::nbytes() const {
-    const size_t lanes = simd::kernels().product.lanes;
-    return (outputs_ + lanes - 1) / lanes * lanes * inputs_ * sizeof(float);
+    return panels() * simd::kernels().product.lanes * inputs_ * sizeof(float);
 }
 
 size_t PackedMatrix::rows_ahead() const {
@@ -65,25 +51,45 @@ void PackedMatrix::row(size_t output, float* out) const {
     for (size_t k = 0; k < inputs_; ++k) out[k] = at[k * lanes];
 }
 
+// A panel: as many outputs as the kernel has lanes, for each input one after the other.
+size_t PackedMatrix::panels() const {
+    const size_t lanes = simd::kernels().product.lanes;
+    return (outputs_ + lanes - 1) / lanes;
+}
+
+void PackedMatrix::pack(size_t panel, const float* a, size_t stride) {
+    constexpr size_t kRun = 16;  // a cache line of each row at a time
+    const size_t lanes = simd::kernels().product.lanes, first = panel * lanes;
+    float* out = packed_.get() + first * inputs_;
+    for (size_t start = 0; start < inputs_; start += kRun)
+        for (size_t lane = 0; lane < lanes; ++lane) {
+            const float* row = first + lane < outputs_ ? a + (first + lane) * stride : nullptr;
+            for (size_t k = start; k < std::min(start + kRun, inputs_); ++k)
+                out[k * lanes + lane] = row == nullptr ? 0.0f : row[k];
+        }
+}
+
+void PackedMatrix::pack_transposed(size_t panel, const float* a, size_t stride) {
+    const size_t lanes = simd::kernels().product.lanes, first = panel * lanes;
+    const size_t count = std::min(lanes, outputs_ - first);
+    float* out = packed_.get() + first * inputs_;
+    if (count == 16) return copy_whole<16>(a + first, inputs_, stride, out);
+    if (count == 8 && lanes == 8) return copy_whole<8>(a + first, inputs_, stride, out);
+    for (size_t k = 0; k < inputs_; ++k, out += lanes) {
+        std::memcpy(out, a + k * stride + first, count * sizeof(float));
+        std::memset(out + count, 0, (lanes - count) * sizeof(float));
+    }
+}
+
 PackedMatrix PackedMatrix::of(const float* a, size_t outputs, size_t inputs) {
     PackedMatrix m(outputs, inputs);
-    const size_t lanes = simd::kernels().product.lanes;
-    float* out = m.packed_.get();
-    constexpr size_t kRun = 16;  // a cache line of each row at a time
-    for (size_t first = 0; first < outputs; first += lanes, out += inputs * lanes)
-        for (size_t start = 0; start < inputs; start += kRun)
-            for (size_t lane = 0; lane < lanes; ++lane) {
-                const float* row = first + lane < outputs ? a + (first + lane) * inputs : nullptr;
-                for (size_t k = start; k < std::min(start + kRun, inputs); ++k)
-                    out[k * lanes + lane] = row == nullptr ? 0.0f : row[k];
-            }
+    for (size_t panel = 0; panel < m.panels(); ++panel) m.pack(panel, a, inputs);
     return m;
 }
 
 PackedMatrix PackedMatrix::of_transposed(const float* a, size_t inputs, size_t outputs) {
     PackedMatrix m(outputs, inputs);
-    for (size_t panel = 0; panel * simd::kernels().product.lanes < outputs; ++panel)
-        pack_transposed(a, inputs, outputs, panel, m.packed_.get());
+    for (size_t panel = 0; panel < m.panels(); ++panel) m.pack_transposed(panel, a, outputs);
     return m;
 }
 
@@ -113,13 +119,12 @@ void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, const Ou
         {rows, stride, n, inputs_, packed_.get() + outputs.first * inputs_, outputs.count, out, out_stride});
 }
 
-namespace {
-
-// Rows of the first factor that a task takes: several tasks a thread, where there are few rows.
 size_t rows_of_task(size_t rows, int threads) {
     const size_t least = simd::kernels().product.rows, share = rows / (3 * size_t(threads)) / least * least;
     return std::clamp(share, least, kBlock);
 }
+
+namespace {
 
 // Of at most kOuterRows rows.
 void add_block(const Outer& in, std::span<double> sums, const Call& call) {
@@ -148,12 +153,8 @@ void add_blocks(const Outer& in, size_t first, size_t last, std::span<double> su
 }  // namespace
 
 void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call) {
-    multiply(a, rows, inner, b, out, threads_for(call, double(rows) * double(inner) * double(b.outputs())), call);
-}
-
-void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, int threads,
-              const Call& call) {
     check(inner == b.inputs(), "rows have dimension ", inner, ", the matrix expects ", b.inputs());
+    const int threads = threads_for(call, double(rows) * double(inner) * double(b.outputs()));
     parallel_blocks(rows, rows_of_task(rows, threads), threads, call, [&](size_t first, size_t count) {
         b.multiply(a + first * inner, inner, count, out + first * b.outputs(), b.outputs(), nullptr,
                    a + (first + b.rows_ahead()) * inner);

@@ -17,6 +17,12 @@ class PackedMatrix {
     static PackedMatrix of(const float* a, size_t outputs, size_t inputs);
     // The transpose of what is handed in: a row for each input.
     static PackedMatrix of_transposed(const float* a, size_t inputs, size_t outputs);
+    // Room for a matrix that is packed a panel at a time, by one thread or several: from its rows, or from those of its
+    // transpose, which lie stride floats apart.
+    PackedMatrix(size_t outputs, size_t inputs);
+    size_t panels() const;
+    void pack(size_t panel, const float* a, size_t stride);
+    void pack_transposed(size_t panel, const float* a, size_t stride);
 
     bool empty() const { return packed_ == nullptr; }
     size_t inputs() const { return inputs_; }
@@ -41,7 +47,6 @@ class PackedMatrix {
                   size_t out_stride) const;
 
   private:
-    PackedMatrix(size_t outputs, size_t inputs);
     std::shared_ptr<float[]> packed_;
     size_t outputs_ = 0, inputs_ = 0;
 };
@@ -49,10 +54,10 @@ class PackedMatrix {
 // A stride for rows of dim floats that does not make rows fall into the same few sets of the first cache.
 size_t padded_stride(size_t dim);
 
-// out = A B, in parallel; matrices are row-major, A has rows x inner. threads: where the caller knows better.
+// out = A B, in parallel; matrices are row-major, A has rows x inner.
 void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, const Call& call);
-void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, float* out, int threads,
-              const Call& call);
+// Rows of the first factor that a task takes: several tasks a thread, where there are few rows.
+size_t rows_of_task(size_t rows, int threads);
 
 // Adds X^T Y to sums (dx x dy): X is n rows of dx, Y n rows of dy. Floats are added for at most kOuterRows rows, then
 // doubles.
