@@ -144,10 +144,15 @@ void add_block(const Outer& in, std::span<double> sums, const Call& call) {
     });
 }
 
-void add_blocks(const Outer& in, size_t first, size_t last, std::span<double> sums, const Call& call) {
-    for (; first < last; first += kOuterRows)
-        add_block({in.x + first * in.dx, in.dx, in.y + first * in.dy, in.dy, std::min(kOuterRows, last - first)}, sums,
-                  call);
+void add_blocks(const Outer& in, const MakeRows& make, size_t first, size_t last, std::span<double> sums,
+                const Call& call) {
+    const Buffer made = allocate(in.x == nullptr ? std::min(kOuterRows, last - first) * in.dx * sizeof(float) : 0);
+    for (; first < last; first += kOuterRows) {
+        const size_t count = std::min(kOuterRows, last - first);
+        auto* x = reinterpret_cast<float*>(made.get());
+        if (in.x == nullptr) make(first, count, x, call);
+        add_block({in.x == nullptr ? x : in.x + first * in.dx, in.dx, in.y + first * in.dy, in.dy, count}, sums, call);
+    }
 }
 
 }  // namespace
@@ -161,19 +166,23 @@ void multiply(const float* a, size_t rows, size_t inner, const PackedMatrix& b, 
     });
 }
 
+void add_outer(const Outer& in, std::span<double> sums, const Call& call) {
+    add_outer(in, [](size_t, size_t, float*, const Call&) {}, sums, call);
+}
+
 // Each thread takes a stretch of the rows, with sums of its own that are added in the order of the stretches: as many
 // whatever the threads, few where the sums are large, and one, by all threads, where they are very large.
-void add_outer(const Outer& in, std::span<double> sums, const Call& call) {
+void add_outer(const Outer& in, const MakeRows& make, std::span<double> sums, const Call& call) {
     constexpr size_t kSmall = 256 * 256, kLarge = 1024 * 1024, kOfSmall = 32, kOfLarge = 8;
     const size_t blocks = (in.n + kOuterRows - 1) / kOuterRows, size = sums.size();
     const size_t stretches = std::min(blocks, size <= kSmall ? kOfSmall : size <= kLarge ? kOfLarge : 1);
-    if (stretches <= 1) return add_blocks(in, 0, in.n, sums, call);
+    if (stretches <= 1) return add_blocks(in, make, 0, in.n, sums, call);
     std::vector<std::vector<double>> parts(stretches);
     const int threads = threads_for(call, double(in.n) * double(size));
     parallel_calls(stretches, 1, threads, call, [&](size_t s, size_t, const Call& part) {
         parts[s].resize(size);
         const size_t first = s * blocks / stretches * kOuterRows, last = (s + 1) * blocks / stretches * kOuterRows;
-        add_blocks(in, first, std::min(last, in.n), parts[s], part);
+        add_blocks(in, make, first, std::min(last, in.n), parts[s], part);
     });
     constexpr size_t kBlockOfSums = 8192;
     parallel_blocks(size, kBlockOfSums, threads, call, [&](size_t first, size_t count) {

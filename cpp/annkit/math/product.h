@@ -69,5 +69,8 @@ struct Outer {
     size_t dy, n;
 };
 void add_outer(const Outer& in, std::span<double> sums, const Call& call);
+// The same where rows of X are made when they are wanted, at most kOuterRows from a multiple of them on; in.x is null.
+using MakeRows = FunctionRef<void(size_t first, size_t count, float* out, const Call& part)>;
+void add_outer(const Outer& in, const MakeRows& make, std::span<double> sums, const Call& call);
 
 }  // namespace annkit

@@ -17,6 +17,7 @@
 #include "annkit/math/polar.h"
 #include "annkit/math/product_quantizer.h"
 #include "annkit/math/sample.h"
+#include "annkit/simd/kernels.h"
 #include "annkit/transform/pca.h"
 
 namespace annkit {
@@ -79,21 +80,22 @@ Floats project(const Rows& rows, std::span<const size_t> chosen, const Principal
 }
 
 // What product quantization makes of the rows. Returns the sum of squared errors.
-double quantize(const ProductQuantizer& pq, std::span<const float> rows, float* out, const Call& call) {
+double quantize(const ProductQuantizer& pq, const float* rows, size_t n, float* out, const Call& call) {
     constexpr size_t kBlock = 256;
-    const size_t n = rows.size() / pq.dim();
+    const size_t dim = pq.dim();
     std::vector<double> errors((n + kBlock - 1) / kBlock);
-    parallel_for(errors.size(), threads_for(call, double(rows.size()) * double(pq.entries())), call,
-                 [&](size_t task, int) {
-                     const size_t first = task * kBlock * pq.dim(), count = std::min(kBlock, n - task * kBlock);
-                     std::vector<uint16_t> codes(count * pq.m());
-                     pq.encode(&rows[first], count, codes.data());
-                     pq.decode(codes.data(), count, out + first);
-                     for (size_t i = first; i < first + count * pq.dim(); ++i) {
-                         const double off = double(rows[i]) - double(out[i]);
-                         errors[task] += off * off;
-                     }
-                 });
+    const int threads = threads_for(call, double(n) * double(dim) * double(pq.entries()));
+    parallel_blocks(n, kBlock, threads, call, [&](size_t first, size_t count) {
+        std::vector<uint16_t> codes(count * pq.m());
+        pq.encode(rows + first * dim, count, codes.data());
+        pq.decode(codes.data(), count, out + first * dim);
+        for (size_t i = first; i < first + count; ++i) {
+            const void* row = rows + i * dim;
+            float error;
+            simd::kernels().l2[simd::kF32](out + i * dim, &row, dim, 1, &error);
+            errors[first / kBlock] += double(error);
+        }
+    });
     return std::accumulate(errors.begin(), errors.end(), 0.0);
 }
 
@@ -105,7 +107,6 @@ class Alternation {
           rotation_(std::move(rotation)),
           before_(rotation_),
           rotated_(rows.size()),
-          quantized_(rows.size()),
           pq_(options.m, options.bits),
           dim_(size_t(std::sqrt(double(rotation_.size())) + 0.5)) {}
 
@@ -115,9 +116,7 @@ class Alternation {
         multiply(rows_.data(), n, dim_, PackedMatrix::of(rotation_.data(), dim_, dim_), rotated_.data(), fit.call);
         const std::vector<float> start(pq_.codebooks().begin(), pq_.codebooks().end());
         pq_.train(rotated_.data(), n, dim_, first ? kFirstLloyd : kLloyd, start, fit);
-        const double error = quantize(pq_, {rotated_.data(), n * dim_}, quantized_.data(), fit.call);
-        turn(n, fit.call);
-        return error / double(n);
+        return turn(n, fit.call) / double(n);
     }
     const std::vector<float>& rotation() const { return before_; }  // without the momentum
 
@@ -130,10 +129,14 @@ class Alternation {
     // nothing, and keeps the matrix away from singular ones.
     static constexpr double kStay = 1e-4;
 
-    // Procrustes: the rotation that brings rows nearest to what they were quantized to, then further the way it went.
-    void turn(size_t n, const Call& call) {
-        std::vector<double> sums(dim_ * dim_);
-        add_outer({quantized_.data(), dim_, rows_.data(), dim_, n}, sums, call);
+    // Procrustes: the rotation that brings rows nearest to what they are quantized to, then further the way it went.
+    // Returns what quantization errs.
+    double turn(size_t n, const Call& call) {
+        std::vector<double> sums(dim_ * dim_), errors((n + kOuterRows - 1) / kOuterRows);
+        const auto quantized = [&](size_t first, size_t count, float* out, const Call& part) {
+            errors[first / kOuterRows] = quantize(pq_, rotated_.data() + first * dim_, count, out, part);
+        };
+        add_outer({nullptr, dim_, rows_.data(), dim_, n}, quantized, sums, call);
         double norm2 = 0;
         for (double value : sums) norm2 += value * value;
         const double scale = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
@@ -143,11 +146,12 @@ class Alternation {
         for (size_t i = 0; i < sums.size(); ++i) rotation_[i] = towards[i] + kMomentum * (towards[i] - before_[i]);
         rotation_ = polar_factor(std::move(rotation_), dim_, dim_, 0.2 / std::sqrt(double(dim_)), call);
         before_ = std::move(towards);
+        return std::accumulate(errors.begin(), errors.end(), 0.0);
     }
 
     const Floats& rows_;
     std::vector<float> rotation_, before_;
-    Floats rotated_, quantized_;  // of which a round takes as much as it has rows
+    Floats rotated_;  // of which a round takes as much as it has rows
     ProductQuantizer pq_;
     size_t dim_;
 };
