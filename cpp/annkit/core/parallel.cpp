@@ -12,6 +12,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #if defined(__linux__)
 #include <pthread.h>
@@ -83,8 +84,15 @@ void work_alone(size_t tasks, const Call& call, Task body) {
     }
 }
 
+// Tasks that are handed out in rising order.
+struct alignas(64) Stretch {
+    std::atomic<size_t> next;
+    size_t last;
+};
+
 struct Shared {
-    std::atomic<size_t> next{0};
+    std::vector<Stretch> stretches;
+    std::atomic<size_t> done{0};
     std::atomic<bool> stop{false};
     std::exception_ptr error;
     std::mutex mutex;
@@ -92,18 +100,40 @@ struct Shared {
 
 void work(Shared& shared, size_t tasks, int thread, const Call& call, Task body) noexcept {
     Pace pace(call, tasks);
+    const size_t stretches = shared.stretches.size();
     try {
-        while (!shared.stop.load(std::memory_order_relaxed)) {
-            const size_t task = shared.next.fetch_add(1, std::memory_order_relaxed);
-            if (task >= tasks) return;
-            body(task, thread);
-            if (thread == 0) pace.step(task + 1);
+        for (size_t s = 0; s < stretches; ++s) {
+            Stretch& stretch = shared.stretches[(size_t(thread) + s) % stretches];
+            while (!shared.stop.load(std::memory_order_relaxed)) {
+                const size_t task = stretch.next.fetch_add(1, std::memory_order_relaxed);
+                if (task >= stretch.last) break;
+                body(task, thread);
+                const size_t done = shared.done.fetch_add(1, std::memory_order_relaxed);
+                if (thread == 0) pace.step(done + 1);
+            }
         }
     } catch (...) {
         std::lock_guard lock(shared.mutex);
         if (!shared.error) shared.error = std::current_exception();
         shared.stop = true;
     }
+}
+
+void run(size_t tasks, int threads, size_t stretches, const Call& call, Task body) {
+    Shared shared{std::vector<Stretch>(stretches)};
+    for (size_t s = 0; s < stretches; ++s) {
+        shared.stretches[s].next = s * tasks / stretches;
+        shared.stretches[s].last = (s + 1) * tasks / stretches;
+    }
+    watch_forks();
+    ran_parallel = true;
+#pragma omp parallel num_threads(threads)
+    work(shared, tasks, omp_get_thread_num(), call, body);
+    if (shared.error) std::rethrow_exception(shared.error);
+}
+
+int threads_of(size_t tasks, int threads) {
+    return forked ? 1 : int(std::min<size_t>(size_t(std::max(threads, 1)), tasks));
 }
 
 // What other threads ask instead of the monitor: whether a thread has failed, or been stopped.
@@ -154,14 +184,15 @@ int threads_for(const Call& call, double work) {
 }
 
 void parallel_for(size_t tasks, int threads, const Call& call, Task body) {
-    threads = int(std::min<size_t>(size_t(std::max(threads, 1)), tasks));
-    if (threads <= 1 || forked) return work_alone(tasks, call, body);
-    Shared shared;
-    watch_forks();
-    ran_parallel = true;
-#pragma omp parallel num_threads(threads)
-    work(shared, tasks, omp_get_thread_num(), call, body);
-    if (shared.error) std::rethrow_exception(shared.error);
+    threads = threads_of(tasks, threads);
+    if (threads <= 1) return work_alone(tasks, call, body);
+    run(tasks, threads, 1, call, body);
+}
+
+void parallel_apart(size_t tasks, int threads, const Call& call, Task body) {
+    threads = threads_of(tasks, threads);
+    if (threads <= 1) return work_alone(tasks, call, body);
+    run(tasks, threads, size_t(threads), call, body);
 }
 
 // One of the tasks that state says are left, if that is how it is still.
@@ -218,7 +249,7 @@ void with_crew(int threads, const Call& call, const std::function<void(Crew&)>& 
 
 void parallel_calls(size_t n, size_t block, int threads, const Call& call, PartOfCall body) {
     std::atomic<bool> failed{false};
-    parallel_for((n + block - 1) / block, threads, call, [&](size_t task, int thread) {
+    parallel_apart((n + block - 1) / block, threads, call, [&](size_t task, int thread) {
         if (failed) return;
         Follower follower(failed);
         const size_t first = task * block;

@@ -62,15 +62,20 @@ int threads_for(const Call& call, double work);
 // its tasks, so a task should take milliseconds at most. The first exception of any thread ends the work and is thrown.
 using Task = FunctionRef<void(size_t task, int thread)>;
 void parallel_for(size_t tasks, int threads, const Call& call, Task body);
+// The same in another order: each thread begins with a stretch of the tasks, of as many tasks and threads always the
+// same, and then helps the others. What a pass leaves in a thread's cache the next one finds there, and new pages are
+// touched by one thread each.
+void parallel_apart(size_t tasks, int threads, const Call& call, Task body);
 
-// Runs body(first, count, part) for n things in blocks, each of which is a call of its own and the work of one thread.
+// parallel_apart of n things in blocks, each of which is a call of its own and the work of one thread: runs
+// body(first, count, part).
 using PartOfCall = FunctionRef<void(size_t first, size_t count, const Call& part)>;
 void parallel_calls(size_t n, size_t block, int threads, const Call& call, PartOfCall body);
 
-// parallel_for of n things in blocks: runs body(first, count).
+// parallel_apart of n things in blocks: runs body(first, count).
 template <class Body>
 void parallel_blocks(size_t n, size_t block, int threads, const Call& call, Body&& body) {
-    parallel_for((n + block - 1) / block, threads, call, [&](size_t task, int) {
+    parallel_apart((n + block - 1) / block, threads, call, [&](size_t task, int) {
         const size_t first = task * block;
         body(first, block < n - first ? block : n - first);
     });

@@ -51,7 +51,7 @@ ByteAssigner::ByteAssigner(const TrainingRows& rows, const Call& call)
     panels_ = allocate(panels * panel_bytes_);
     scales_.resize(panels);
     std::vector<double> lost(panels), spread(panels);
-    parallel_for(panels, threads_for(call, 8 * double(n_) * double(dim_)), call,
+    parallel_apart(panels, threads_for(call, 8 * double(n_) * double(dim_)), call,
                  [&](size_t panel, int) { round_panel(rows, panel, lost[panel], spread[panel]); });
     for (const double one : lost) lost_ += one;
     for (const double one : spread) spread_ += one;
@@ -82,7 +82,7 @@ void ByteAssigner::assign(std::span<const float> centroids, std::span<const floa
                           const Call& call) const {
     const Tiles tiles(centroids, penalty, center_);
     const double work = double(n_) * double(centroids.size()) / 4;
-    parallel_for((scales_.size() + kTaskPanels - 1) / kTaskPanels, threads_for(call, work), call,
+    parallel_apart((scales_.size() + kTaskPanels - 1) / kTaskPanels, threads_for(call, work), call,
                  [&](size_t task, int) {
                      const size_t first = task * kTaskPanels;
                      assign_panels(tiles, first, std::min(first + kTaskPanels, scales_.size()), assigned);

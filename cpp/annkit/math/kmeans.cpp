@@ -100,7 +100,7 @@ class Lloyd {
         const Nearest nearest(centroids_, rows_.dim(), options_.spherical, penalty);
         constexpr size_t kBlock = Nearest::kBlock;
         const double work = double(rows_.size()) * double(centroids_.size());
-        parallel_for((rows_.size() + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
+        parallel_apart((rows_.size() + kBlock - 1) / kBlock, threads_for(call, work), call, [&](size_t task, int) {
             const size_t first = task * kBlock;
             nearest.find_block(rows_.row(first), rows_.stride(), std::min(kBlock, rows_.size() - first),
                                &assigned_[first]);

@@ -123,7 +123,7 @@ void Sums::add(const Rows& rows, std::span<const size_t> chosen, Gram& gram, con
         const std::span some = chosen.subspan(first, std::min(Gram::kRows, chosen.size() - first));
         const size_t tasks = (some.size() + kTask - 1) / kTask;
         std::fill(parts.begin(), parts.end(), 0.0f);
-        parallel_for(tasks, Gram::threads(some.size(), dim(), call), call, [&](size_t task, int) {
+        parallel_apart(tasks, Gram::threads(some.size(), dim(), call), call, [&](size_t task, int) {
             convert(rows, some, task * kTask, std::min((task + 1) * kTask, some.size()), gram, &parts[task * dim()]);
         });
         for (size_t task = 0; task < tasks; ++task)
@@ -196,7 +196,7 @@ Mean mean_of(const Rows& rows, std::span<const size_t> chosen, const Call& call)
     const size_t dim = rows.dim, tasks = (chosen.size() + kRowsATask - 1) / kRowsATask;
     std::vector<double> parts(tasks * dim);
     std::vector<float> largest(tasks);
-    parallel_for(tasks, threads_for(call, 4.0 * double(chosen.size()) * double(dim)), call, [&](size_t task, int) {
+    parallel_apart(tasks, threads_for(call, 4.0 * double(chosen.size()) * double(dim)), call, [&](size_t task, int) {
         const size_t first = task * kRowsATask, count = std::min(kRowsATask, chosen.size() - first);
         std::vector<float> block(kTask * dim);
         for (size_t from = 0; from < count; from += kTask) {

@@ -60,7 +60,7 @@ void Nearest::find(const Rows& rows, uint32_t* nearest, float* scores, const Cal
     const size_t share = (rows.n / size_t(threads) + kBlock - 1) / kBlock * kBlock;
     const size_t step = filters ? std::clamp(share, kBlock, filter_->step()) : kBlock;
     std::atomic<bool> useful = filters;
-    parallel_for((rows.n + step - 1) / step, threads, call, [&](size_t task, int) {
+    parallel_apart((rows.n + step - 1) / step, threads, call, [&](size_t task, int) {
         const size_t first = task * step, n = std::min(step, rows.n - first);
         const FloatBlock block(rows.slice(first, n), "the array");
         if (!useful || !find_filtered(block, nearest + first)) {
