@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "annkit/math/product.h"
+#include "annkit/math/transpose.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
@@ -10,17 +11,6 @@ namespace {
 
 // Columns a task takes: a multiple of the rows of every kernel.
 constexpr size_t kTask = 36;
-
-// count neighbours in rows that lie step apart, each to a row of its own: a cache line of each at a time.
-void take_columns(const float* from, size_t step, size_t count, size_t n, float* to, size_t stride) {
-    constexpr size_t kRun = 16;
-    size_t start = 0;
-    for (; start + kRun <= n; start += kRun)
-        for (size_t j = 0; j < count; ++j)
-            for (size_t i = 0; i < kRun; ++i) to[j * stride + start + i] = from[(start + i) * step + j];
-    for (size_t j = 0; j < count; ++j)
-        for (size_t i = start; i < n; ++i) to[j * stride + i] = from[i * step + j];
-}
 
 }  // namespace
 
@@ -48,7 +38,7 @@ void Gram::add_columns(size_t first, size_t count, size_t n, Scratch& scratch, s
     const size_t stride = padded_stride(n), out_stride = padded_stride(dim_);
     for (size_t j = 0; j < count;) {
         const size_t lane = (first + j) % lanes_, here = std::min(lanes_ - lane, count - j);
-        take_columns(block() + (first + j - lane) * n + lane, lanes_, here, n, columns + j * stride, stride);
+        transpose(block() + (first + j - lane) * n + lane, lanes_, n, here, columns + j * stride, stride);
         j += here;
     }
     // As many columns as the kernel likes at a time, against those up to them: what lies above is not wanted.

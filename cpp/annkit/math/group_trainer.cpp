@@ -4,6 +4,7 @@
 
 #include "annkit/core/pool.h"
 #include "annkit/math/middle.h"
+#include "annkit/math/transpose.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
@@ -30,12 +31,13 @@ void add_rows(const float* points, const uint32_t* nearest, size_t n, size_t pad
 
 void pack_group(const float* x, size_t stride, size_t n, size_t dim, const float* middle, float* panels) {
     constexpr size_t kPoints = simd::kGroupPoints;
-    for (size_t i = 0; i < n; ++i, x += stride) {
-        float* to = panels + i / kPoints * kPoints * dim + i % kPoints;
-        for (size_t j = 0; j < dim; ++j) to[j * kPoints] = -2 * (x[j] - middle[j]);
+    for (size_t first = 0; first < n; first += kPoints, panels += kPoints * dim) {
+        const size_t count = std::min(kPoints, n - first);
+        if (count < kPoints) std::fill_n(panels, kPoints * dim, 0.0f);
+        transpose(x + first * stride, stride, count, dim, panels, kPoints);
+        for (size_t j = 0; j < dim; ++j)
+            for (size_t i = 0; i < count; ++i) panels[j * kPoints + i] = -2 * (panels[j * kPoints + i] - middle[j]);
     }
-    for (size_t i = n; i % kPoints != 0; ++i)
-        for (size_t j = 0; j < dim; ++j) panels[i / kPoints * kPoints * dim + i % kPoints + j * kPoints] = 0;
 }
 
 GroupTrainer::GroupTrainer(const GroupRows& rows, size_t first, size_t dim, size_t k, const float* start, uint64_t seed)
@@ -52,33 +54,52 @@ size_t GroupTrainer::rows_in(size_t round, size_t rounds) const {
 double GroupTrainer::work_per_panel() const { return double(simd::kGroupPoints * k_) * double(dim_ + 3); }
 
 size_t GroupTrainer::bytes() const {
-    return sizeof(float) * panels() * simd::kGroupPoints * (dim_ + padded_ + 2) + sizeof(double) * k_ * padded_;
+    return sizeof(float) * panels() * simd::kGroupPoints * (dim_ + padded_ + 2);
+}
+
+void GroupTrainer::Memory::reserve(size_t bytes) {
+    if (bytes <= bytes_) return;
+    buffer_ = allocate(bytes);
+    bytes_ = bytes;
 }
 
 void GroupTrainer::open(std::unique_ptr<Memory> memory) {
-    const size_t n = rows_.chosen.size();
+    const size_t n = rows_.chosen.size(), room = panels() * simd::kGroupPoints;
     memory_ = std::move(memory);
-    memory_->points.assign(n * padded_, 0.0f);
-    const auto row = [this](size_t i) { return rows_.x + rows_.chosen[i] * rows_.stride + first_; };
-    middle_ = middle_of(n, dim_, row).point;
-    for (size_t i = 0; i < n; ++i)
-        for (size_t j = 0; j < dim_; ++j) point(i)[j] = row(i)[j] - middle_[j];
-    memory_->panels.resize(panels() * simd::kGroupPoints * dim_);
+    memory_->reserve(bytes());
+    panels_ = memory_->floats();
+    points_ = panels_ + room * dim_;
+    nearest_ = reinterpret_cast<uint32_t*>(points_ + room * padded_);
+    before_ = nearest_ + room;
+    measured_ = 0;
+    center();
     const std::vector<float> zero(dim_);
-    pack_group(memory_->points.data(), padded_, n, dim_, zero.data(), memory_->panels.data());
-    memory_->nearest.assign(panels() * simd::kGroupPoints, 0);
-    memory_->before.clear();
+    pack_group(points_, padded_, n, dim_, zero.data(), panels_);
     begin();
 }
 
-// Distinct rows, by a partial shuffle.
+// The points less a middle of theirs, zeros behind them.
+void GroupTrainer::center() {
+    const size_t n = rows_.chosen.size(), whole = dim_ / 4 * 4;
+    const auto row = [this](size_t i) { return rows_.x + rows_.chosen[i] * rows_.stride + first_; };
+    middle_ = middle_of(n, dim_, row).point;
+    for (size_t i = 0; i < n; ++i) {
+        const float* x = row(i);
+        float* to = point(i);
+        for (size_t j = 0; j < whole; j += 4)
+            for (size_t t = 0; t < 4; ++t) to[j + t] = x[j + t] - middle_[j + t];
+        for (size_t j = whole; j < padded_; ++j) to[j] = j < dim_ ? x[j] - middle_[j] : 0;
+    }
+}
+
+// Without centroids to start from, distinct rows, by a partial shuffle.
 void GroupTrainer::begin() {
     centroids_.resize(k_ * dim_);
     norms_.resize(k_);
-    std::vector<uint32_t> order(rows_.chosen.size());
+    std::vector<uint32_t> order(start_ == nullptr ? rows_.chosen.size() : 0);
     for (size_t i = 0; i < order.size(); ++i) order[i] = uint32_t(i);
     for (size_t c = 0; c < k_; ++c) {
-        std::swap(order[c], order[c + random_.below(order.size() - c)]);
+        if (start_ == nullptr) std::swap(order[c], order[c + random_.below(order.size() - c)]);
         for (size_t j = 0; j < dim_; ++j)
             centroids_[c * dim_ + j] = start_ != nullptr ? start_[c * dim_ + j] - middle_[j] : point(order[c])[j];
     }
@@ -95,8 +116,8 @@ void GroupTrainer::measure() {
 
 void GroupTrainer::assign(size_t first_panel, size_t last_panel) {
     constexpr size_t kPoints = simd::kGroupPoints;
-    simd::kernels().nearest_in_group(&memory_->panels[first_panel * kPoints * dim_], last_panel - first_panel, dim_,
-                                     centroids_.data(), norms_.data(), k_, &memory_->nearest[first_panel * kPoints]);
+    simd::kernels().nearest_in_group(panels_ + first_panel * kPoints * dim_, last_panel - first_panel, dim_,
+                                     centroids_.data(), norms_.data(), k_, nearest_ + first_panel * kPoints);
 }
 
 void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts) const {
@@ -104,7 +125,7 @@ void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<ui
     const size_t step = std::max(kLeastSums, 16 * k_);
     std::vector<float> part(k_ * padded_);
     for (size_t first = 0; first < n; first += step) {
-        add(&memory_->points[first * padded_], &memory_->nearest[first], std::min(step, n - first), padded_,
+        add(point(first), nearest_ + first, std::min(step, n - first), padded_,
             part.data(), counts.data());
         for (size_t i = 0; i < part.size(); ++i) sums[i] += part[i];
         std::fill(part.begin(), part.end(), 0.0f);
@@ -113,9 +134,7 @@ void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<ui
 
 // A centroid without a cell moves to a row drawn at random: most likely out of a crowded cell.
 bool GroupTrainer::update(size_t n) {
-    if (memory_->before.size() == n &&
-        std::equal(memory_->before.begin(), memory_->before.end(), memory_->nearest.begin()))
-        return false;
+    if (measured_ == n && std::equal(before_, before_ + n, nearest_)) return false;
     std::vector<double> sums(k_ * padded_);
     std::vector<uint32_t> counts(k_);
     sum_cells(n, sums, counts);
@@ -127,10 +146,8 @@ bool GroupTrainer::update(size_t n) {
         moved = moved || row != nullptr;
     }
     measure();
-    if (moved)
-        memory_->before.clear();
-    else
-        memory_->before.assign(memory_->nearest.begin(), memory_->nearest.begin() + ptrdiff_t(n));
+    measured_ = moved ? 0 : n;
+    std::copy_n(nearest_, measured_, before_);
     return true;
 }
 

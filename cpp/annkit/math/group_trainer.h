@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "annkit/core/memory.h"
 #include "annkit/core/parallel.h"
 #include "annkit/core/random.h"
 
@@ -28,12 +29,16 @@ class GroupTrainer {
     // sample.
     GroupTrainer(const GroupRows& rows, size_t first, size_t dim, size_t k, const float* start, uint64_t seed);
 
-    // The group's values, as open() copies them; assign and update need them. Groups that come later use it again: new
-    // memory has to be cleared page by page.
-    struct Memory {
-        std::vector<float> points;  // padded to a multiple of four dimensions
-        std::vector<float> panels;  // the same as the kernel takes them
-        std::vector<uint32_t> nearest, before;
+    // Room for the group's values, as open() copies them; assign and update need them. Groups that come later use it
+    // again: new memory has to be cleared page by page.
+    class Memory {
+      public:
+        void reserve(size_t bytes);
+        float* floats() const { return reinterpret_cast<float*>(buffer_.get()); }
+
+      private:
+        Buffer buffer_;
+        size_t bytes_ = 0;
     };
     size_t bytes() const;  // that open() takes
     void open(std::unique_ptr<Memory> memory);
@@ -51,7 +56,8 @@ class GroupTrainer {
     void write(float* codebook) const;
 
   private:
-    float* point(size_t i) { return &memory_->points[i * padded_]; }
+    float* point(size_t i) const { return points_ + i * padded_; }
+    void center();
     void begin();
     void measure();
     void sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts) const;
@@ -63,6 +69,11 @@ class GroupTrainer {
     std::vector<float> middle_;  // from which points and centroids are taken
     std::vector<float> centroids_, norms_;
     std::unique_ptr<Memory> memory_;
+    // In memory_: points, padded to a multiple of four dimensions; the same as the kernel takes them; the nearest
+    // centroids, and those of the last round, of measured_ points.
+    float *points_ = nullptr, *panels_ = nullptr;
+    uint32_t *nearest_ = nullptr, *before_ = nullptr;
+    size_t measured_ = 0;
 };
 
 // Results do not depend on the number of threads: a group's sums are in the order of its rows.

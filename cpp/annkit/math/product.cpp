@@ -6,6 +6,7 @@
 
 #include "annkit/core/errors.h"
 #include "annkit/core/memory.h"
+#include "annkit/math/transpose.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
@@ -58,15 +59,11 @@ size_t PackedMatrix::panels() const {
 }
 
 void PackedMatrix::pack(size_t panel, const float* a, size_t stride) {
-    constexpr size_t kRun = 16;  // a cache line of each row at a time
     const size_t lanes = simd::kernels().product.lanes, first = panel * lanes;
+    const size_t count = std::min(lanes, outputs_ - first);
     float* out = packed_.get() + first * inputs_;
-    for (size_t start = 0; start < inputs_; start += kRun)
-        for (size_t lane = 0; lane < lanes; ++lane) {
-            const float* row = first + lane < outputs_ ? a + (first + lane) * stride : nullptr;
-            for (size_t k = start; k < std::min(start + kRun, inputs_); ++k)
-                out[k * lanes + lane] = row == nullptr ? 0.0f : row[k];
-        }
+    if (count < lanes) std::fill_n(out, lanes * inputs_, 0.0f);
+    transpose(a + first * stride, stride, count, inputs_, out, lanes);
 }
 
 void PackedMatrix::pack_transposed(size_t panel, const float* a, size_t stride) {
@@ -134,11 +131,7 @@ void add_block(const Outer& in, std::span<double> sums, const Call& call) {
     const int threads = threads_for(call, double(in.n) * double(in.dx) * double(in.dy));
     parallel_blocks(in.dx, rows_of_task(in.dx, threads), threads, call, [&](size_t first, size_t count) {
         std::vector<float> columns(count * stride), block(count * in.dy);
-        constexpr size_t kRun = 16;
-        for (size_t start = 0; start < in.n; start += kRun)
-            for (size_t j = 0; j < count; ++j)
-                for (size_t i = start; i < std::min(start + kRun, in.n); ++i)
-                    columns[j * stride + i] = in.x[i * in.dx + first + j];
+        transpose(in.x + first, in.dx, in.n, count, columns.data(), stride);
         product.run({columns.data(), stride, count, in.n, y.data(), in.dy, block.data(), in.dy});
         for (size_t i = 0; i < count * in.dy; ++i) sums[first * in.dy + i] += double(block[i]);
     });
