@@ -6,6 +6,7 @@
 
 #include "annkit/core/random.h"
 #include "annkit/math/cells.h"
+#include "annkit/math/sample.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
@@ -20,7 +21,7 @@ class Candidates {
         : n_(std::min(most, rows.size())), dim_(rows.dim()), rows_(allocate(n_ * dim_ * sizeof(float))) {
         distances_.assign(n_, std::numeric_limits<float>::max());
         sums_.assign((n_ + kBlock - 1) / kBlock, 0);
-        const std::vector<uint64_t> chosen = stratified(rows.size(), n_, seed);
+        const std::vector<size_t> chosen = stratified(rows.size(), n_, seed);
         for (size_t i = 0; i < n_; ++i) {
             std::copy_n(rows.row(chosen[i]), dim_, row(i));
             if (normalise) normalise_row({row(i), dim_});

@@ -11,19 +11,22 @@
 
 namespace annkit {
 
-// min(n, most) distinct numbers below n: selection sampling (Knuth, The Art of Computer Programming, 3.4.2 S).
-inline std::vector<size_t> sample_of(size_t n, size_t most, uint64_t seed) {
-    std::vector<size_t> chosen(std::min(n, most));
-    if (n <= most) {
-        std::iota(chosen.begin(), chosen.end(), size_t(0));
-        return chosen;
-    }
+// m numbers below n, rising: one at random from each of m stretches of equal length.
+inline std::vector<size_t> stratified(size_t n, size_t m, uint64_t seed) {
     Random random(seed);
-    for (size_t i = 0, taken = 0; taken < most; ++i) {
-        chosen[taken] = i;  // no branch: nobody could foretell it
-        taken += random.uniform() * double(n - i) < double(most - taken);
-    }
-    return chosen;
+    std::vector<size_t> out(m);
+    const size_t whole = n / m, rest = n % m;
+    for (size_t i = 0; i < m; ++i)
+        out[i] = i * whole + std::min(i, rest) + random.below(whole + (i < rest));
+    return out;
+}
+
+// min(n, most) distinct numbers below n.
+inline std::vector<size_t> sample_of(size_t n, size_t most, uint64_t seed) {
+    if (n > most) return stratified(n, most, seed);
+    std::vector<size_t> all(n);
+    std::iota(all.begin(), all.end(), size_t(0));
+    return all;
 }
 
 // Copies those rows as floats, side by side. ValueError names the first that is not finite.

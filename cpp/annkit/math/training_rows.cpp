@@ -4,20 +4,9 @@
 #include <cstring>
 
 #include "annkit/core/errors.h"
-#include "annkit/core/random.h"
+#include "annkit/math/sample.h"
 
 namespace annkit {
-
-std::vector<uint64_t> stratified(size_t n, size_t m, uint64_t seed) {
-    Random random(seed);
-    std::vector<uint64_t> out(m);
-    const uint64_t whole = n / m, rest = n % m;
-    for (uint64_t i = 0; i < m; ++i) {
-        const uint64_t first = i * whole + std::min(i, rest), size = whole + (i < rest);
-        out[i] = first + random.below(size);
-    }
-    return out;
-}
 
 TrainingRows::TrainingRows(const Rows& rows, size_t most, const Fit& fit) : dim_(rows.dim), stride_(rows.dim) {
     constexpr size_t kBlock = 256;
@@ -32,9 +21,9 @@ TrainingRows::TrainingRows(const Rows& rows, size_t most, const Fit& fit) : dim_
         copy_ = allocate(n * dim_ * sizeof(float));
         data_ = reinterpret_cast<const float*>(copy_.get());
     }
-    const std::vector<uint64_t> chosen = sampled ? stratified(rows.n, n, fit.seed) : std::vector<uint64_t>();
+    const std::vector<size_t> chosen = sampled ? stratified(rows.n, n, fit.seed) : std::vector<size_t>();
     const int threads = threads_for(fit.call, 2 * double(n) * double(dim_));
-    parallel_for((n + kBlock - 1) / kBlock, threads, fit.call, [&](size_t task, int) {
+    parallel_apart((n + kBlock - 1) / kBlock, threads, fit.call, [&](size_t task, int) {
         const size_t first = task * kBlock, last = std::min(first + kBlock, n);
         if (!sampled) return read(rows, first, first, last - first);
         for (size_t i = first; i < last; ++i) read(rows, i, chosen[i], 1);

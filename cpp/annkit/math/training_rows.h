@@ -29,7 +29,4 @@ class TrainingRows {
     std::vector<float> norms_;
 };
 
-// m numbers below n, rising: one at random from each of m stretches of equal length.
-std::vector<uint64_t> stratified(size_t n, size_t m, uint64_t seed);
-
 }  // namespace annkit
