@@ -6,6 +6,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "annkit/core/memory.h"
 #include "annkit/core/pool.h"
 #include "annkit/math/gram.h"
 #include "annkit/math/sample.h"
@@ -28,12 +29,15 @@ struct Scale {
 // What rows come to, less shift and times 2^-exponent.
 class Sums {
   public:
-    explicit Sums(const Scale& scale) : scale_(scale), sums_(dim()), products_(dim() * dim()) {}
+    // products: room for dim x dim of them, which is cleared.
+    Sums(const Scale& scale, double* products) : scale_(scale), sums_(dim()), products_(products, dim() * dim()) {
+        std::fill(products_.begin(), products_.end(), 0.0);
+    }
     void add(const Rows& rows, std::span<const size_t> chosen, Gram& gram, const Call& call);
     void add(std::span<const std::optional<Sums>> others, const Call& call);  // one after the other
     // Whether the rows were as large as expected: their squares are floats then.
     bool fits() const { return trace() < 0x1p60; }
-    Moments moments(double n, const Call& call);
+    Moments moments(double n, std::vector<double> products, const Call& call) const;  // products: its own
 
   private:
     size_t dim() const { return scale_.shift.size(); }
@@ -46,7 +50,8 @@ class Sums {
     }
 
     const Scale& scale_;
-    std::vector<double> sums_, products_;
+    std::vector<double> sums_;
+    std::span<double> products_;
 };
 
 // A panel's width of kRows rows to out, and into the sums of their columns. Where the width is that of a panel the
@@ -154,9 +159,9 @@ void Sums::add(std::span<const std::optional<Sums>> others, const Call& call) {
 }
 
 // What the shift was off by goes out.
-Moments Sums::moments(double n, const Call& call) {
+Moments Sums::moments(double n, std::vector<double> products, const Call& call) const {
     const double unit = std::ldexp(1.0, scale_.exponent), over = unit * unit / std::max(n - 1, 1.0);
-    Moments out{std::vector<double>(dim()), std::move(products_)};
+    Moments out{std::vector<double>(dim()), std::move(products)};
     for (size_t j = 0; j < dim(); ++j) out.mean[j] = double(scale_.shift[j]) + sums_[j] / n * unit;
     each_row(dim(), 0.5 * double(dim() * dim()), call, [&](size_t i) {
         double* row = &out.covariance[i * dim()];
@@ -167,26 +172,25 @@ Moments Sums::moments(double n, const Call& call) {
 
 // Narrow rows: each thread takes a stretch of them, whose blocks stay in its cache; the sums are added in the order of
 // the stretches, of which there are as many whatever the threads. Wide ones: all threads take a block.
-Sums sums_of(const Rows& rows, std::span<const size_t> chosen, const Scale& scale, const Call& call) {
+void add_rows(const Rows& rows, std::span<const size_t> chosen, const Scale& scale, Sums& sums, const Call& call) {
     constexpr size_t kNarrow = 256, kStretches = 32;
-    const size_t n = chosen.size(), blocks = (n + Gram::kRows - 1) / Gram::kRows;
+    const size_t n = chosen.size(), blocks = (n + Gram::kRows - 1) / Gram::kRows, size = rows.dim * rows.dim;
     const size_t stretches = rows.dim <= kNarrow ? std::min(blocks, kStretches) : 1;
     if (stretches == 1) {
-        Sums sums(scale);
         Gram gram(rows.dim);
-        sums.add(rows, chosen, gram, call);
-        return sums;
+        return sums.add(rows, chosen, gram, call);
     }
+    const Buffer products = allocate(stretches * size * sizeof(double));
     std::vector<std::optional<Sums>> parts(stretches);
     Pool<Gram> grams;
     parallel_calls(stretches, 1, Gram::threads(n, rows.dim, call), call, [&](size_t s, size_t, const Call& part) {
         auto gram = grams.take([&] { return std::make_unique<Gram>(rows.dim); });
         const size_t first = s * blocks / stretches * Gram::kRows, last = (s + 1) * blocks / stretches * Gram::kRows;
-        parts[s].emplace(scale).add(rows, chosen.subspan(first, std::min(last, n) - first), *gram, part);
+        parts[s].emplace(scale, reinterpret_cast<double*>(products.get()) + s * size);
+        parts[s]->add(rows, chosen.subspan(first, std::min(last, n) - first), *gram, part);
         grams.give_back(std::move(gram));
     });
-    parts[0]->add(std::span(parts).subspan(1), call);
-    return std::move(*parts[0]);
+    sums.add(parts, call);
 }
 
 }  // namespace
@@ -229,13 +233,17 @@ Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call&
     for (size_t i = 0; i < chosen.size(); i += (chosen.size() + kSome - 1) / kSome) some.push_back(chosen[i]);
     const Mean start = mean_of(rows, some, call);
     const auto n = double(chosen.size());
+    std::vector<double> products(rows.dim * rows.dim);
     if (start.largest > 0) {
         const Scale scale(start);
-        Sums all = sums_of(rows, chosen, scale, call);
-        if (all.fits()) return all.moments(n, call);
+        Sums all(scale, products.data());
+        add_rows(rows, chosen, scale, all, call);
+        if (all.fits()) return all.moments(n, std::move(products), call);
     }
     const Scale scale(mean_of(rows, chosen, call));
-    return sums_of(rows, chosen, scale, call).moments(n, call);
+    Sums all(scale, products.data());
+    add_rows(rows, chosen, scale, all, call);
+    return all.moments(n, std::move(products), call);
 }
 
 }  // namespace annkit
