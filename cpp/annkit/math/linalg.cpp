@@ -57,7 +57,7 @@ TridiagonalForm form_of(std::span<const double> matrix, size_t n, double scale, 
 
 std::optional<SymmetricEigen> few_largest(const TridiagonalForm& form, size_t wanted, const Call& call) {
     SymmetricEigen out{tridiagonal_values(form.diagonal, form.next_to, wanted, call), {}};
-    auto vectors = tridiagonal_vectors(form.diagonal, form.next_to, out.values);
+    auto vectors = tridiagonal_vectors(form.diagonal, form.next_to, out.values, call);
     if (!vectors) return std::nullopt;
     out.vectors = std::move(*vectors);
     turn_back(form, out.vectors, wanted, false, call);

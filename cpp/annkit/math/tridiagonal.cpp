@@ -1,6 +1,7 @@
 #include "annkit/math/tridiagonal.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cfloat>
 #include <cmath>
 
@@ -140,37 +141,44 @@ std::vector<double> tridiagonal_values(std::span<const double> diagonal, std::sp
 // Values as near to each other as kNear of the norm share a stretch of vectors that are made orthogonal to each other;
 // those farther apart are so by themselves. Equal values are moved apart by a rounding, as in LAPACK's dstein.
 std::optional<std::vector<double>> tridiagonal_vectors(std::span<const double> diagonal,
-                                                       std::span<const double> next_to,
-                                                       std::span<const double> values) {
+                                                       std::span<const double> next_to, std::span<const double> values,
+                                                       const Call& call) {
     constexpr double kNear = 1e-3, kRounding = 16 * DBL_EPSILON;
     constexpr int kSteps = 2;
     const size_t n = diagonal.size();
     const double norm = norm_of(diagonal, next_to);
     const double least = std::max(norm * DBL_EPSILON, DBL_MIN);
     std::vector<double> out(values.size() * n);
-    Random random(n);
-    size_t near = 0;  // where the stretch begins
-    double value = 0;
-    for (size_t v = 0; v < values.size(); ++v) {
-        if (v > 0 && values[v - 1] - values[v] > kNear * norm) near = v;
-        value = v == near ? values[v] : std::min(values[v], value - kRounding * norm);
-        const Shifted shifted(diagonal, next_to, value, least);
-        double* x = &out[v * n];
-        for (size_t i = 0; i < n; ++i) x[i] = random.uniform() - 0.5;
-        for (int step = 0; step < kSteps; ++step) {
-            shifted.solve(x);
-            normalise(x, n);
-            for (int pass = 0; pass <= step; ++pass)  // at last twice: once is not orthogonal to rounding
-                for (size_t other = near; other < v; ++other) {
-                    const double weight = dot(x, &out[other * n], n);
-                    for (size_t i = 0; i < n; ++i) x[i] -= weight * out[other * n + i];
-                }
-            normalise(x, n);
+    std::vector<size_t> starts;
+    for (size_t v = 0; v < values.size(); ++v)
+        if (v == 0 || values[v - 1] - values[v] > kNear * norm) starts.push_back(v);
+    starts.push_back(values.size());
+    std::atomic<bool> found = true;
+    const double work = 400.0 * kSteps * double(values.size()) * double(n);  // divisions that wait for each other
+    parallel_for(starts.size() - 1, threads_for(call, work), call, [&](size_t stretch, int) {
+        const size_t near = starts[stretch];
+        Random random(n + near);
+        double value = 0;
+        for (size_t v = near; v < starts[stretch + 1]; ++v) {
+            value = v == near ? values[v] : std::min(values[v], value - kRounding * norm);
+            const Shifted shifted(diagonal, next_to, value, least);
+            double* x = &out[v * n];
+            for (size_t i = 0; i < n; ++i) x[i] = random.uniform() - 0.5;
+            for (int step = 0; step < kSteps; ++step) {
+                shifted.solve(x);
+                normalise(x, n);
+                for (int pass = 0; pass <= step; ++pass)  // at last twice: once is not orthogonal to rounding
+                    for (size_t other = near; other < v; ++other) {
+                        const double weight = dot(x, &out[other * n], n);
+                        for (size_t i = 0; i < n; ++i) x[i] -= weight * out[other * n + i];
+                    }
+                normalise(x, n);
+            }
+            const double moved = std::abs(value - values[v]);
+            if (!(residual(diagonal, next_to, value, x) <= 64 * kRounding * norm + 2 * moved)) found = false;
         }
-        const double moved = std::abs(value - values[v]);
-        if (!(residual(diagonal, next_to, value, x) <= 64 * kRounding * norm + 2 * moved)) return std::nullopt;
-    }
-    return out;
+    });
+    return found ? std::optional(std::move(out)) : std::nullopt;
 }
 
 }  // namespace annkit

@@ -18,6 +18,7 @@ std::vector<double> tridiagonal_values(std::span<const double> diagonal, std::sp
 // iteration, 1971), orthonormal. values: eigenvalues, falling, accurate to rounding; next_to[i] stands beside
 // diagonal[i] and [i + 1]. Nothing where a vector does not come out to working precision.
 std::optional<std::vector<double>> tridiagonal_vectors(std::span<const double> diagonal,
-                                                       std::span<const double> next_to, std::span<const double> values);
+                                                       std::span<const double> next_to, std::span<const double> values,
+                                                       const Call& call);
 
 }  // namespace annkit

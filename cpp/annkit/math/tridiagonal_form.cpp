@@ -13,7 +13,7 @@ namespace {
 
 // Numbers of the triangle that are worth a task, and tasks of a pass: as many whatever the threads, as each has sums of
 // its own.
-constexpr size_t kTaskSize = 16'384, kMostTasks = 16;
+constexpr size_t kTaskSize = 8192, kMostTasks = 16;
 
 using Four = double __attribute__((vector_size(32)));  // of whatever registers there are
 [[gnu::always_inline]] inline Four load(const double* from) {
