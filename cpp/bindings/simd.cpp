@@ -57,7 +57,7 @@ void bind_math(py::module_& m) {
     });
     math.def("polar_factor", [](const py::array_t<float, py::array::c_style>& a, double least) {
         std::vector<float> values(a.data(), a.data() + a.size());
-        const auto factor = polar_factor(std::move(values), size_t(a.shape(0)), size_t(a.shape(1)), least, {});
+        const auto factor = polar_factor(values, size_t(a.shape(0)), size_t(a.shape(1)), least, {});
         return to_array(factor).reshape({a.shape(0), a.shape(1)});
     });
 }

@@ -81,7 +81,7 @@ class NewtonSchulz {
 // Newton and Schulz: X <- (3 I - X X^T) X / 2 takes singular values of (0, sqrt 3) to 1, the small ones slowly. Until
 // they are there, X is stretched first such that the images of the smallest and the largest meet (Chen and Chow: A
 // stable scaling of Newton-Schulz for improving the sign function computation of a Hermitian matrix, 2014).
-std::vector<float> polar_factor(std::vector<float> x, size_t n, size_t m, double least, const Call& call) {
+std::vector<float> polar_factor(const std::vector<float>& x, size_t n, size_t m, double least, const Call& call) {
     check(x.size() == n * m && n > 0 && m > 0, "got ", x.size(), " values for a matrix of ", n, " x ", m);
     double norm2 = 0;
     for (float value : x) norm2 += double(value) * double(value);

@@ -80,7 +80,7 @@ class Alternation {
         for (double value : sums) norm2 += value * value;
         const double scale = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
         for (size_t i = 0; i < sums.size(); ++i) rotation_[i] = float(sums[i] * scale + kStay * double(rotation_[i]));
-        rotation_ = polar_factor(std::move(rotation_), bits_, dim_, kStay / 2, call);
+        rotation_ = polar_factor(rotation_, bits_, dim_, kStay / 2, call);
     }
     const std::vector<float>& rotation() const { return rotation_; }
 
