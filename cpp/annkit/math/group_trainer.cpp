@@ -168,14 +168,14 @@ using Memories = Pool<GroupTrainer::Memory>;
 void train_in_rounds(std::span<GroupTrainer> groups, size_t rounds, size_t chunk, int threads, Memories& memory,
                      const Call& call) {
     std::vector<uint8_t> live(groups.size(), 1);
-    parallel_for(groups.size(), threads, call, [&](size_t g, int) { groups[g].open(memory.take()); });
+    parallel_apart(groups.size(), threads, call, [&](size_t g, int) { groups[g].open(memory.take()); });
     for (size_t round = 0; round < rounds; ++round) {
         const size_t n = groups[0].rows_in(round, rounds), panels = panels_of(n), chunks = (panels + chunk - 1) / chunk;
-        parallel_for(groups.size() * chunks, threads, call, [&](size_t task, int) {
+        parallel_apart(groups.size() * chunks, threads, call, [&](size_t task, int) {
             const size_t first = task % chunks * chunk;
             if (live[task / chunks]) groups[task / chunks].assign(first, std::min(first + chunk, panels));
         });
-        parallel_for(groups.size(), threads, call, [&](size_t g, int) {
+        parallel_apart(groups.size(), threads, call, [&](size_t g, int) {
             live[g] = live[g] && (groups[g].update(n) || n < groups[g].rows_in(rounds, rounds));
         });
     }
@@ -201,7 +201,7 @@ void train_groups(std::span<GroupTrainer> groups, size_t rounds, const Call& cal
     const auto chunk = std::max<size_t>(1, size_t(kTaskWork / panel_work));
     Memories memory;
     if (chunk >= panels) {
-        parallel_for(groups.size(), threads, call, [&](size_t g, int) { train_whole(groups[g], rounds, memory); });
+        parallel_apart(groups.size(), threads, call, [&](size_t g, int) { train_whole(groups[g], rounds, memory); });
         return;
     }
     const size_t together = std::max<size_t>(1, kOpenBytes / groups[0].bytes());
