@@ -120,7 +120,8 @@ void work(Shared& shared, size_t tasks, int thread, const Call& call, Task body)
 }
 
 void run(size_t tasks, int threads, size_t stretches, const Call& call, Task body) {
-    Shared shared{std::vector<Stretch>(stretches)};
+    Shared shared;
+    shared.stretches = std::vector<Stretch>(stretches);
     for (size_t s = 0; s < stretches; ++s) {
         shared.stretches[s].next = s * tasks / stretches;
         shared.stretches[s].last = (s + 1) * tasks / stretches;

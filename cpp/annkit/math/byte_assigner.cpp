@@ -52,7 +52,7 @@ ByteAssigner::ByteAssigner(const TrainingRows& rows, const Call& call)
     scales_.resize(panels);
     std::vector<double> lost(panels), spread(panels);
     parallel_apart(panels, threads_for(call, 8 * double(n_) * double(dim_)), call,
-                 [&](size_t panel, int) { round_panel(rows, panel, lost[panel], spread[panel]); });
+                   [&](size_t panel, int) { round_panel(rows, panel, lost[panel], spread[panel]); });
     for (const double one : lost) lost_ += one;
     for (const double one : spread) spread_ += one;
 }
@@ -83,10 +83,10 @@ void ByteAssigner::assign(std::span<const float> centroids, std::span<const floa
     const Tiles tiles(centroids, penalty, center_);
     const double work = double(n_) * double(centroids.size()) / 4;
     parallel_apart((scales_.size() + kTaskPanels - 1) / kTaskPanels, threads_for(call, work), call,
-                 [&](size_t task, int) {
-                     const size_t first = task * kTaskPanels;
-                     assign_panels(tiles, first, std::min(first + kTaskPanels, scales_.size()), assigned);
-                 });
+                   [&](size_t task, int) {
+                       const size_t first = task * kTaskPanels;
+                       assign_panels(tiles, first, std::min(first + kTaskPanels, scales_.size()), assigned);
+                   });
 }
 
 // A tile of centroids stays in the second cache while the panels pass over it.

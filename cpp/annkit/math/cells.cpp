@@ -148,7 +148,7 @@ void Cells::update(std::span<const uint32_t> before, std::span<const uint32_t> a
     constexpr double kOfMemory = 32;  // a number from memory, or of doubles, takes as long as so many multiply-adds
     const double work = kOfMemory * double(changes.rows.size()) * double(dim);
     parallel_apart(pieces.size(), threads_for(call, work), call,
-                 [&](size_t p, int) { squares[p] = apply(changes, pieces[p], sums_of(p)); });
+                   [&](size_t p, int) { squares[p] = apply(changes, pieces[p], sums_of(p)); });
     parallel_blocks(k(), kCells, threads_for(call, 2 * kOfMemory * double(sums_.size() + sums.size())), call,
                     [&](size_t first, size_t n) {
                         for (size_t c = first; c < first + n; ++c) {

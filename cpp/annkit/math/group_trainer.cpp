@@ -53,9 +53,7 @@ size_t GroupTrainer::rows_in(size_t round, size_t rounds) const {
 
 double GroupTrainer::work_per_panel() const { return double(simd::kGroupPoints * k_) * double(dim_ + 3); }
 
-size_t GroupTrainer::bytes() const {
-    return sizeof(float) * panels() * simd::kGroupPoints * (dim_ + padded_ + 2);
-}
+size_t GroupTrainer::bytes() const { return sizeof(float) * panels() * simd::kGroupPoints * (dim_ + padded_ + 2); }
 
 void GroupTrainer::Memory::reserve(size_t bytes) {
     if (bytes <= bytes_) return;
@@ -125,8 +123,7 @@ void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<ui
     const size_t step = std::max(kLeastSums, 16 * k_);
     std::vector<float> part(k_ * padded_);
     for (size_t first = 0; first < n; first += step) {
-        add(point(first), nearest_ + first, std::min(step, n - first), padded_,
-            part.data(), counts.data());
+        add(point(first), nearest_ + first, std::min(step, n - first), padded_, part.data(), counts.data());
         for (size_t i = 0; i < part.size(); ++i) sums[i] += part[i];
         std::fill(part.begin(), part.end(), 0.0f);
     }

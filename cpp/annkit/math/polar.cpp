@@ -90,7 +90,7 @@ std::vector<float> polar_factor(const std::vector<float>& x, size_t n, size_t m,
     // further steps bring it there, by half of itself each at first.
     constexpr int kMostFurther = 40;
     const double ones = double(std::min(n, m)), slack = 1e-5 * ones + 1e-4;
-    // The threads of one product are awake still at the next.
+    // So many products follow each other at least, for which threads are woken once.
     constexpr double kAwake = 4;
     const int threads = threads_for(call, kAwake * double(n) * double(n) * double(m));
     NewtonSchulz steps(x, n, m, norm2 > 0 ? 1 / std::sqrt(norm2) : 0, threads);

@@ -13,6 +13,7 @@ namespace annkit {
 // columns), smaller ones as well, which takes longer; 0, and what hardly differs from it, as something below 1. Q's
 // entries lose precision with the condition of A: 4e-5 off where the values span 1e4. For decompositions to full
 // precision see linalg.h.
-std::vector<float> polar_factor(const std::vector<float>& a, size_t rows, size_t columns, double least, const Call& call);
+std::vector<float> polar_factor(const std::vector<float>& a, size_t rows, size_t columns, double least,
+                                const Call& call);
 
 }  // namespace annkit

@@ -36,9 +36,7 @@ PackedMatrix::PackedMatrix(size_t outputs, size_t inputs) : outputs_(outputs), i
     packed_ = {owner, reinterpret_cast<float*>(owner.get())};
 }
 
-size_t PackedMatrix::nbytes() const {
-    return panels() * simd::kernels().product.lanes * inputs_ * sizeof(float);
-}
+size_t PackedMatrix::nbytes() const { return panels() * simd::kernels().product.lanes * inputs_ * sizeof(float); }
 
 size_t PackedMatrix::rows_ahead() const {
     constexpr size_t kAhead = size_t(4) << 10;
