@@ -87,7 +87,17 @@ def kmeans() -> None:
 def pq() -> None:
     """Product quantization: training and encoding, and the error that is left, beside Faiss."""
     faiss = faiss_module()
-    for dim, m, bits in ((128, 32, 4), (128, 16, 8), (96, 24, 8), (96, 24, 4), (768, 96, 8), (768, 192, 4)):
+    shapes = (
+        (128, 32, 4),
+        (128, 16, 8),
+        (128, 4, 8),
+        (96, 24, 8),
+        (96, 24, 4),
+        (768, 96, 8),
+        (768, 192, 4),
+        (768, 32, 8),
+    )
+    for dim, m, bits in shapes:
         centers = rng.standard_normal((200, dim), np.float32) * 2
         x = centers[rng.integers(0, 200, 65_536)] + rng.standard_normal((65_536, dim), np.float32)
         rows = x[:16_384]

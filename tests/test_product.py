@@ -89,6 +89,20 @@ def test_the_error_is_that_of_faiss(rng, dim, m, bits):
     assert error(ak.PQ(m, bits=bits).fit(x), x) < 1.01 * faiss_error(x, m, bits)
 
 
+@pytest.mark.parametrize("spread", [2.0, 2000.0])  # seen from so far, bytes tell nothing of what is near
+@pytest.mark.parametrize(("dim", "m", "bits"), [(32, 1, 8), (66, 3, 7), (80, 4, 6)])
+def test_the_error_of_wide_groups_is_that_of_faiss(rng, dim, m, bits, spread):
+    x = mixture(rng, 10_000, dim, parts=20, spread=spread)
+    own = np.mean([error(ak.PQ(m, bits=bits).fit(x, seed=seed), x) for seed in range(3)])
+    assert own < 1.02 * faiss_error(x, m, bits)
+
+
+def test_threads_change_nothing_in_wide_groups(rng):
+    x = mixture(rng, 20_000, 64)
+    one, more = (ak.PQ(2).fit(x, threads=threads).codebooks_ for threads in (1, 3))
+    np.testing.assert_array_equal(one, more)
+
+
 @pytest.mark.parametrize(
     ("name", "m", "bits"),
     [("sift-caltech-128", 32, 4), ("sift-caltech-128", 16, 8), ("fashion-mnist-784", 98, 4), ("w2v-enwiki-100", 25, 8)],

@@ -11,41 +11,33 @@ namespace {
 
 const simd::Tile& byte_tile() { return simd::kernels().tiles[simd::kI8].wide; }
 
-constexpr size_t kTaskPanels = 16;
-
 }  // namespace
 
-// score = |c - center|^2 - 2 (x - center).(c - center), which is |x - c|^2 up to a term of x alone.
-struct ByteAssigner::Tiles {
-    Tiles(std::span<const float> centroids, std::span<const float> penalty, const std::vector<float>& center)
-        : k(centroids.size() / center.size()), stride(byte_tile().stride(center.size())), mul(k), add(k) {
-        const size_t dim = center.size();
-        std::vector<int8_t> codes(k * dim);
-        std::vector<const void*> pointers(k);
-        simd::I8Row rounded;
-        for (size_t i = 0; i < k; ++i) {
-            pointers[i] = &codes[i * dim];
-            simd::kernels().to_i8(&centroids[i * dim], center.data(), dim, 0, &codes[i * dim], rounded);
-            mul[i] = -2 * rounded.scale;
-            add[i] = rounded.norm2 + (penalty.empty() ? 0.0f : penalty[i]);
-        }
-        packed = allocate(byte_tile().rows_bytes(dim, k));
-        byte_tile().pack_rows(pointers.data(), k, dim, packed.get());
+ByteAssigner::Tiles ByteAssigner::round(std::span<const float> centroids, std::span<const float> penalty) const {
+    const size_t k = centroids.size() / dim_;
+    Tiles tiles{k, byte_tile().stride(dim_), std::vector<float>(k), std::vector<float>(k), {}};
+    std::vector<int8_t> codes(k * dim_);
+    std::vector<const void*> pointers(k);
+    simd::I8Row rounded;
+    for (size_t i = 0; i < k; ++i) {
+        pointers[i] = &codes[i * dim_];
+        simd::kernels().to_i8(&centroids[i * dim_], center_.data(), dim_, 0, &codes[i * dim_], rounded);
+        tiles.mul[i] = -2 * rounded.scale;
+        tiles.add[i] = rounded.norm2 + (penalty.empty() ? 0.0f : penalty[i]);
     }
-    size_t k, stride;
-    std::vector<float> mul, add;
-    Buffer packed;
-};
-
-// Below these, rounding the rows costs more than it saves (measured at 10 rounds).
-bool ByteAssigner::pays(const TrainingRows& rows, size_t k) {
-    constexpr size_t kLeastDim = 16, kMostDim = 32768, kLeastCentroids = 64;  // kMostDim: sums fit 32 bits
-    return simd::kernels().nearest_i8 != nullptr && rows.dim() >= kLeastDim && rows.dim() <= kMostDim &&
-           k >= kLeastCentroids;
+    tiles.packed = allocate(byte_tile().rows_bytes(dim_, k));
+    byte_tile().pack_rows(pointers.data(), k, dim_, tiles.packed.get());
+    return tiles;
 }
 
-ByteAssigner::ByteAssigner(const TrainingRows& rows, const Call& call)
-    : n_(rows.size()), dim_(rows.dim()), center_(middle_of(n_, dim_, [&](size_t i) { return rows.row(i); }).point) {
+// Below these, rounding the rows costs more than it saves (measured at 10 rounds).
+bool ByteAssigner::pays(size_t dim, size_t k) {
+    constexpr size_t kLeastDim = 16, kMostDim = 32768, kLeastCentroids = 64;  // kMostDim: sums fit 32 bits
+    return simd::kernels().nearest_i8 != nullptr && dim >= kLeastDim && dim <= kMostDim && k >= kLeastCentroids;
+}
+
+ByteAssigner::ByteAssigner(const Points& rows, const Call& call)
+    : n_(rows.n), dim_(rows.dim), center_(middle_of(n_, dim_, [&](size_t i) { return rows.row(i); }).point) {
     const size_t lanes = byte_tile().lanes, panels = (n_ + lanes - 1) / lanes;
     panel_bytes_ = (byte_tile().panel_bytes(dim_) + 63) / 64 * 64;
     panels_ = allocate(panels * panel_bytes_);
@@ -57,7 +49,7 @@ ByteAssigner::ByteAssigner(const TrainingRows& rows, const Call& call)
     for (const double one : spread) spread_ += one;
 }
 
-void ByteAssigner::round_panel(const TrainingRows& rows, size_t panel, double& lost, double& spread) {
+void ByteAssigner::round_panel(const Points& rows, size_t panel, double& lost, double& spread) {
     const auto to_i8 = simd::kernels().to_i8;
     const size_t lanes = byte_tile().lanes, first = panel * lanes, n = std::min(lanes, n_ - first);
     std::vector<int8_t> codes(n * dim_);
@@ -80,23 +72,30 @@ void ByteAssigner::round_panel(const TrainingRows& rows, size_t panel, double& l
 
 void ByteAssigner::assign(std::span<const float> centroids, std::span<const float> penalty, uint32_t* assigned,
                           const Call& call) const {
-    const Tiles tiles(centroids, penalty, center_);
+    const Tiles tiles = round(centroids, penalty);
     const double work = double(n_) * double(centroids.size()) / 4;
-    parallel_apart((scales_.size() + kTaskPanels - 1) / kTaskPanels, threads_for(call, work), call,
-                   [&](size_t task, int) {
-                       const size_t first = task * kTaskPanels;
-                       assign_panels(tiles, first, std::min(first + kTaskPanels, scales_.size()), assigned);
-                   });
+    parallel_blocks(n_, kStep, threads_for(call, work), call,
+                    [&](size_t first, size_t n) { assign(tiles, first, first + n, assigned + first); });
 }
 
-// A tile of centroids stays in the second cache while the panels pass over it.
-void ByteAssigner::assign_panels(const Tiles& tiles, size_t first, size_t last, uint32_t* assigned) const {
-    constexpr size_t kTileBytes = size_t(256) << 10, kStep = 12;
+// A tile of centroids stays in the second cache while the panels of a step pass over it.
+void ByteAssigner::assign(const Tiles& tiles, size_t first, size_t last, uint32_t* assigned) const {
     const size_t lanes = byte_tile().lanes;
-    const size_t tile_rows = std::max<size_t>(kTileBytes / tiles.stride / kStep, 1) * kStep;
-    float best[kTaskPanels * simd::kMaxLanes];
-    uint32_t nearest[kTaskPanels * simd::kMaxLanes] = {};
-    std::fill_n(best, (last - first) * lanes, std::numeric_limits<float>::infinity());
+    float best[kStep];
+    uint32_t nearest[kStep];
+    for (; first < last; first += kStep, assigned += kStep) {
+        const size_t n = std::min(kStep, last - first);
+        std::fill_n(best, kStep, std::numeric_limits<float>::infinity());
+        std::fill_n(nearest, kStep, 0u);
+        assign_panels(tiles, first / lanes, (first + n + lanes - 1) / lanes, best, nearest);
+        std::copy_n(nearest, n, assigned);
+    }
+}
+
+void ByteAssigner::assign_panels(const Tiles& tiles, size_t first, size_t last, float* best, uint32_t* nearest) const {
+    constexpr size_t kTileBytes = size_t(256) << 10, kRows = 12;
+    const size_t lanes = byte_tile().lanes;
+    const size_t tile_rows = std::max<size_t>(kTileBytes / tiles.stride / kRows, 1) * kRows;
     std::vector<float> mul(std::min(tile_rows, tiles.k));
     for (size_t row = 0; row < tiles.k; row += tile_rows)
         for (size_t p = first; p < last; ++p) {
@@ -106,7 +105,6 @@ void ByteAssigner::assign_panels(const Tiles& tiles, size_t first, size_t last, 
                                         tiles.stride, dim_, n, uint32_t(row), mul.data(), &tiles.add[row], best + to,
                                         nearest + to});
         }
-    std::copy_n(nearest, std::min(last * lanes, n_) - first * lanes, assigned + first * lanes);
 }
 
 }  // namespace annkit

@@ -53,7 +53,12 @@ size_t GroupTrainer::rows_in(size_t round, size_t rounds) const {
 
 double GroupTrainer::work_per_panel() const { return double(simd::kGroupPoints * k_) * double(dim_ + 3); }
 
-size_t GroupTrainer::bytes() const { return sizeof(float) * panels() * simd::kGroupPoints * (dim_ + padded_ + 2); }
+size_t GroupTrainer::values() const { return panels() * simd::kGroupPoints * (dim_ + padded_ + 2); }
+
+size_t GroupTrainer::bytes() const {
+    const size_t rounded = ByteAssigner::pays(dim_, k_) ? panels() * simd::kGroupPoints * dim_ : 0;
+    return sizeof(float) * values() + rounded;
+}
 
 void GroupTrainer::Memory::reserve(size_t bytes) {
     if (bytes <= bytes_) return;
@@ -64,7 +69,7 @@ void GroupTrainer::Memory::reserve(size_t bytes) {
 void GroupTrainer::open(std::unique_ptr<Memory> memory) {
     const size_t n = rows_.chosen.size(), room = panels() * simd::kGroupPoints;
     memory_ = std::move(memory);
-    memory_->reserve(bytes());
+    memory_->reserve(sizeof(float) * values());
     panels_ = memory_->floats();
     points_ = panels_ + room * dim_;
     nearest_ = reinterpret_cast<uint32_t*>(points_ + room * padded_);
@@ -73,7 +78,14 @@ void GroupTrainer::open(std::unique_ptr<Memory> memory) {
     center();
     const std::vector<float> zero(dim_);
     pack_group(points_, padded_, n, dim_, zero.data(), panels_);
+    if (ByteAssigner::pays(dim_, k_))
+        bytes_.emplace(ByteAssigner::Points{points_, n, dim_, padded_}, Call{.threads = 1});
     begin();
+}
+
+std::unique_ptr<GroupTrainer::Memory> GroupTrainer::close() {
+    bytes_.reset();
+    return std::move(memory_);
 }
 
 // The points less a middle of theirs, zeros behind them.
@@ -110,12 +122,19 @@ void GroupTrainer::measure() {
         for (size_t j = 0; j < dim_; ++j) norm += centroids_[c * dim_ + j] * centroids_[c * dim_ + j];
         norms_[c] = norm;
     }
+    if (bytes_) tiles_ = bytes_->round(centroids_, {});
 }
 
 void GroupTrainer::assign(size_t first_panel, size_t last_panel) {
     constexpr size_t kPoints = simd::kGroupPoints;
+    static_assert(kPoints % simd::kMaxLanes == 0);
+    uint32_t* nearest = nearest_ + first_panel * kPoints;
+    if (bytes_) {
+        const size_t last = std::min(last_panel * kPoints, rows_.chosen.size());
+        return bytes_->assign(tiles_, first_panel * kPoints, last, nearest);
+    }
     simd::kernels().nearest_in_group(panels_ + first_panel * kPoints * dim_, last_panel - first_panel, dim_,
-                                     centroids_.data(), norms_.data(), k_, nearest_ + first_panel * kPoints);
+                                     centroids_.data(), norms_.data(), k_, nearest);
 }
 
 void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts) const {
@@ -127,6 +146,21 @@ void GroupTrainer::sum_cells(size_t n, std::vector<double>& sums, std::vector<ui
         for (size_t i = 0; i < part.size(); ++i) sums[i] += part[i];
         std::fill(part.begin(), part.end(), 0.0f);
     }
+}
+
+// Of all rows, by what the first n are from their centroids, the means of cells: |x|^2 less |c|^2
+// each, from the center.
+double GroupTrainer::cost(const std::vector<uint32_t>& counts, size_t n) const {
+    double squares = 0;
+    for (size_t c = 0; c < k_; ++c) {
+        double norm = 0;
+        for (size_t j = 0; j < dim_; ++j) {
+            const double x = double(centroids_[c * dim_ + j]) - double(bytes_->center()[j]);
+            norm += x * x;
+        }
+        squares += counts[c] * norm;
+    }
+    return bytes_->spread() - squares * double(rows_.chosen.size()) / double(n);
 }
 
 // A centroid without a cell moves to a row drawn at random: most likely out of a crowded cell.
@@ -142,6 +176,7 @@ bool GroupTrainer::update(size_t n) {
             centroids_[c * dim_ + j] = row != nullptr ? row[j] : float(sums[c * padded_ + j] / counts[c]);
         moved = moved || row != nullptr;
     }
+    if (bytes_ && !bytes_->will_do(cost(counts, n))) bytes_.reset();
     measure();
     measured_ = moved ? 0 : n;
     std::copy_n(nearest_, measured_, before_);

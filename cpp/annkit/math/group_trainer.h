@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "annkit/core/memory.h"
 #include "annkit/core/parallel.h"
 #include "annkit/core/random.h"
+#include "annkit/math/byte_assigner.h"
 
 namespace annkit {
 
@@ -42,7 +44,7 @@ class GroupTrainer {
     };
     size_t bytes() const;  // that open() takes
     void open(std::unique_ptr<Memory> memory);
-    std::unique_ptr<Memory> close() { return std::move(memory_); }
+    std::unique_ptr<Memory> close();
 
     // A round: all panels are assigned, by several threads if need be, then the centroids move.
     size_t panels() const;
@@ -56,10 +58,12 @@ class GroupTrainer {
     void write(float* codebook) const;
 
   private:
+    size_t values() const;  // floats in memory_
     float* point(size_t i) const { return points_ + i * padded_; }
     void center();
     void begin();
     void measure();
+    double cost(const std::vector<uint32_t>& counts, size_t n) const;
     void sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts) const;
 
     const GroupRows& rows_;
@@ -68,6 +72,9 @@ class GroupTrainer {
     Random random_;
     std::vector<float> middle_;  // from which points and centroids are taken
     std::vector<float> centroids_, norms_;
+    // Of wide groups, whose rounds are bound by multiply-adds; none where rounding would cost too much.
+    std::optional<ByteAssigner> bytes_;
+    ByteAssigner::Tiles tiles_;
     std::unique_ptr<Memory> memory_;
     // In memory_: points, padded to a multiple of four dimensions; the same as the kernel takes them; the nearest
     // centroids, and those of the last round, of measured_ points.

@@ -63,11 +63,11 @@ class Lloyd {
     // Returns how many rows changed their centroid.
     size_t assign(const Call& call) {
         std::swap(before_, assigned_);
-        if (objective_.empty() && ByteAssigner::pays(rows_, options_.k)) {
-            bytes_.emplace(rows_, call);
+        if (objective_.empty() && ByteAssigner::pays(rows_.dim(), options_.k)) {
+            bytes_.emplace(ByteAssigner::Points{rows_.row(0), rows_.size(), rows_.dim(), rows_.stride()}, call);
             cost_ = bytes_->spread();
         }
-        if (bytes_ && bytes_->lost() > kMostLost * cost_) bytes_.reset();
+        if (bytes_ && !bytes_->will_do(cost_)) bytes_.reset();
         if (bytes_)
             bytes_->assign(centroids_, penalty_, assigned_.data(), call);
         else
@@ -89,10 +89,6 @@ class Lloyd {
     KMeansResult result() && { return {std::move(centroids_), std::move(objective_), rows_.size()}; }
 
   private:
-    // Rows rounded to bytes will do as long as rounding moves them little, seen from their centroids: by 1 % of the
-    // squared distances.
-    static constexpr double kMostLost = 0.01;
-
     void assign_floats(const Call& call) {
         std::vector<float> penalty = penalty_;
         if (options_.spherical)  // inner products count half of what squared distances do
