@@ -208,6 +208,44 @@ void join(const uint16_t* in, size_t n, float* out) {
     widen_row<V>(reinterpret_cast<const Split*>(in), n, out);
 }
 
+// As many registers as they have lanes: x[i][j] becomes x[j][i], by exchanges of lanes that lie H apart.
+template <class V, size_t H = V::kLanes / 2>
+[[gnu::always_inline]] inline void transpose(typename V::Reg (&x)[V::kLanes]) {
+    float upper[V::kLanes];
+    for (size_t i = 0; i < V::kLanes; ++i) upper[i] = i & H ? -1.0f : 0.0f;
+    const auto mask = V::lt(V::load(upper), V::zero());
+#pragma GCC unroll 16
+    for (size_t i = 0; i < V::kLanes; ++i) {
+        if (i & H) continue;
+        const auto a = x[i], b = x[i + H];
+        x[i] = V::select(mask, V::template swap<H>(b), a);
+        x[i + H] = V::select(mask, b, V::template swap<H>(a));
+    }
+    if constexpr (H > 1) transpose<V, H / 2>(x);
+}
+
+// Rows side by side, one a lane: element j of row(lane) goes to panel[j * kVecs * V::kLanes + lane]. Zeros from lane n
+// on.
+template <class V, size_t kVecs, class Row>
+void interleave(Row&& row, size_t n, size_t dim, float* panel) {
+    constexpr size_t kLanes = V::kLanes * kVecs;
+    for (size_t first = 0; first < kLanes; first += V::kLanes)
+        for (size_t j = 0; j < dim; j += V::kLanes) {
+            const size_t width = dim - j < V::kLanes ? dim - j : V::kLanes;
+            typename V::Reg x[V::kLanes];
+            for (size_t i = 0; i < V::kLanes; ++i) {
+                if (first + i >= n)
+                    x[i] = V::zero();
+                else if (width == V::kLanes)
+                    x[i] = V::load(row(first + i) + j);
+                else
+                    x[i] = V::load_part(row(first + i) + j, width);
+            }
+            transpose<V>(x);
+            for (size_t i = 0; i < width; ++i) V::store(panel + (j + i) * kLanes + first, x[i]);
+        }
+}
+
 // Tile: lanes of the registers run across queries, elements of rows are broadcast. Rows need no transposing, and
 // bounds are compared a register at a time.
 template <class V, size_t kVecs, size_t kRows>
@@ -218,11 +256,8 @@ struct FloatTile {
     static size_t panel_bytes(size_t dim) { return dim * kLanes * sizeof(float); }
 
     static void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel) {
-        auto* out = static_cast<float*>(panel);
-        for (size_t lane = 0; lane < kLanes; ++lane) {
-            const auto* q = static_cast<const float*>(lane < n ? queries[lane] : nullptr);
-            for (size_t j = 0; j < dim; ++j) out[j * kLanes + lane] = lane < n ? q[j] : 0.0f;
-        }
+        interleave<V, kVecs>([&](size_t lane) { return static_cast<const float*>(queries[lane]); }, n, dim,
+                             static_cast<float*>(panel));
     }
 
     // Rows a multiple of 1 KB apart would fall into the same few sets of the first cache.

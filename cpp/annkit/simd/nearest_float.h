@@ -60,16 +60,8 @@ template <class V, size_t kVecs, size_t kRows>
 struct FloatNearest {
     static constexpr size_t kLanes = V::kLanes * kVecs;
 
-    // Some dimensions of all lanes at a time, whose lines then stay in the first cache.
     static void pack(const float* rows, size_t apart, size_t n, size_t dim, float* panel) {
-        constexpr size_t kStep = 64;
-        for (size_t first = 0; first < dim; first += kStep) {
-            const size_t last = dim - first < kStep ? dim : first + kStep;
-            for (size_t lane = 0; lane < n; ++lane)
-                for (size_t j = first; j < last; ++j) panel[j * kLanes + lane] = rows[lane * apart + j];
-            for (size_t lane = n; lane < kLanes; ++lane)
-                for (size_t j = first; j < last; ++j) panel[j * kLanes + lane] = 0;
-        }
+        interleave<V, kVecs>([&](size_t lane) { return rows + lane * apart; }, n, dim, panel);
     }
 
     template <size_t R>
