@@ -29,7 +29,8 @@ PartitionBatch::PartitionBatch(std::unique_ptr<TileQueries> queries, const Codes
     const TileSearch packer(*queries_, {&visit_, 1}, {}, TopK(1, {}), limits_);
     for (size_t first = 0; first < numbers.size(); first += panels_.back().n) {
         panels_.emplace_back();
-        packer.pack(std::span(numbers).subspan(first), std::span(visits).subspan(first), panels_.back());
+        packer.choose(std::span(numbers).subspan(first), std::span(visits).subspan(first), panels_.back());
+        packer.pack(panels_.back());
     }
 }
 

@@ -23,6 +23,7 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
       weights_(queries.n * codec.low_.size()),
       zeros_(codec.low_.size()),
       codes_(queries.n * codec.low_.size()),
+      rest_(codec.bits_ == 8 ? codes_.size() : 0),
       factors_(simd::kMostTileRows, l2_ ? -2.0f : -1.0f),
       nothing_(l2_ ? 0 : simd::kMostTileRows) {
     double largest2 = 0;
@@ -36,15 +37,17 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
     const int threads = threads_for(call, 8 * double(codes_.size()));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
         const FloatBlock block(queries.slice(first, count), "the query");
-        for (size_t i = first; i < first + count; ++i)
-            rounded_[i] = round(block.row(i - first), &weights_[i * tile_dim()], &codes_[i * tile_dim()]);
+        std::vector<float> rest(tile_dim());
+        for (size_t i = first; i < first + count; ++i) rounded_[i] = round(block.row(i - first), i, rest.data());
     });
 }
 
 // q.x of x = low + step * u is q.low + w.u with w = q * step. With w = scale * w' + e:
 //     w.u = scale * w'.u + e.m + e.(u - m), with the mean code m, and the last at most |e| times the code's reach.
-ScalarQueries::Query ScalarQueries::round(const float* query, float* weights, int8_t* codes) const {
+ScalarQueries::Query ScalarQueries::round(const float* query, size_t at, float* rest) {
     const size_t dim = codec_.low_.size();
+    float* weights = &weights_[at * dim];
+    int8_t* codes = &codes_[at * dim];
     const float* center = l2_ && !residual_ ? codec_.center_.data() : zeros_.data();
     constexpr size_t kLanes = 16;  // side by side, so that compilers use vectors
     const auto in_lanes = [dim](auto&& take) {
@@ -66,13 +69,26 @@ ScalarQueries::Query ScalarQueries::round(const float* query, float* weights, in
     const float most = *std::max_element(largest, largest + kLanes) / float(simd::kernels().byte_query_levels);
     simd::kernels().to_i8(weights, zeros_.data(), dim, std::max(most, simd::kLeastScale), codes, rounded);
     in_lanes([&](size_t j, size_t lane) {
-        left[lane] += (weights[j] - rounded.scale * float(codes[j])) * codec_.mean_code_[j];
+        rest[j] = weights[j] - rounded.scale * float(codes[j]);
+        left[lane] += rest[j] * codec_.mean_code_[j];
     });
     const float up = 1 + (float(dim) + 16) * FLT_EPSILON;
     // Squares of smaller weights than the least scale may be nothing, and what rounding takes is at most half a scale.
     const float tiny = most < simd::kLeastScale ? simd::kLeastScale * std::sqrt(float(dim)) : 0.0f;
-    return {rounded.scale, total(left),  std::max(tiny, std::sqrt(rounded.error2) * up),
-            total(low),    total(norm2), std::sqrt(total(norm2)) * up};
+    Query out{rounded.scale, total(left),  std::max(tiny, std::sqrt(rounded.error2) * up),
+              total(low),    total(norm2), std::sqrt(total(norm2)) * up};
+    if (codec_.bits_ == 8) round_rest(rest, at, out);
+    return out;
+}
+
+// With as many levels as the weights.
+void ScalarQueries::round_rest(const float* rest, size_t at, Query& query) {
+    const size_t dim = tile_dim();
+    simd::I8Row rounded;
+    const float step = query.scale / float(2 * simd::kernels().byte_query_levels) * kUp;
+    simd::kernels().to_i8(rest, zeros_.data(), dim, step, &rest_[at * dim], rounded);
+    query.rest_scale = rounded.scale;
+    query.rest_error = (rounded.scale > 0 ? step : query.scale) / 2 * std::sqrt(float(dim)) * kUp;
 }
 
 // The margin is for the rounding of sums, here and of the canonical score: see TileBatch.
@@ -137,36 +153,20 @@ void ScalarQueries::score(size_t query, const Partition& partition, float coarse
     }
 }
 
-// What rounding took from the weights, at most half a scale, is rounded once more, with as many levels. Returns how
-// that scales and the largest |e| of what is left.
-ScalarQueries::Rest ScalarQueries::round_rest(size_t query, RunScratch& scratch) const {
-    const size_t dim = tile_dim();
-    const float *weights = &weights_[query * dim], scale = rounded_[query].scale;
-    const int8_t* codes = &codes_[query * dim];
-    scratch.rest.resize(dim);
-    scratch.codes.resize(dim);
-    float* rest = scratch.rest.data();
-    for (size_t j = 0; j < dim; ++j) rest[j] = weights[j] - scale * float(codes[j]);
-    simd::I8Row rounded;
-    const float step = scale / float(2 * simd::kernels().byte_query_levels) * kUp;
-    simd::kernels().to_i8(rest, zeros_.data(), dim, step, scratch.codes.data(), rounded);
-    return {rounded.scale, (rounded.scale > 0 ? step : scale) / 2 * std::sqrt(float(dim)) * kUp};
-}
-
 // The query in two numbers of 8 bits, each a lane of a tile.
 float ScalarQueries::bound_run(size_t query, const Visit& visit, RowRange range, RunScratch& scratch,
                                float* lower) const {
     constexpr size_t kHalves = 2;
     const size_t dim = tile_dim(), n = range.last - range.first;
     const simd::Tile& tile = tiles().single;
-    const Rest rest = round_rest(query, scratch);
+    const Query& rounded = rounded_[query];
     const LaneTerms terms = this->terms(query, *visit.partition, visit.coarse);
     const TileRows rows = this->rows(*visit.partition, range.first, n, scratch.rows);
     scratch.panel.reserve(tile.panel_bytes(dim));
     scratch.values.reserve((tile.lanes + kHalves) * n * sizeof(float));
     auto* values = reinterpret_cast<float*>(scratch.values.bytes());
-    const void* codes[kHalves] = {panel_row(query), scratch.codes.data()};
-    const float scales[simd::kMaxLanes] = {terms.scale, rest.scale}, zeros[simd::kMaxLanes] = {};
+    const void* codes[kHalves] = {panel_row(query), &rest_[query * dim]};
+    const float scales[simd::kMaxLanes] = {terms.scale, rounded.rest_scale}, zeros[simd::kMaxLanes] = {};
     simd::TileHit none;
     for (size_t half = 0; half < kHalves; half += tile.lanes) {
         tile.pack_queries(codes + half, std::min(tile.lanes, kHalves), dim, scratch.panel.bytes());
@@ -177,7 +177,7 @@ float ScalarQueries::bound_run(size_t query, const Visit& visit, RowRange range,
         tile.run(args);
     }
     const float largest = codec_.most() * std::sqrt(float(dim)) * kUp;  // |code|
-    const float error = (l2_ ? 2.0f : 1.0f) * rest.error * largest, base = terms.base - error;
+    const float error = (l2_ ? 2.0f : 1.0f) * rounded.rest_error * largest, base = terms.base - error;
     for (size_t i = 0; i < n; ++i) lower[i] = base + values[i] + (values[n + i] - rows.add[i]);
     return terms.width + 2 * error;
 }

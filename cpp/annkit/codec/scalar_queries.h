@@ -27,18 +27,18 @@ class ScalarQueries final : public TileQueries {
         float scale, offset, error;  // as in LaneTerms, before the metric's factor
         float low;                   // its product with the lowest values
         float norm2, norm;           // of the query, from center where the codes are of rows
+        // Of what rounding took from the weights, at most half a scale, which is rounded once more: how that scales and
+        // the largest |e| of what is left. For bound_run().
+        float rest_scale = 0, rest_error = 0;
     };
-    Query round(const float* query, float* weights, int8_t* codes) const;
-    struct Rest {
-        float scale, error;
-    };
-    Rest round_rest(size_t query, RunScratch& scratch) const;
+    Query round(const float* query, size_t at, float* rest);
+    void round_rest(const float* rest, size_t at, Query& query);
 
     const Scalar& codec_;
     bool l2_, residual_;
     std::vector<Query> rounded_;
     std::vector<float> weights_, zeros_;    // the queries times the steps
-    std::vector<int8_t> codes_;             // and rounded
+    std::vector<int8_t> codes_, rest_;      // and rounded, and what rounding took
     std::vector<float> factors_, nothing_;  // of as many rows as a tile takes
     float largest_norm_;                    // that a decoded row, from center, or residual can have
 };

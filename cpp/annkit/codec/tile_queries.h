@@ -66,8 +66,6 @@ class TileScratch {
 // A thread's memory for bounds of runs.
 struct RunScratch {
     TileScratch rows, panel, values;
-    std::vector<float> rest;
-    std::vector<int8_t> codes;
 };
 
 // A batch of queries, made ready once; the threads share it and it does not change.

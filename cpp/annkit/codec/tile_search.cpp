@@ -48,7 +48,7 @@ TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits
       lists_(queries.size()),
       met_(queries.size()) {}
 
-size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const {
+size_t TileSearch::choose(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const {
     const simd::TilePair& tiles = queries_.tiles();
     // Tiles of float rows have many lanes: for a few queries, scoring each row is faster.
     constexpr size_t kFewQueries = 4;
@@ -56,12 +56,10 @@ size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint3
     panel.tile = tiled ? &tile_for(tiles, queries.size()) : nullptr;
     panel.n = std::min(queries.size(), tiled ? panel.tile->lanes : simd::kMaxLanes);
     const Partition& partition = *visits_[visits[0]].partition;
-    const void* rows[simd::kMaxLanes];
     for (size_t i = 0; i < panel.n; ++i) {
         panel.queries[i] = queries[i];
         panel.visits[i] = visits[i];
         if (!tiled) continue;
-        rows[i] = queries_.panel_row(queries[i]);
         const LaneTerms terms = queries_.terms(queries[i], partition, visits_[visits[i]].coarse);
         panel.terms[i] = terms;
         panel.scales[i] = terms.scale;
@@ -70,15 +68,28 @@ size_t TileSearch::pack(std::span<const uint32_t> queries, std::span<const uint3
     }
     if (!tiled) return panel.n;
     for (size_t i = panel.n; i < panel.tile->lanes; ++i) panel.scales[i] = panel.offsets[i] = panel.errors[i] = 0;
-    const size_t bytes = panel.tile->panel_bytes(queries_.tile_dim());
-    if (bytes > panel.bytes) panel.data = allocate(bytes), panel.bytes = bytes;
-    panel.tile->pack_queries(rows, panel.n, queries_.tile_dim(), panel.data.get());
     return panel.n;
+}
+
+void TileSearch::pack(const TilePanel& panel, TileScratch& to) const {
+    if (panel.tile == nullptr) return;
+    const void* rows[simd::kMaxLanes];
+    for (size_t i = 0; i < panel.n; ++i) rows[i] = queries_.panel_row(panel.queries[i]);
+    to.reserve(panel.tile->panel_bytes(queries_.tile_dim()));
+    panel.tile->pack_queries(rows, panel.n, queries_.tile_dim(), to.bytes());
+}
+
+const void* TileSearch::packed(const TilePanel& panel) {
+    if (panel.data.bytes() != nullptr) return panel.data.bytes();
+    if (!is_packed_) pack(panel, packed_);
+    is_packed_ = true;
+    return packed_.bytes();
 }
 
 void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
     const Partition& partition = *visits_[panel.visits[0]].partition;
     const std::span queries(panel.queries, panel.n);
+    is_packed_ = false;
     least_met_ = SIZE_MAX;
     for (const uint32_t query : queries) {
         list(query).tighten(limits_.of(query));
@@ -111,9 +122,9 @@ simd::TileArgs TileSearch::args_of(const Meeting& meeting, size_t n, const float
     const TilePanel& panel = meeting.panel;
     const TileRows& rows = meeting.rows;
     if (!hits_) hits_ = std::make_unique_for_overwrite<simd::TileHit[]>(kHits);
-    return {panel.data.get(), rows.data,    rows.stride, queries_.tile_dim(), n,     0,
-            rows.mul,         rows.add,     bounds,      hits_.get(),         kHits, panel.scales,
-            panel.offsets,    panel.errors, rows.err};
+    return {packed(panel), rows.data,    rows.stride, queries_.tile_dim(), n,     0,
+            rows.mul,      rows.add,     bounds,      hits_.get(),         kHits, panel.scales,
+            panel.offsets, panel.errors, rows.err};
 }
 
 // How many hits of a query are taken together. For large k its bound moves once in so many hits only, and the more are
@@ -256,7 +267,8 @@ size_t TileSearch::scan_first(const Meeting& meeting, size_t n) {
         n = std::min(n, std::max(4 * k, kTwice));
         for (size_t i = 0; i < panel.n; i += single.lanes) {
             const size_t few = std::min(single.lanes, panel.n - i);
-            pack(std::span(panel.queries).subspan(i, few), std::span(panel.visits).subspan(i, few), first_panel_);
+            choose(std::span(panel.queries).subspan(i, few), std::span(panel.visits).subspan(i, few), first_panel_);
+            pack(first_panel_);
             score_all({first_panel_, meeting.partition, meeting.first, meeting.rows, meeting.most}, n);
         }
         return 0;
@@ -428,7 +440,8 @@ bool TileSearch::tile_tells_little(const TilePanel& panel, size_t n) {
 void TileSearch::estimate_run(const TilePanel& panel, size_t lane, RowRange range) {
     const size_t n = range.last - range.first;
     const Partition& partition = *visits_[panel.visits[lane]].partition;
-    pack(std::span(&panel.queries[lane], 1), std::span(&panel.visits[lane], 1), first_panel_);
+    choose(std::span(&panel.queries[lane], 1), std::span(&panel.visits[lane], 1), first_panel_);
+    pack(first_panel_);
     const TileRows rows = queries_.rows(partition, range.first, n, scratch_);
     const Meeting meeting{first_panel_, partition, range.first, rows, 0};
     scores_.resize(std::max(scores_.size(), first_panel_.tile->lanes * n));

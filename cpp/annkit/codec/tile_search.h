@@ -25,8 +25,7 @@ struct TilePanel {
     uint32_t queries[simd::kMaxLanes], visits[simd::kMaxLanes];
     LaneTerms terms[simd::kMaxLanes];
     float scales[simd::kMaxLanes], offsets[simd::kMaxLanes], errors[simd::kMaxLanes];
-    Buffer data;
-    size_t bytes = 0;  // of data
+    TileScratch data;  // the queries as the tile takes them; empty: a search that meets the tile packs them for itself
 };
 
 // Which rows a search may find.
@@ -59,9 +58,10 @@ class TileSearch {
     TileSearch(const TileQueries& queries, std::span<const Visit> visits, Allowed allowed, const TopK& empty,
                Limits& limits, bool estimates = false);
 
-    // Packs up to as many of the (query, visit) pairs as a panel takes; they visit the same partition. Returns how
-    // many.
-    size_t pack(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const;
+    // Up to as many of the (query, visit) pairs as a panel takes; they visit the same partition. Returns how many.
+    size_t choose(std::span<const uint32_t> queries, std::span<const uint32_t> visits, TilePanel& panel) const;
+    // For panels that several searches share, or that pass over many ranges.
+    void pack(TilePanel& panel) const { pack(panel, panel.data); }
     // range.first is a multiple of the codes' block. far: nobody has met these rows just before.
     void scan(const TilePanel& panel, RowRange range, bool far);
 
@@ -82,6 +82,8 @@ class TileSearch {
         if (!lists_[query]) lists_[query].emplace(empty_);
         return *lists_[query];
     }
+    void pack(const TilePanel& panel, TileScratch& to) const;
+    const void* packed(const TilePanel& panel);
     void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far);
     // Whether bounds of all n rows by themselves are faster: of few rows, while there are no bounds yet, or where so
     // many rows are hits.
@@ -142,6 +144,8 @@ class TileSearch {
     std::unique_ptr<simd::TileHit[]> hits_;
     std::vector<simd::TileHit> mixed_;
     TileScratch scratch_;
+    TileScratch packed_;  // of the panel that scan() has, once packed() was asked for it
+    bool is_packed_ = false;
     RunScratch run_;
     TilePanel first_panel_;
     std::vector<float> scores_, exact_;

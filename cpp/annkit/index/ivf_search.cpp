@@ -137,8 +137,8 @@ void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const 
         TilePanel panel;
         for (size_t at = starts[task]; at < starts[task + 1]; at += panel.n) {
             const size_t count = starts[task + 1] - at;
-            worker->pack(std::span(groups.queries).subspan(at, count), std::span(groups.visits).subspan(at, count),
-                         panel);
+            worker->choose(std::span(groups.queries).subspan(at, count), std::span(groups.visits).subspan(at, count),
+                           panel);
             worker->scan(panel, all, at == starts[task]);
             if (nprobe == 1) worker->settle(panel);  // nothing else will tell its rows apart
         }
