@@ -1,6 +1,7 @@
 #include "module.h"
 
 #include "annkit/core/errors.h"
+#include "annkit/core/freed_memory.h"
 #include "annkit/core/parallel.h"
 #include "annkit/registry.h"
 #include "arrays.h"
@@ -49,6 +50,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     m.doc() = "The compiled core of annkit.";
     m.attr("__version__") = ANNKIT_VERSION;
     annkit::register_parts();
+    annkit::keep_freed_memory();
     py::options options;
     options.disable_function_signatures();
     bind_errors(m);
