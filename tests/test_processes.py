@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import subprocess
 import sys
 import textwrap
@@ -388,3 +389,29 @@ def test_a_level_that_does_not_exist_is_an_error():
 def test_threads_follow_the_environment_and_set_threads():
     assert run("print(ak.get_threads())", OMP_NUM_THREADS="3").strip() == "3"
     run("ak.set_threads(5); assert ak.get_threads() == 5; ak.set_threads(None); assert ak.get_threads() != 5")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the malloc of glibc")
+def test_memory_that_was_freed_is_there_for_the_next_call():
+    """In a process that has freed nothing large: each page that malloc has to ask for again is a fault."""
+    program = """
+        import ctypes, resource
+        import annkit
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype = ctypes.c_void_p
+        size = 3 << 20
+
+        def faults_of_a_round():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            pieces = [ctypes.c_void_p(libc.malloc(ctypes.c_size_t(size))) for _ in range(4)]
+            for piece in pieces:
+                ctypes.memset(piece, 1, size)
+            for piece in pieces:
+                libc.free(piece)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+        print(max([faults_of_a_round() for _ in range(10)][5:]))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert int(done.stdout) < 100
