@@ -293,7 +293,7 @@ void TileSearch::take_first(const Meeting& meeting, size_t lane, size_t n) {
             err = std::max(err, meeting.rows.err[near_[i]]);
         return list.push(
             found, terms.width - 2 * terms.error * err + 2 * margin,
-            [&](size_t i) { return terms.base + scores[near_[i]] - margin; },
+            [&](size_t i) { return meeting.lower(lane, near_[i], scores[near_[i]]); },
             [&](size_t i) { return uint32_t(meeting.first + near_[i]); }, visit,
             [&](uint32_t* rows, const uint32_t* visits, size_t some, float* out) {
                 score(query, rows, visits, some, out);

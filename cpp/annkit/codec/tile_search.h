@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -102,9 +103,12 @@ class TileSearch {
         const TileRows& rows;
         float most;  // the largest |size| of the rows
         float margin(size_t lane) const { return panel.terms[lane].rounding * most; }
-        float lower(const simd::TileHit& hit) const {
-            return panel.terms[hit.lane].base + hit.score - margin(hit.lane);
+        // By the row's own margin: whatever rows are met with it.
+        float lower(size_t lane, size_t row, float score) const {
+            const LaneTerms& terms = panel.terms[lane];
+            return terms.base + score - (rows.size != nullptr ? terms.rounding * std::abs(rows.size[row]) : 0.0f);
         }
+        float lower(const simd::TileHit& hit) const { return lower(hit.lane, hit.row, hit.score); }
         uint32_t position(const simd::TileHit& hit) const { return uint32_t(first + hit.row); }
         uint32_t row(const simd::TileHit& hit) const { return partition.row(position(hit)); }
     };
