@@ -79,6 +79,10 @@ class TileSearch {
     TopK& result(size_t query);  // of different queries by several threads at once, if need be
 
   private:
+    // While a query has no bound, every row is a hit: so few at first.
+    static constexpr size_t kFirstRows = 32;
+    // For larger k, bounds are counted out now and then.
+    static constexpr size_t kFew = Shortlist::kFew;
     Shortlist& list(size_t query) {
         if (!lists_[query]) lists_[query].emplace(empty_);
         return *lists_[query];
