@@ -295,3 +295,24 @@ def test_a_pipelines_memory_has_what_its_transforms_learned(rng, transform, floa
     index = ak.Pipeline(transform, ak.Flat()).fit(x).add(x)
     assert 4 * floats <= index.memory()["transforms"] <= 12 * floats + 1024  # a matrix is kept packed, too
     assert index.nbytes == sum(index.memory().values())
+
+
+@pytest.mark.parametrize(("dim", "out"), [(1024, 40), (2048, 700), (100, 33), (16, 16)])
+@pytest.mark.parametrize("center", [False, True])
+def test_a_row_is_projected_alike_alone_and_among_others(dim, out, center):
+    """Whatever is fetched meanwhile, and where rows that lie a multiple of 4096 bytes apart are copied first."""
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((301, dim)).astype(np.float32) + (20 if center else 0)
+    projection = ak.Projection(out, center=center).fit(x)
+    got = projection.apply(x)
+    alone = np.concatenate([projection.apply(row[None]) for row in x])
+    np.testing.assert_array_equal(got, alone)
+    np.testing.assert_array_equal(got, projection.apply(np.asfortranarray(x)))
+    exact = (x.astype(np.float64) - (x.mean(axis=0, dtype=np.float64) if center else 0)) @ matrix_of(projection, dim).T
+    np.testing.assert_allclose(got, exact, atol=1e-3 * np.abs(exact).max())
+
+
+def matrix_of(projection, dim):
+    """Return the matrix, from the images of the axes less that of the origin."""
+    images = projection.apply(np.concatenate([np.zeros((1, dim)), np.eye(dim)]).astype(np.float32))
+    return (images[1:] - images[0]).T.astype(np.float64)

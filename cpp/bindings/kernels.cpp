@@ -246,13 +246,13 @@ double probe(std::string_view level, std::string_view what, size_t amount, const
     return double(amount) * double(size_t(data.size()) / 1024 * 1024);
 }
 
-}  // namespace
-
 py::tuple rank(std::string_view level, std::vector<float> numbers) {
     std::vector<uint32_t> ranks(numbers.size());
     const bool differ = table(level).rank(numbers.data(), numbers.size(), ranks.data());
     return py::make_tuple(to_array(ranks), differ);
 }
+
+}  // namespace
 
 void bind_kernels(py::module_& m) {
     py::module_ k = m.def_submodule("_kernels", "Every kernel of every level, for tests and benches.");

@@ -26,8 +26,8 @@ size_t places(std::span<const uint64_t> bits, size_t first, uint32_t* out) {
     return found;
 }
 
-// A thread keeps it from search to search. It is half a megabyte, which the C library gives back to the system each
-// time where that is most of what a search takes: to have it mapped again takes longer than to scan thousands of rows.
+// A thread keeps it from search to search. It is half a megabyte, which a C library may give back to the system each
+// time (see core/freed_memory.h): to have it mapped again takes longer than to scan thousands of rows.
 TileScratch& sums_scratch() {
     static thread_local TileScratch scratch;
     return scratch;

@@ -58,7 +58,7 @@ class TableQueries final : public TileQueries {
     bool l2_, residual_;
     size_t positions_;   // m; for codes of 4 bits made even
     size_t table_size_;  // floats
-    // In one piece: the C library keeps as much as twice its largest piece, and has the system map the rest again.
+    // In one piece: a C library may give several to the system as they are freed, and have them mapped again.
     std::unique_ptr<std::byte[]> memory_;
     float* tables_ = nullptr;
     uint8_t* steps_ = nullptr;  // the tables in 8 bits, where there are tiles

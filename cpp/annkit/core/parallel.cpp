@@ -108,6 +108,7 @@ void work(Shared& shared, size_t tasks, int thread, const Call& call, Task body)
                 const size_t task = stretch.next.fetch_add(1, std::memory_order_relaxed);
                 if (task >= stretch.last) break;
                 body(task, thread);
+                if (call.monitor == nullptr) continue;
                 const size_t done = shared.done.fetch_add(1, std::memory_order_relaxed);
                 if (thread == 0) pace.step(done + 1);
             }

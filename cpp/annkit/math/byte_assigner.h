@@ -25,7 +25,7 @@ class ByteAssigner {
     // Centroids, rounded. score = |c - center|^2 - 2 (x - center).(c - center), which is |x - c|^2 up to a term of x
     // alone.
     struct Tiles {
-        size_t k, stride;
+        size_t k = 0, stride = 0;
         std::vector<float> mul, add;
         Buffer packed;
     };

@@ -80,6 +80,7 @@ void GroupTrainer::open(std::unique_ptr<Memory> memory) {
     pack_group(points_, padded_, n, dim_, zero.data(), panels_);
     if (ByteAssigner::pays(dim_, k_))
         bytes_.emplace(ByteAssigner::Points{points_, n, dim_, padded_}, Call{.threads = 1});
+    if (bytes_ && !bytes_->will_do(bytes_->spread())) bytes_.reset();
     begin();
 }
 

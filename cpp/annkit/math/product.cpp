@@ -92,7 +92,11 @@ void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, float* o
                             const float* start, const float* coming) const {
     const simd::Product& product = simd::kernels().product;
     const bool copies = collides(stride) && n >= product.rows;
-    const size_t padded = padded_stride(inputs_), block = copies && coming != nullptr ? product.rows : kBlock;
+    // Copied as few at a time as the kernel takes, where the matrix stays in the third cache at least (4 MB of it pass
+    // as fast).
+    constexpr size_t kCached = size_t(4) << 20;
+    const bool few = copies && coming != nullptr && nbytes() <= kCached;
+    const size_t padded = padded_stride(inputs_), block = few ? product.rows : kBlock;
     std::unique_ptr<float[]> copy;  // an allocation is dear where rows are few
     if (copies) copy = std::make_unique_for_overwrite<float[]>(std::min(n, block) * padded);
     for (size_t first = 0; first < n; first += block) {

@@ -89,18 +89,19 @@ void Pca::fit(const Rows& rows, const Fit& fit) {
     if (options_.balance > 0) order = balanced_order(variances, options_.balance);
 
     std::vector<float> matrix(dim * inputs);
-    variances_.resize(dim);
+    std::vector<double> kept(dim);
     for (size_t i = 0; i < dim; ++i) {
         const std::span<double> vector(&eigen.vectors[order[i] * inputs], inputs);
         fix_sign(vector);
-        variances_[i] = variances[order[i]];
-        const bool nothing = variances_[i] <= variances[0] * kNothing;  // also where nothing varies at all
-        const double scale = options_.whiten == 0 ? 1 : nothing ? 0 : std::pow(variances_[i], -0.5 * options_.whiten);
+        kept[i] = variances[order[i]];
+        const bool nothing = kept[i] <= variances[0] * kNothing;  // also where nothing varies at all
+        const double scale = options_.whiten == 0 ? 1 : nothing ? 0 : std::pow(kept[i], -0.5 * options_.whiten);
         for (size_t j = 0; j < inputs; ++j) matrix[i * inputs + j] = float(vector[j] * scale);
     }
     std::vector<float> mean(moments.mean.begin(), moments.mean.end());
     const bool folds = Affine::folds_well(mean, variance);
     map_ = Affine(std::move(matrix), dim, inputs, std::move(mean), folds);
+    variances_ = std::move(kept);
 }
 
 void Pca::save(Writer& out) const {
