@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import annkit as ak
 from annkit._core import _math as math
 
 
@@ -102,9 +103,21 @@ def test_generalised_eigenvectors_are_those_of_scipy(rng, n, wanted):
         math.generalised_eigen(a, -b, wanted)
 
 
-@pytest.mark.parametrize("shape", [(7, 7), (30, 4), (4, 30), (1, 5), (64, 64)])
+@pytest.mark.parametrize("shape", [(7, 7), (30, 4), (4, 30), (1, 5), (64, 64), (150, 130), (130, 150)])
 def test_polar_factor_is_that_of_the_singular_vectors(rng, shape):
     left, _, right = np.linalg.svd(rng.standard_normal(shape), full_matrices=False)
     values = np.linspace(1, 0.05, min(shape))
     got = math.polar_factor((left * values @ right).astype(np.float32), 0.001)
     np.testing.assert_allclose(got, left @ right, atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(150, 130), (130, 150)])
+@pytest.mark.usefixtures("restore_threads")
+def test_polar_factor_is_the_same_for_any_number_of_threads(rng, shape):
+    x = rng.standard_normal(shape).astype(np.float32)
+    found = []
+    for threads in (1, 2, 3):
+        ak.set_threads(threads)
+        found.append(math.polar_factor(x, 0.001))
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])

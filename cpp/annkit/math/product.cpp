@@ -92,8 +92,7 @@ void PackedMatrix::multiply(const float* rows, size_t stride, size_t n, float* o
                             const float* start, const float* coming) const {
     const simd::Product& product = simd::kernels().product;
     const bool copies = collides(stride) && n >= product.rows;
-    // Copied as few at a time as the kernel takes, where the matrix stays in the third cache at least (4 MB of it pass
-    // as fast).
+    // Copied as few at a time as the kernel takes, where the matrix that passes for each stays in a near cache.
     constexpr size_t kCached = size_t(4) << 20;
     const bool few = copies && coming != nullptr && nbytes() <= kCached;
     const size_t padded = padded_stride(inputs_), block = few ? product.rows : kBlock;
