@@ -451,7 +451,7 @@ def test_rotations_of_neighbouring_columns(rng, level, n):
 
 @pytest.mark.parametrize("nibbles", [False, True])
 @pytest.mark.parametrize("size", [1, 4, 15, 16, 17, 25, 31, 32, 33, 60, 63, 64, 65, 68, 100, 127, 128, 392, 4096])
-def test_dots_of_scattered_codes_are_exact(rng, level, nibbles, size):
+def test_scores_of_scattered_codes_are_rounded_once_a_step(rng, level, nibbles, size):
     levels = kernels.byte_query_levels(level)
     for n in (1, 2, 3, 4, 5, 32):
         for extreme in (False, True):
@@ -460,8 +460,15 @@ def test_dots_of_scattered_codes_are_exact(rng, level, nibbles, size):
             if extreme:
                 rows[:], query[:] = 255, levels if n % 2 else -levels
             codes = np.concatenate([rows & 15, rows >> 4], axis=1) if nibbles else rows
-            wanted = codes.astype(np.int64) @ query[: codes.shape[1]].astype(np.int64)
-            np.testing.assert_array_equal(kernels.dots(level, nibbles, query, unaligned(rows)), wanted)
+            dots = (codes.astype(np.int64) @ query[: codes.shape[1]].astype(np.int64)).astype(np.float32)
+            scores = kernels.code_scores(level, nibbles, query, unaligned(rows), 0, 1, False)
+            np.testing.assert_array_equal(scores, dots)
+            base, mul, *adds = rng.standard_normal(n + 2).astype(np.float32)
+            behind = np.array(adds).view(np.uint8).reshape(n, 4)
+            scores = kernels.code_scores(
+                level, nibbles, query, unaligned(np.concatenate([rows, behind], axis=1)), base, mul, True
+            )
+            np.testing.assert_array_equal(scores, base + mul * dots + np.array(adds))
 
 
 @pytest.mark.parametrize("place", [before_nothing, after_nothing])
@@ -475,7 +482,8 @@ def test_codes_are_read_neither_before_their_first_byte_nor_behind_their_last(rn
             np.testing.assert_array_equal(kernels.hamming_scan(level, place(query), there), wanted)
             np.testing.assert_array_equal(kernels.score_rows(level, "hamming", 0, place(query), there, size, 1), wanted)
             dots = codes[:n].astype(np.int64) @ weights.astype(np.int64)
-            np.testing.assert_array_equal(kernels.dots(level, False, weights, there), dots)
+            np.testing.assert_array_equal(kernels.code_scores(level, False, weights, there, 0, 1, False), dots)
             halves = (codes[:n] & 15).astype(np.int64) + (codes[:n] >> 4)
             both = np.concatenate([weights, weights])
-            np.testing.assert_array_equal(kernels.dots(level, True, both, there), halves @ weights.astype(np.int64))
+            scores = kernels.code_scores(level, True, both, there, 0, 1, False)
+            np.testing.assert_array_equal(scores, halves @ weights.astype(np.int64))

@@ -56,26 +56,26 @@ void codes(Trial& t) {
         t.k.encode_u8(decoded.data(), lows.data(), inverse.data(), 100, dim, encoded.data());
         for (size_t j = 0; j < dim; ++j) right = right && encoded[j] == std::min(x(0, j), 100);
         t.expect(right, "encode_u8", dim, 1);
-        std::vector<int32_t> dots(kRows);
+        std::vector<float> scores(kRows);
         const int most = t.k.byte_query_levels;
         const Matrix q(t.random, 1, 2 * whole, -most, most);
         std::vector<int8_t> query = q.as<int8_t>();
         std::fill(query.begin() + ptrdiff_t(dim), query.begin() + ptrdiff_t(whole), int8_t(0));
         std::fill(query.begin() + ptrdiff_t(whole + dim), query.end(), int8_t(0));
-        const auto check_dots = [&](Kernels::Dots kernel, auto&& part, const char* name) {
-            kernel(query.data(), pointers(rows, kRows).data(), dim, kRows, dots.data());
+        const auto check_scores = [&](Kernels::CodeScores kernel, auto&& part, const char* name) {
+            kernel({query.data(), dim, 3, -2}, pointers(rows, kRows).data(), kRows, scores.data());
             bool all = true;
             for (size_t i = 0; i < kRows; ++i) {
                 int sum = 0;
                 for (size_t j = 0; j < dim; ++j) sum += part(x(i, j), j);
-                all = all && dots[i] == sum;
+                all = all && scores[i] == 3 - 2 * float(sum);
             }
             t.expect(all, name, dim, kRows);
         };
-        check_dots(t.k.byte_dots, [&](int code, size_t j) { return code * query[j]; }, "byte_dots");
-        check_dots(
-            t.k.nibble_dots,
-            [&](int code, size_t j) { return (code & 15) * query[j] + (code >> 4) * query[whole + j]; }, "nibble_dots");
+        check_scores(t.k.byte_scores, [&](int code, size_t j) { return code * query[j]; }, "byte_scores");
+        check_scores(
+            t.k.nibble_scores,
+            [&](int code, size_t j) { return (code & 15) * query[j] + (code >> 4) * query[whole + j]; }, "nibble_scores");
         std::vector<float> sums(kRows);
         t.k.dot_u8(lows.data(), pointers(rows, kRows).data(), dim, kRows, sums.data());
         for (size_t i = 0; i < kRows; ++i) right = right && sums[i] == float(dot(low, 0, x, i));

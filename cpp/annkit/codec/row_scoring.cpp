@@ -67,8 +67,12 @@ void RowScorer::gather(const uint32_t* rows, size_t n, float* out) const {
     for (size_t first = 0; first < n; first += kBlock) {
         const size_t count = std::min(kBlock, n - first);
         for (size_t i = 0; i < count; ++i) codes[i] = codes_.code(rows[first + i]);
-        scoring_.score(query_, codes, scoring_.dim, count, out + first);
+        gather_codes(rows + first, codes, count, out + first);
     }
+}
+
+void RowScorer::gather_codes(const uint32_t* rows, const void* const* codes, size_t n, float* out) const {
+    scoring_.score(query_, codes, scoring_.dim, n, out);
     finish([rows](size_t i) { return rows[i]; }, n, out);
 }
 

@@ -53,6 +53,7 @@ class RowScorer final : public Scorer {
     void query(const Rows& one) override;
     void query(const void* prepared, float norm2);
     void gather(const uint32_t* rows, size_t n, float* out) const override;
+    void gather_codes(const uint32_t* rows, const void* const* codes, size_t n, float* out) const;  // known already
     // Of rows in halves, the upper ones tell which are certainly others.
     void gather_nearest(size_t k, float bound, const uint32_t* rows, size_t n, float* out) const override;
     void scan(RowRange range, const Bitset* allowed, TopK& top) const override;

@@ -25,6 +25,9 @@ ScalarWalk::ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes)
       rounded_(zeros_.size()),
       query_(2 * whole_lines(zeros_.size())),
       mean_((zeros_.size() + 3) / 4 * 4) {
+    terms_.values = query_.data();
+    terms_.bytes = codec.code_bytes();
+    if (l2_) terms_.add_at = codec.add_at();
     for (size_t j = 0; j < low_.size(); ++j) {
         low_[j] -= center_[j];
         mean_[j] = uint8_t(codec.mean_code_[j] + 0.5f);
@@ -67,35 +70,23 @@ void ScalarWalk::take(const float* query) {
     };
     const void* mean = mean_.data();
     float of_weights;
-    int32_t of_rounded;
+    float of_rounded;
     kernels.dot_u8(weights_.data(), &mean, dim, 1, &of_weights);
     std::copy(rounded_.begin(), rounded_.end(), query_.begin());
-    kernels.byte_dots(query_.data(), &mean, mean_.size(), 1, &of_rounded);
-    const float low = of_weights - rounded.scale * float(of_rounded) - minus_dot(shifted_.data(), low_.data());
+    kernels.byte_scores({query_.data(), mean_.size()}, &mean, 1, &of_rounded);
+    const float low = of_weights - rounded.scale * of_rounded - minus_dot(shifted_.data(), low_.data());
     const float factor = l2_ ? -2.0f : -1.0f;
-    mul_ = factor * rounded.scale;
-    base_ = factor * low - (l2_ ? minus_dot(shifted_.data(), shifted_.data()) : 0.0f);
+    terms_.mul = factor * rounded.scale;
+    terms_.base = factor * low - (l2_ ? minus_dot(shifted_.data(), shifted_.data()) : 0.0f);
     if (codec_.bits() == 8) return;
     const size_t high = whole_lines(codec_.code_bytes());
     std::fill(query_.begin(), query_.end(), int8_t(0));
     for (size_t i = 0; i < dim; ++i) query_[i / 2 + (i % 2 ? high : 0)] = rounded_[i];
 }
 
-void ScalarWalk::score(const uint32_t* rows, size_t n, float* out) const {
-    constexpr size_t kBlock = 256;
-    const void* codes[kBlock];
-    int32_t dots[kBlock];
-    const auto dot = codec_.bits() == 8 ? simd::kernels().byte_dots : simd::kernels().nibble_dots;
-    for (size_t first = 0; first < n; first += kBlock) {
-        const size_t count = std::min(kBlock, n - first);
-        for (size_t i = 0; i < count; ++i) codes[i] = codes_.code(rows[first + i]);
-        dot(query_.data(), codes, codec_.code_bytes(), count, dots);
-        for (size_t i = 0; i < count; ++i) out[first + i] = base_ + mul_ * float(dots[i]);
-        if (!l2_) continue;
-        const size_t behind = codec_.add_at();
-        for (size_t i = 0; i < count; ++i)
-            out[first + i] += *reinterpret_cast<const float*>(static_cast<const std::byte*>(codes[i]) + behind);
-    }
+void ScalarWalk::score_codes(const uint32_t*, const void* const* codes, size_t n, float* out) const {
+    const simd::Kernels& kernels = simd::kernels();
+    (codec_.bits() == 8 ? kernels.byte_scores : kernels.nibble_scores)(terms_, codes, n, out);
 }
 
 }  // namespace annkit

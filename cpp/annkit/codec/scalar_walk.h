@@ -14,7 +14,7 @@ class ScalarWalk final : public WalkScorer {
     ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes);
     void query(const Rows& one) override;
     void query_row(uint32_t row) override;
-    void score(const uint32_t* rows, size_t n, float* out) const override;
+    void score_codes(const uint32_t* rows, const void* const* codes, size_t n, float* out) const override;
     bool canonical() const override { return false; }
     std::span<const WalkColumn> columns() const override { return {&column_, 1}; }
 
@@ -29,7 +29,7 @@ class ScalarWalk final : public WalkScorer {
     std::vector<float> row_, shifted_, weights_;
     std::vector<int8_t> rounded_, query_;  // query_: as the kernel takes it
     std::vector<uint8_t> mean_;            // the mean code
-    float mul_ = 0, base_ = 0;             // score = base + mul * dot, and what the row adds
+    simd::CodeQuery terms_{};
 };
 
 }  // namespace annkit

@@ -36,7 +36,9 @@ class SignWalk final : public WalkScorer {
         : asymmetric_(codec, metric, codes, dim), of_bits_(bit_scoring(codes.code_bytes()), codes) {}
     void query(const Rows& one) override { asymmetric_.query(one), now_ = &asymmetric_; }
     void query_row(uint32_t row) override { of_bits_.query_row(row), now_ = &of_bits_; }
-    void score(const uint32_t* rows, size_t n, float* out) const override { now_->score(rows, n, out); }
+    void score_codes(const uint32_t* rows, const void* const* codes, size_t n, float* out) const override {
+        now_->score_codes(rows, codes, n, out);
+    }
     bool canonical() const override { return true; }
     std::span<const WalkColumn> columns() const override { return of_bits_.columns(); }
 

@@ -33,23 +33,22 @@ void SplitWalk::take(const void* query, float norm2) {
     norm2_ = norm2;
 }
 
-void SplitWalk::score(const uint32_t* rows, size_t n, float* out) const {
+void SplitWalk::score_codes(const uint32_t* rows, const void* const* codes, size_t n, float* out) const {
     constexpr size_t kBlock = 256;
     const Column& norms = codes_.columns[RowScoring::kNorms];
-    const void* codes[kBlock];
+    const void* found_codes[kBlock];
     uint32_t near[kBlock];
     float exact[kBlock];
-    for (size_t first = 0; first < n; first += kBlock, out += kBlock) {
+    for (size_t first = 0; first < n; first += kBlock, codes += kBlock, out += kBlock) {
         const size_t count = std::min(kBlock, n - first);
-        for (size_t i = 0; i < count; ++i) codes[i] = codes_.code(rows[first + i]);
         // Differences from the query are rounded less than products with it: also -q.x comes from |q - x|^2.
         simd::kernels().l2[simd::kBf16](query_, codes, scoring_.dim, count, out);
         const size_t found = simd::kernels().select(out, count, kNear * norm2_, near);
         if (!is_l2(scoring_.metric))
             for (size_t i = 0; i < count; ++i) out[i] = (out[i] - norm2_ - *norms.at<float>(rows[first + i])) / 2;
         if (found == 0) continue;
-        for (size_t i = 0; i < found; ++i) codes[i] = codes[near[i]];
-        scoring_.score(query_, codes, scoring_.dim, found, exact);
+        for (size_t i = 0; i < found; ++i) found_codes[i] = codes[near[i]];
+        scoring_.score(query_, found_codes, scoring_.dim, found, exact);
         for (size_t i = 0; i < found; ++i) out[near[i]] = exact[i];
     }
 }

@@ -16,7 +16,7 @@ class SplitWalk final : public WalkScorer {
     SplitWalk(const RowScoring& scoring, const Codes& codes);  // the metric is l2, or ip of rows of length one
     void query(const Rows& one) override;
     void query_row(uint32_t row) override;
-    void score(const uint32_t* rows, size_t n, float* out) const override;
+    void score_codes(const uint32_t* rows, const void* const* codes, size_t n, float* out) const override;
     bool canonical() const override { return false; }
     std::span<const WalkColumn> columns() const override { return columns_; }
 

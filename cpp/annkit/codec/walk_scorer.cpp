@@ -1,6 +1,20 @@
 #include "annkit/codec/walk_scorer.h"
 
+#include <algorithm>
+
 namespace annkit {
+
+void WalkScorer::score(const uint32_t* rows, size_t n, float* out) const {
+    constexpr size_t kBlock = 256;
+    const void* codes[kBlock];
+    const std::span<const WalkColumn> read = columns();
+    for (size_t first = 0; first < n; first += kBlock) {
+        const size_t count = std::min(kBlock, n - first);
+        if (!read.empty())
+            for (size_t i = 0; i < count; ++i) codes[i] = read[0].column->row(rows[first + i]);
+        score_codes(rows + first, codes, count, out + first);
+    }
+}
 
 CanonicalWalk::CanonicalWalk(const Codec& codec, Metric metric, const Codes& codes, size_t dim)
     : codec_(codec), codes_(codes), dim_(dim), scorer_(codec.scorer(metric, codes, dim)) {

@@ -25,7 +25,9 @@ class WalkScorer {
     virtual ~WalkScorer() = default;
     virtual void query(const Rows& one) = 0;
     virtual void query_row(uint32_t row) = 0;  // a stored row takes the query's place
-    virtual void score(const uint32_t* rows, size_t n, float* out) const = 0;
+    // codes: the rows' entries in the first of columns(), if there is one; who has fetched them knows where they lie.
+    virtual void score_codes(const uint32_t* rows, const void* const* codes, size_t n, float* out) const = 0;
+    void score(const uint32_t* rows, size_t n, float* out) const;
     virtual bool canonical() const = 0;                       // scores are the codec's canonical ones already
     virtual std::span<const WalkColumn> columns() const = 0;  // whoever knows rows beforehand may fetch them
 };
@@ -36,7 +38,9 @@ class CanonicalWalk final : public WalkScorer {
     CanonicalWalk(const Codec& codec, Metric metric, const Codes& codes, size_t dim);
     void query(const Rows& one) override { scorer_->query(one); }
     void query_row(uint32_t row) override;
-    void score(const uint32_t* rows, size_t n, float* out) const override { scorer_->gather(rows, n, out); }
+    void score_codes(const uint32_t* rows, const void* const*, size_t n, float* out) const override {
+        scorer_->gather(rows, n, out);
+    }
     bool canonical() const override { return true; }
     std::span<const WalkColumn> columns() const override { return columns_; }
 
@@ -55,7 +59,9 @@ class RowWalk final : public WalkScorer {
     RowWalk(const RowScoring& scoring, const Codes& codes);
     void query(const Rows& one) override { scorer_.query(one); }
     void query_row(uint32_t row) override;
-    void score(const uint32_t* rows, size_t n, float* out) const override { scorer_.gather(rows, n, out); }
+    void score_codes(const uint32_t* rows, const void* const* codes, size_t n, float* out) const override {
+        scorer_.gather_codes(rows, codes, n, out);
+    }
     bool canonical() const override { return true; }
     std::span<const WalkColumn> columns() const override { return columns_; }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -22,6 +23,13 @@ class Column {
 
     const std::byte* row(size_t i) const { return slabs_[i >> shift_] + (i & mask_) * row_bytes_; }
     std::byte* row(size_t i) { return slabs_[i >> shift_] + (i & mask_) * row_bytes_; }
+    // act(i, row(rows[i])) of n rows.
+    template <class Act>
+    void each_row(const uint32_t* rows, size_t n, Act&& act) const {
+        const std::byte* const* slabs = slabs_.data();
+        const size_t shift = shift_, mask = mask_, row_bytes = row_bytes_;
+        for (size_t i = 0; i < n; ++i) act(i, slabs[rows[i] >> shift] + (rows[i] & mask) * row_bytes);
+    }
     template <class T>
     const T* at(size_t i) const {
         return reinterpret_cast<const T*>(row(i));

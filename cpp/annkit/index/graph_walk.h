@@ -83,6 +83,8 @@ class GraphWalk {
     struct Met {
         size_t n = 0;
         std::vector<uint32_t> nodes, rows;  // rows: of a layer where they are others
+        std::vector<const void*> codes;     // of the rows
+        void reserve(size_t most);
     };
     // What a walk needs besides the query, to be used again by another.
     struct Scratch {
@@ -118,7 +120,7 @@ class GraphWalk {
     void meet_first(const GraphLayer& layer, uint32_t start);
     void meet_neighbours(const GraphLayer& layer, uint32_t node, Met& met);
     void fetch(const GraphLayer& layer, Met& met) const;
-    void prefetch(const uint32_t* rows, size_t n) const;
+    void fetch_codes(const uint32_t* rows, Met& met) const;
     void prefetch_links(const GraphLayer& layer, uint32_t node) const;
     void score_met(const GraphLayer& layer);
     bool look_ahead();

@@ -3,9 +3,9 @@
 
 #include "annkit/simd/affine_avx2.h"
 #include "annkit/simd/bytes_avx2.h"
+#include "annkit/simd/code_scores_avx2.h"
 #include "annkit/simd/codes_avx2.h"
 #include "annkit/simd/convert_avx2.h"
-#include "annkit/simd/dots_avx2.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/groups_avx2.h"
 #include "annkit/simd/hadamard_kernels.h"
@@ -88,7 +88,7 @@ void fill_avx2(Kernels& k) {
     fill_float_rows<F32x8>(k);
     fill_float_tiles<F32x8, 2, 6, 1, 12>(k);
     fill_affine(k);
-    fill_dots(k);
+    fill_code_scores(k);
     fill_nearest<F32x8, 2, 6>(k);
     fill_product<F32x8, 6, 2, 3, 8>(k);
     fill_tables<F32x8>(k);

@@ -7,9 +7,9 @@
 #include "annkit/simd/affine_avx512.h"
 #include "annkit/simd/byte_tables_avx512.h"
 #include "annkit/simd/bytes_avx512.h"
+#include "annkit/simd/code_scores_avx512.h"
 #include "annkit/simd/codes_avx512.h"
 #include "annkit/simd/convert_avx512.h"
-#include "annkit/simd/dots_avx512.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/float_pairs.h"
 #include "annkit/simd/groups_avx512.h"
@@ -96,7 +96,7 @@ void fill_avx512(Kernels& k) {
     fill_nearest_i8<F32x16>(k);
     fill_affine(k);
     fill_byte_codes(k);
-    fill_dots(k);
+    fill_code_scores(k);
     fill_nibbles(k);
     fill_byte_tables(k);
     fill_hamming(k);

@@ -146,6 +146,16 @@ struct Sq8Query {
     float norm_weight, slack;
 };
 
+// A query in bytes, of at most byte_query_levels, for the codes of rows: score = base + mul * (sum of code * query), of
+// sums that are exact up to 65,536 codes. Of nibbles the query has a number for each byte's low half, and behind those,
+// from the next multiple of 64 on, for each high one. It is readable, and zeros, up to a multiple of 64.
+struct CodeQuery {
+    const int8_t* values;
+    size_t bytes;  // of a row's codes
+    float base = 0, mul = 1;
+    size_t add_at = 0;  // where behind a row's begin a float32 lies that its score gets, too; 0: there is none
+};
+
 // A float row rounded to bytes: x - center ~ scale * code. Squares of what rounding took, and of x - center.
 struct I8Row {
     float scale, error2, norm2;
@@ -228,12 +238,10 @@ struct Kernels {
     // out = sum of query * code for rows of u8, the query float32; as ScoreRows, without its sign.
     ScoreRows dot_u8;
 
-    // Scattered rows of codes against one query in bytes, of at most byte_query_levels: exact sums of code * query, up
-    // to 65,536 of them. byte_dots: rows of so many bytes. nibble_dots: two codes a byte, the first in the low half;
-    // the query has a number for each byte's low half, and behind those, from the next multiple of 64 on, for each high
-    // one. The query is readable, and zeros, up to a multiple of 64.
-    using Dots = void (*)(const int8_t* query, const void* const* rows, size_t bytes, size_t n, int32_t* out);
-    Dots byte_dots, nibble_dots;
+    // Scattered rows of codes against one query in bytes. byte_scores: a code a byte. nibble_scores: two of them, the
+    // first in the low half.
+    using CodeScores = void (*)(const CodeQuery&, const void* const* rows, size_t n, float* out);
+    CodeScores byte_scores, nibble_scores;
 
     // Tiles of codes, which lie as they are stored: pack_rows, rows_bytes and stride are null. Nothing is read behind
     // the last row, or block. bounds, scales, offsets and errors have as many entries as the tile has lanes. A capacity

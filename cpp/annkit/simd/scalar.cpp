@@ -1,9 +1,9 @@
 // Plain C++, for any machine: what every level starts from, and what the tests compare the others with.
 #include "annkit/simd/affine_scalar.h"
 #include "annkit/simd/bytes_scalar.h"
+#include "annkit/simd/code_scores_scalar.h"
 #include "annkit/simd/codes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
-#include "annkit/simd/dots_scalar.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/groups_scalar.h"
 #include "annkit/simd/hadamard_kernels.h"
@@ -98,7 +98,7 @@ void fill_scalar(Kernels& k) {
     fill_float_rows<F32x4>(k);
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
     fill_affine(k);
-    fill_dots(k);
+    fill_code_scores(k);
     fill_nearest<F32x4, 2, 3>(k);
     fill_product<F32x4, 3, 2, 2, 4>(k);
     fill_tables<F32x4>(k);

@@ -1,14 +1,15 @@
-// Dots of a query in bytes and scattered rows of codes, with AVX2. Queries are of at most 63, so that two products fit
-// 16 bits. Bottleneck: the rows' way from memory.
+// Scores of scattered rows of codes for a query in bytes, with AVX2. Queries are of at most 63, so that two products
+// fit 16 bits. Bottleneck: the rows' way from memory.
 #pragma once
 
 #include <immintrin.h>
 
+#include "annkit/simd/code_scores_sse.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit::simd {
 namespace {
-namespace dots {
+namespace code_scores {
 
 __m256i load(const void* x) { return _mm256_loadu_si256(static_cast<const __m256i*>(x)); }
 
@@ -46,7 +47,9 @@ __m256i last_of_query(const int8_t* query, size_t bytes) {
 }
 
 template <bool kNibbles>
-void run(const int8_t* query, const void* const* rows, size_t bytes, size_t n, int32_t* out) {
+void run(const CodeQuery& of, const void* const* rows, size_t n, float* out) {
+    const int8_t* query = of.values;
+    const size_t bytes = of.bytes;
     const int8_t* high = kNibbles ? query + (bytes + 63) / 64 * 64 : query;
     const __m256i last = last_of_query(query, bytes), last_high = last_of_query(high, bytes);
     for (size_t i = 0; i < n; i += 4) {
@@ -65,18 +68,23 @@ void run(const int8_t* query, const void* const* rows, size_t bytes, size_t n, i
             for (int r = 0; r < 4; ++r) sum[r] = step<kNibbles>(sum[r], load_last(x[r], bytes), last, last_high);
         }
         const __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(sum[0], sum[1]), _mm256_hadd_epi32(sum[2], sum[3]));
-        alignas(16) int32_t four[4];
-        _mm_store_si128(reinterpret_cast<__m128i*>(four),
-                        _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1)));
-        for (size_t r = 0; r < 4 && i + r < n; ++r) out[i + r] = four[r];
+        const __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+        const __m128 scores = finish(of, sums, x);
+        if (n - i >= 4) {
+            _mm_storeu_ps(out + i, scores);
+            continue;
+        }
+        alignas(16) float four[4];
+        _mm_store_ps(four, scores);
+        for (size_t r = 0; i + r < n; ++r) out[i + r] = four[r];
     }
 }
 
-}  // namespace dots
+}  // namespace code_scores
 
-void fill_dots(Kernels& k) {
-    k.byte_dots = dots::run<false>;
-    k.nibble_dots = dots::run<true>;
+void fill_code_scores(Kernels& k) {
+    k.byte_scores = code_scores::run<false>;
+    k.nibble_scores = code_scores::run<true>;
 }
 
 }  // namespace

@@ -1,14 +1,15 @@
-// Dots of a query in bytes and scattered rows of codes, with AVX-512 VNNI. Bottleneck: the rows' way from memory.
+// Scores of scattered rows of codes for a query in bytes, with AVX-512 VNNI. Bottleneck: the rows' way from memory.
 #pragma once
 
 #include <immintrin.h>
 
 #include "annkit/simd/bytes_avx512.h"
+#include "annkit/simd/code_scores_sse.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit::simd {
 namespace {
-namespace dots {
+namespace code_scores {
 
 // A line of codes of one row, times the query's.
 template <bool kNibbles>
@@ -47,7 +48,9 @@ __m512i last_of_query(const int8_t* query, size_t bytes) {
 }
 
 template <bool kNibbles, size_t kLast>
-void sum_rows(const int8_t* query, const void* const* rows, size_t bytes, size_t n, int32_t* out) {
+void score_rows(const CodeQuery& of, const void* const* rows, size_t n, float* out) {
+    const int8_t* query = of.values;
+    const size_t bytes = of.bytes;
     const int8_t* high = kNibbles ? query + (bytes + 63) / 64 * 64 : query;
     const size_t whole = bytes / 64 * 64;
     const __m512i last = last_of_query<kLast>(query, bytes), last_high = last_of_query<kLast>(high, bytes);
@@ -64,27 +67,27 @@ void sum_rows(const int8_t* query, const void* const* rows, size_t bytes, size_t
 #pragma GCC unroll 4
             for (int r = 0; r < 4; ++r) sum[r] = step<kNibbles>(sum[r], load_last<kLast>(x[r], bytes), last, last_high);
         }
-        const __m128i four = bytes::add_up(sum);
+        const __m128 four = finish(of, bytes::add_up(sum), x);
         if (n - i >= 4)
-            _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), four);
+            _mm_storeu_ps(out + i, four);
         else
-            _mm_mask_storeu_epi32(out + i, __mmask8(bytes::first32(n - i)), four);
+            _mm_mask_storeu_ps(out + i, __mmask8(bytes::first32(n - i)), four);
     }
 }
 
 template <bool kNibbles>
-void run(const int8_t* query, const void* const* rows, size_t bytes, size_t n, int32_t* out) {
-    if (bytes >= 64) return sum_rows<kNibbles, 64>(query, rows, bytes, n, out);
-    if (bytes >= 32) return sum_rows<kNibbles, 32>(query, rows, bytes, n, out);
-    if (bytes >= 16) return sum_rows<kNibbles, 16>(query, rows, bytes, n, out);
-    return sum_rows<kNibbles, 0>(query, rows, bytes, n, out);
+void run(const CodeQuery& query, const void* const* rows, size_t n, float* out) {
+    if (query.bytes >= 64) return score_rows<kNibbles, 64>(query, rows, n, out);
+    if (query.bytes >= 32) return score_rows<kNibbles, 32>(query, rows, n, out);
+    if (query.bytes >= 16) return score_rows<kNibbles, 16>(query, rows, n, out);
+    return score_rows<kNibbles, 0>(query, rows, n, out);
 }
 
-}  // namespace dots
+}  // namespace code_scores
 
-void fill_dots(Kernels& k) {
-    k.byte_dots = dots::run<false>;
-    k.nibble_dots = dots::run<true>;
+void fill_code_scores(Kernels& k) {
+    k.byte_scores = code_scores::run<false>;
+    k.nibble_scores = code_scores::run<true>;
 }
 
 }  // namespace
