@@ -75,7 +75,8 @@ void codes(Trial& t) {
         check_scores(t.k.byte_scores, [&](int code, size_t j) { return code * query[j]; }, "byte_scores");
         check_scores(
             t.k.nibble_scores,
-            [&](int code, size_t j) { return (code & 15) * query[j] + (code >> 4) * query[whole + j]; }, "nibble_scores");
+            [&](int code, size_t j) { return (code & 15) * query[j] + (code >> 4) * query[whole + j]; },
+            "nibble_scores");
         std::vector<float> sums(kRows);
         t.k.dot_u8(lows.data(), pointers(rows, kRows).data(), dim, kRows, sums.data());
         for (size_t i = 0; i < kRows; ++i) right = right && sums[i] == float(dot(low, 0, x, i));
