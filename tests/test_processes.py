@@ -415,3 +415,20 @@ def test_memory_that_was_freed_is_there_for_the_next_call():
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert int(done.stdout) < 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("index", ["ak.Flat()", "ak.Flat(codec=ak.SQ(8))", "ak.Flat(codec=ak.Raw('bf16'))"])
+def test_an_index_takes_the_memory_that_it_says(index):
+    """Also where what is used of the last huge page of an array is little; its rows are large, and not many."""
+    run(f"""
+        def resident():
+            return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        rows = rng.standard_normal((24000, 260)).astype(np.float32)
+        index = {index}.fit(rows[:2000])
+        before = resident()
+        index.add(rows)
+        grown = resident() - before
+        assert grown < 1.05 * index.nbytes + (1 << 20), (grown, index.nbytes)
+    """)
