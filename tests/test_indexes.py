@@ -115,6 +115,16 @@ def test_range_search_gives_what_search_gives_within_the_radius(name, metric):
                 assert_same(part, (got[i][within], ids[i][within]))
 
 
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("name", ["flat sq8", "flat pq4", "ivf f32", "ivf graph sq8", "hnsw f32", "lsh hyperplane"])
+def test_every_distance_that_search_gives_is_a_radius_that_includes_it(name, metric):
+    index, settings = full(name, metric), everything(name)
+    got, ids = index.search(Q[:1], k=N, **settings)
+    for radius in got[0, ::11]:
+        within = got[0] >= radius if metric == "ip" else got[0] <= radius
+        assert_same(index.range_search(Q[:1], radius, **settings)[1:], (got[0][within], ids[0][within]))
+
+
 @pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
 @pytest.mark.parametrize("name", INDEXES)
 def test_filters_leave_only_what_they_name(rng, name, metric):

@@ -15,4 +15,15 @@ InnerRows::InnerRows(const Rows& rows, bool unit, std::string_view what) : rows_
     rows_ = Rows::of(scaled_.data(), rows.n, rows.dim, rows.first);
 }
 
+float unit_score_within(float radius) {
+    if (!(radius >= 0)) return -3.0f;
+    if (radius >= 2) return 3.0f;
+    // 1 + score is rounded: to the radius from scores up to half a step beyond radius - 1.
+    const float beyond = std::nextafter(radius, 3.0f);
+    float score = float((double(radius) + double(beyond)) / 2 - 1);
+    while (unit_distance(score) > radius) score = std::nextafter(score, -3.0f);
+    for (float above; unit_distance(above = std::nextafter(score, 3.0f)) <= radius;) score = above;
+    return score;
+}
+
 }  // namespace annkit

@@ -19,8 +19,8 @@ class InnerRows {
     Rows rows_;
 };
 
-// The distance of a score of unit rows, and the other way round.
+// The distance of a score of unit rows, and the largest score whose distance lies within the radius.
 inline float unit_distance(float score) { return std::clamp(1.0f + score, 0.0f, 2.0f); }
-inline float unit_score_within(float radius) { return radius >= 2 ? 3.0f : radius - 1.0f; }
+float unit_score_within(float radius);
 
 }  // namespace annkit
