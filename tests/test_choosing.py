@@ -306,6 +306,10 @@ def test_recommend_refuses_what_makes_no_sense():
     for wrong in wrong_ones:
         with pytest.raises(ValueError, match="expected"):
             ak.recommend(**{"n": 100, "dim": 8, **wrong})
+    for beyond in ({"n": 2**32 - 1}, {"dim": 2**24 + 1}):
+        with pytest.raises(ValueError, match="4294967294 rows of 16777216 dim"):
+            ak.recommend(**{"n": 100, "dim": 8, **beyond})
+    assert "PCA" not in ak.recommend(n=10**6, dim=70_000).factory  # which takes 65,536 dimensions
     with pytest.raises(ValueError, match="dtype"):
         ak.recommend(n=1, dim=1, dtype="complex64")
     with pytest.raises(TypeError, match="memory"):

@@ -163,6 +163,9 @@ def test_parts_without_a_word_have_no_factory(index):
         ("LSH,RFlat", ["hamming"]),
         ("HNSW32,LSHr", ['"LSHr", word 2', "does not belong there"]),
         ("IMI2x8,Flat", ["IMI2x8"]),
+        ("BHash16", ["is Faiss's", "BMIH"]),
+        ("Residual64,PQ16", ["is Faiss's", "IVF1024,PQ32"]),
+        ("IVF64,Refine(Flat)", ["Refine(Flat)", "does not belong there"]),
         ("IVF64(IVF8,Flat),SQ8", ["IVF64(IVF8,Flat)", "IVF1024_HNSW32"]),
         ("ITQ64,MIHH", ['"MIHH", word 2', "not known", 'did you mean "MIH"']),
         ("MIH,SQ8", ['"SQ8", word 2', "does not belong there", "expected signs (LSH, LSHt)"]),
@@ -188,6 +191,9 @@ def test_errors_quote_the_word_and_say_what_is_expected(spec, parts):
 def test_wrong_types_and_metrics_are_refused():
     with pytest.raises(TypeError, match="expected a string"):
         ak.index(8)
+    for dim in (12.5, "l2"):
+        with pytest.raises(TypeError, match=f"dim is {dim!r}, expected an integer"):
+            ak.index("SQ8", dim)
     with pytest.raises(ValueError, match='expected "hamming"'):
         ak.index("BFlat", metric="ip")
     with pytest.raises(ValueError, match="metric"):

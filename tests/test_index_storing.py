@@ -79,6 +79,14 @@ def test_memory_adds_up(name):
     assert sum(index.memory().values()) == index.nbytes
 
 
+def test_memory_of_nested_wrappers_adds_up():
+    inner = ak.Refine(ak.Pipeline(ak.Center(), ak.Flat(codec=ak.SQ(4))), codec=ak.SQ(8))
+    index = ak.Refine(ak.Pipeline(ak.Rotation(), inner), codec=ak.Raw("f16")).fit(X).add(X)
+    parts = index.memory()
+    assert parts["finer codes"] >= N * DIM * (1 + 2)
+    assert sum(parts.values()) == index.nbytes
+
+
 @pytest.mark.parametrize(("calls", "share"), [(1, 1.05), (10, 1.10)])
 @pytest.mark.parametrize(("codec", "code"), [("pq4", 4), ("pq8", 4), ("rabitq1", 2 + 8), ("f16", 36)])
 @pytest.mark.parametrize(("ids", "of_id"), [(None, 4), (7, 4), (2**40, 8)])

@@ -132,7 +132,10 @@ py::object fit(py::object self, py::handle x, py::handle labels, uint64_t seed, 
 
 py::dict memory(const Index& index) {
     py::dict out;
-    for (const MemoryEntry& entry : run([&] { return index.memory(); })) out[py::str(entry.name)] = entry.bytes;
+    for (const MemoryEntry& entry : run([&] { return index.memory(); })) {  // of one name where wrappers are nested
+        const py::str name(entry.name);
+        out[name] = entry.bytes + (out.contains(name) ? out[name].cast<size_t>() : 0);
+    }
     return out;
 }
 

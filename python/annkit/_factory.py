@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from typing import Literal
 
@@ -96,6 +97,8 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     """
     if not isinstance(spec, str):
         raise TypeError(f'spec is {spec!r}, expected a string such as "IVF1024,SQ8"')
+    if dim is not None:
+        dim = _whole(dim)
     words = Words(spec)
     transforms = _read_transforms(words)
     if not transforms and (of_bits := _read_bits(words, metric)) is not None:
@@ -111,6 +114,13 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     if dim is not None:
         _check_dim(spec, dim)
     return made
+
+
+def _whole(dim: int) -> int:
+    try:
+        return operator.index(dim)
+    except TypeError:
+        raise TypeError(f"dim is {dim!r}, expected an integer") from None
 
 
 def _read_transforms(words: Words) -> list[Transform]:

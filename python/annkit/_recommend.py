@@ -33,6 +33,7 @@ FLOATS = (
 )
 BITS = ("BFlat", "BHNSW16", "BIVF{lists}", "BMIH")
 _MOST_BITS = 1024  # of BMIH
+_MOST_ROWS, _WIDEST, _WIDEST_PCA = (1 << 32) - 2, 1 << 24, 1 << 16  # what indexes take
 # From so many lists on a graph of the centroids finds them: bench/bars.py coarse, 500,000 rows of sift, 1 to 1.7 times
 # as fast in batches and 3.3 to 5.5 times one by one, at 16,384 and 32,768 lists.
 _MANY_LISTS = 1 << 14
@@ -89,6 +90,8 @@ def spec_of(kind: str, n: int, dim: int) -> str | None:
     lists = 1 << min(20, max(4, round(math.log2(4 * math.sqrt(n)))))
     narrow, quarter = max(dim // 4, _NARROWEST), _groups(dim, 4)
     if "{narrow}" in kind and (2 * narrow > dim or ("HNSW" in kind and dim < _LEAST_FOR_GRAPHS)):
+        return None
+    if "{narrow}" in kind and dim > _WIDEST_PCA:
         return None
     if ("{quarter}" in kind and quarter == 0) or (kind == "BMIH" and dim > _MOST_BITS):
         return None
@@ -279,6 +282,8 @@ def recommend(
     """
     if n < 1 or dim < 1:
         raise ValueError(f"n is {n} and dim is {dim}, expected 1 or more")
+    if n > _MOST_ROWS or dim > _WIDEST:
+        raise ValueError(f"n is {n} and dim is {dim}, an index takes at most {_MOST_ROWS} rows of {_WIDEST} dimensions")
     if not 0 < recall <= 1:
         raise ValueError(f"recall is {recall}, expected more than 0 and at most 1")
     if mode not in ("batch", "single"):

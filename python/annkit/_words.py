@@ -101,6 +101,8 @@ _ABSENT = (
     (r"ITQ", "annkit's ITQ says how many bits it makes: ITQ64"),
     (r"P?(RQ|LSQ)\d.*|RCQ.*|ZnLattice.*", "annkit has no additive or lattice codes: PQ and RaBitQ take their place"),
     (r"Pad\d+", "annkit does not pad rows"),
+    (r"BHash\d+(x\d+)?", "exact tables of substrings take its place: BMIH, or BMIH4 with 4 tables"),
+    (r"Residual\d+.*", "its lists are those of IVF: IVF1024,PQ32"),
     (r"FlatDedup", "annkit keeps equal rows apart: Flat takes its place"),
     (r"SQ0|SQ(tqmse|eden|tq)\d?", "annkit has SQ8, SQ6, SQ4, SQfp16 and SQbf16, and RaBitQ for fewer bits"),
     (r"PQ\d+\+\d+", "annkit refines by a word at the end: PQ32,Refine(PQ16)"),
@@ -216,6 +218,7 @@ class Words:
         mean = f'; did you mean "{hint}"?' if hint and hint != word else ""
         indexes = (LISTS, GRAPH, TABLES, ROTATED_LSH)
         known = bool(transforms_of(word) or codec_of(word) or any(index.fullmatch(word) for index in indexes))
-        known = known or word in ("BFlat", "RFlat")
+        refined = REFINE.fullmatch(word)
+        known = known or word == "BFlat" or bool(refined and codec_of(refined[1] or "Flat"))
         what = "does not belong there" if known else "is not known"
         raise ValueError(f"{self.here()}, {what}: {expected}{mean}")
