@@ -310,6 +310,8 @@ def test_recommend_refuses_what_makes_no_sense():
         with pytest.raises(ValueError, match="4294967294 rows of 16777216 dim"):
             ak.recommend(**{"n": 100, "dim": 8, **beyond})
     assert "PCA" not in ak.recommend(n=10**6, dim=70_000).factory  # which takes 65,536 dimensions
+    assert "Q8" in ak.recommend(n=2**31 - 2, dim=8).factory
+    assert not ak.recommend(n=2**31 - 1, dim=8).factory.startswith("HNSW")  # which takes fewer rows than that
     with pytest.raises(ValueError, match="dtype"):
         ak.recommend(n=1, dim=1, dtype="complex64")
     with pytest.raises(TypeError, match="memory"):

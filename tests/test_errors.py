@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -263,3 +266,31 @@ def test_indexes_of_python_classes_search():
     x = np.eye(3, dtype=np.float32)
     for index in (Own().add(x), Named("a").add(x)):
         np.testing.assert_array_equal(index.search(x, k=1).ids[:, 0], [0, 1, 2])
+
+
+ASKING = {
+    ak.Index: [repr, len, copy.copy, pickle.dumps, lambda made: made.dim, lambda made: made.add(ROWS)],
+    ak.Codec: [repr, pickle.dumps, lambda made: made.fit(ROWS), lambda made: ak.Flat(codec=made)],
+    ak.Transform: [repr, copy.copy, lambda made: made.apply(ROWS), lambda made: ak.Pipeline(made, ak.Flat())],
+    ak.KMeans: [repr, pickle.dumps, lambda made: made.k, lambda made: made.fit(ROWS)],
+}
+
+
+@pytest.mark.parametrize("name", ["Flat", "HNSW", "Refine", "Index", "PQ", "Raw", "Codec", "PCA", "KMeans"])
+def test_objects_without_init_are_errors(name):
+    one = getattr(ak, name)
+    for ask in next(asking for base, asking in ASKING.items() if issubclass(one, base)):
+        with pytest.raises(TypeError, match="__init__"):
+            ask(one.__new__(one))
+
+
+def test_a_python_class_that_asks_before_init_is_an_error():
+    class Early(ak.Flat):
+        """An index that uses itself too early."""
+
+        def __init__(self):
+            self.width = self.dim
+            super().__init__()
+
+    with pytest.raises(TypeError, match="__init__"):
+        Early()

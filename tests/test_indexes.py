@@ -247,6 +247,15 @@ def test_a_batch_with_one_filter_finds_what_each_query_does(kind, codec, metric)
             assert_same([part[i : i + 1] for part in got], one)
 
 
+def test_scores_of_rabitq_in_a_graph_do_not_depend_on_the_batch(rng):
+    x = (rng.standard_normal((1500, 64)) + rng.choice([0, 5], (1500, 1))).astype(np.float32)
+    index = ak.HNSW(codec=ak.RaBitQ(3), metric="cosine").fit(x).add(x)
+    q, allowed = x[:40] + np.float32(0.3), np.arange(700)
+    got = index.search(q, k=700, filter=allowed, ef=1500)
+    for i in range(40):
+        assert_same([part[i : i + 1] for part in got], index.search(q[i], k=700, filter=allowed, ef=1500))
+
+
 @pytest.mark.parametrize("codec", ["f32", "sq8", "pq4", "rabitq4"])
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_graph_of_the_centroids_finds_the_lists_that_comparing_them_all_does(codec, metric):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -372,3 +373,9 @@ def test_other_levels_are_as_good(rng, name, tmp_path):
     assert cost(x, centroids) <= 1.02 * cost(x, ak.KMeans(80, sample=0).fit(x).centroids_)
     scores = ((x[:, None].astype(np.float64) - centroids) ** 2).sum(axis=2)
     np.testing.assert_allclose(scores[np.arange(len(x)), got], scores.min(axis=1), rtol=1e-5)
+
+
+def test_pickling_is_refused():
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="pickle"):
+            pickle.dumps(ak.KMeans(4), protocol)

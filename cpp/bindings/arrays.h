@@ -14,6 +14,7 @@
 #include "annkit/core/parallel.h"
 #include "annkit/core/rows.h"
 #include "annkit/index/members.h"
+#include "instances.h"
 
 namespace annkit::bindings {
 

@@ -182,12 +182,16 @@ NotFittedError
 
 }  // namespace
 
+template <>
+inline constexpr bool kIsBound<KMeans> = true;
+
 void bind_clustering(py::module_& m) {
     using py::arg;
     py::class_<KMeans>(m, "KMeans", kClass)
         .def(py::init(&make), arg("k"), py::kw_only(), arg("rounds") = 10, arg("start") = "random",
              arg("spherical") = false, arg("balance") = 0.0, arg("sample") = 256, arg("seed") = 0)
         .def("fit", fit, arg("x"), py::kw_only(), arg("threads") = py::none(), arg("progress") = py::none(), kFit)
+        .def("__reduce__", [](const KMeans&) -> py::object { fail<TypeError>("cannot pickle a KMeans"); })
         .def("predict", predict, arg("x"), py::kw_only(), arg("threads") = py::none(), kPredict)
         .def_property_readonly(
             "k", [](const KMeans& model) { return model.options().k; }, "int: how many centroids.")

@@ -61,7 +61,7 @@ template <class T>
 T& self_from(PyObject* self) {
     const auto* instance = reinterpret_cast<py::detail::instance*>(self);
     if (!instance->simple_layout) return py::handle(self).cast<T&>();  // a Python class of several bound ones
-    if (instance->simple_value_holder[0] == nullptr) fail<TypeError>("__init__() of the object has not been called");
+    if (instance->simple_value_holder[0] == nullptr) check_initialized(self);
     return *static_cast<T*>(instance->simple_value_holder[0]);
 }
 

@@ -33,7 +33,7 @@ FLOATS = (
 )
 BITS = ("BFlat", "BHNSW16", "BIVF{lists}", "BMIH")
 _MOST_BITS = 1024  # of BMIH
-_MOST_ROWS, _WIDEST, _WIDEST_PCA = (1 << 32) - 2, 1 << 24, 1 << 16  # what indexes take
+_MOST_ROWS, _MOST_LINKED, _WIDEST, _WIDEST_PCA = (1 << 32) - 2, (1 << 31) - 2, 1 << 24, 1 << 16  # what indexes take
 # From so many lists on a graph of the centroids finds them: bench/bars.py coarse, 500,000 rows of sift, 1 to 1.7 times
 # as fast in batches and 3.3 to 5.5 times one by one, at 16,384 and 32,768 lists.
 _MANY_LISTS = 1 << 14
@@ -91,7 +91,7 @@ def spec_of(kind: str, n: int, dim: int) -> str | None:
     narrow, quarter = max(dim // 4, _NARROWEST), _groups(dim, 4)
     if "{narrow}" in kind and (2 * narrow > dim or ("HNSW" in kind and dim < _LEAST_FOR_GRAPHS)):
         return None
-    if "{narrow}" in kind and dim > _WIDEST_PCA:
+    if ("{narrow}" in kind and dim > _WIDEST_PCA) or ("HNSW" in kind and n > _MOST_LINKED):
         return None
     if ("{quarter}" in kind and quarter == 0) or (kind == "BMIH" and dim > _MOST_BITS):
         return None

@@ -84,6 +84,9 @@ class Codec : public Part {
     // For a search by call.threads threads. Null where one scorer a query is as fast.
     virtual std::unique_ptr<BatchScorer> batch_scorer(Metric metric, const Codes& codes, const Rows& queries,
                                                       const Call& call) const;
+    // Whether the bounds of tiles are certain. Others count as scores where they are larger (Shortlist::decide), so
+    // that what a tile finds has other scores than what gather() gives.
+    virtual bool has_certain_bounds() const { return true; }
     // Whether a batch makes rows ready for its tiles: threads that share the queries would each do so for all rows.
     virtual bool prepares_rows() const { return false; }
 };

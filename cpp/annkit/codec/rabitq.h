@@ -48,6 +48,7 @@ class RaBitQ final : public Codec {
     bool is_fitted() const override { return !mean_.empty(); }
     size_t fitted_dim() const override { return mean_.size(); }
     bool takes_residuals() const override { return true; }
+    bool has_certain_bounds() const override { return bits_ == 1; }
     Codes make_codes(size_t dim, const CodeUse& use) const override;
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;

@@ -15,7 +15,7 @@ constexpr size_t kDefaultEf = 64;
 constexpr size_t kMostByGamma = 1000;
 constexpr size_t kQueriesATask = 16;
 // So many queries scan the rows that a filter lets through in tiles, where a lone one (see GraphSearch) gathers them:
-// `bars.py graph` shows what that makes of 50, 10 and 1 % allowed.
+// `bars.py graph` shows what that makes of 50, 10 and 1 % allowed. Only where both score alike.
 constexpr size_t kTogether = 16;
 constexpr double kScannedTogether = 90;
 
@@ -91,7 +91,7 @@ void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, T
     const bool within = empty.limit() == SIZE_MAX;
     const WalkLimits limits = limits_for(request.settings, empty.limit());
     const double ef = double(limits.ef);
-    if (allowed.size() == 1 && !within && queries.n >= kTogether) {
+    if (allowed.size() == 1 && !within && queries.n >= kTogether && codec_->has_certain_bounds()) {
         const double count = double(allowed[0].count), share = count / double(std::max<size_t>(graph_.size(), 1));
         if (share * count < kScannedTogether * ef) {
             const TopK rising = empty.reordered(members_.ids().order());
