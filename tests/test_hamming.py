@@ -151,5 +151,7 @@ def test_wrong_codes_are_named(call):
         call(good.astype(np.float32), good)
     with pytest.raises(TypeError, match=r"int8.*uint8"):
         call(good, good.astype(np.int8))
+    with pytest.raises(TypeError, match=r"int64, expected uint8"):
+        call(good, good.tolist())
     with pytest.raises(ValueError, match=r"3 dimensions.*expected"):
         call(good[None], good)

@@ -315,6 +315,8 @@ def test_wrong_arguments(rng):
         codec.decode(np.zeros((2, 4), np.uint8))
     with pytest.raises(TypeError, match="dtype float32, expected uint8"):
         codec.decode(np.zeros((2, 5), np.float32))
+    with pytest.raises(TypeError, match="dtype int64, expected uint8"):
+        codec.decode([[1, 2, 3, 4, 5]])
     x[7, 3] = np.nan
     for call in (codec.encode, ak.PQ(5, bits=4).fit):
         with pytest.raises(ValueError, match="row 7, column 3"):

@@ -41,12 +41,11 @@ py::array array_from(py::handle given, std::string_view what) {
 
 }  // namespace
 
-Input rows_from(py::handle given, std::string_view what) {
+Input rows_from(py::handle given, std::string_view what, std::string_view expected) {
     py::array array = array_from(given, what);
     const auto dtype = dtype_of(array);
     if (!dtype)
-        fail<TypeError>(what, " has dtype ", text(array.dtype()),
-                        ", expected float32, float64, float16, bfloat16, uint8 or int8",
+        fail<TypeError>(what, " has dtype ", text(array.dtype()), ", expected ", expected,
                         array.dtype().kind() == 'b' ? "; numpy.packbits(x, axis=1) packs bits" : "");
     if (array.ndim() != 1 && array.ndim() != 2)
         fail(what, " has ", array.ndim(), " dimensions and shape ", text(array.attr("shape")),
@@ -69,9 +68,10 @@ Rows as_bits(Rows rows) {
 }
 
 Input bits_from(py::handle given, std::string_view what) {
-    Input input = rows_from(given, what);
-    check<TypeError>(input.rows.dtype == Dtype::u8, what, " has dtype ", name(input.rows.dtype),
-                     ", expected uint8 with eight bits to a byte");
+    constexpr std::string_view kExpected = "uint8 with eight bits to a byte";
+    Input input = rows_from(given, what, kExpected);
+    check<TypeError>(input.rows.dtype == Dtype::u8, what, " has dtype ", name(input.rows.dtype), ", expected ",
+                     kExpected);
     input.rows = as_bits(input.rows);
     return input;
 }

@@ -26,7 +26,9 @@ struct Input {
     Rows rows;
 };
 // 2-D, or 1-D for a single row; float32, float64, float16, bfloat16, uint8 or int8; any strides.
-Input rows_from(py::handle given, std::string_view what);
+// expected: the dtypes, for messages.
+Input rows_from(py::handle given, std::string_view what,
+                std::string_view expected = "float32, float64, float16, bfloat16, uint8 or int8");
 // The same for packed bits: uint8, where dim counts bits.
 Input bits_from(py::handle given, std::string_view what);
 Rows as_bits(Rows rows);

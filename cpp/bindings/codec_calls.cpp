@@ -247,7 +247,7 @@ py::array decode_as(const Codec& codec, const Rows& rows, size_t dim, const Call
 }
 
 py::array decode(const Codec& codec, py::handle codes, py::handle threads) {
-    const Input input = rows_from(codes, "the array of codes");
+    const Input input = rows_from(codes, "the array of codes", "uint8");
     check<TypeError>(input.rows.dtype == Dtype::u8, "the array of codes has dtype ", name(input.rows.dtype),
                      ", expected uint8");
     PythonMonitor monitor;
