@@ -244,6 +244,7 @@ LIMITED: dict[str, Callable[[Limits], None]] = {
     "ivf": list_bars.search,
     "ivf-build": list_bars.build,
     "ivf-memory": list_bars.memory,
+    "ivf-filter": list_bars.filtered,
     "coarse": list_bars.coarse,
     "graph": graph_bars.search,
     "gamma": graph_bars.gamma,

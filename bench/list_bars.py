@@ -12,7 +12,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from functools import partial
+from itertools import product, zip_longest
 from typing import Any
 
 import numpy as np
@@ -298,6 +299,34 @@ def memory(limits: Limits) -> None:
                 f"{100 * (filled.nbytes / least - 1):+.1f} % (+5)",
             )
             print("    " + ", ".join(f"{part} {size / n:.1f}" for part, size in parts.items()))
+
+
+def filtered(limits: Limits) -> None:
+    """Lists of which a filter lets few rows through, beside Faiss with a bitmap of them; one thread."""
+    faiss = faiss_module()
+    for rows in limits.sets():
+        n, dim = rows.base.shape
+        lists, queries = max(16, round(n**0.5)), rows.queries[:500]
+        floats, codes = (
+            ak.IVF(lists=lists, codec=codec).fit(rows.base, threads=BUILD_THREADS).add(rows.base, threads=BUILD_THREADS)
+            for codec in (ak.Raw(), ak.SQ(8))
+        )
+        other = faiss.index_factory(dim, f"IVF{lists},Flat")
+        other.train(rows.base)
+        other.add(rows.base)
+        for share, nprobe in product((1.0, 0.5, 0.1, 0.03, 0.01, 0.001), (16, lists)):
+            mask = np.random.default_rng(0).random(n) < share
+            selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little")) if share < 1 else None
+            of_peer = faiss.SearchParametersIVF(sel=selector, nprobe=nprobe)
+            asked = {"nprobe": nprobe, "threads": 1, "filter": mask if share < 1 else None}
+            own = [partial(index.search, queries, 10, **asked) for index in (floats, codes)]
+            whole, compact, peer = median_times(*own, partial(other.search, queries, 10, params=of_peer), seconds=0.5)
+            show(
+                f"{rows.name}, {100 * share:g} % allowed, nprobe={nprobe}",
+                f"{1e6 * whole / len(queries):.1f} us a query",
+                f"SQ8 {1e6 * compact / len(queries):.1f} us",
+                f"{peer / whole:.1f} x Faiss's floats",
+            )
 
 
 def coarse(limits: Limits) -> None:

@@ -57,6 +57,33 @@ def test_answers_do_not_depend_on_batches_or_threads(rng, metric, refined):
         assert_same_in_batches(index, q, nprobe=nprobe, filter=np.arange(len(x)) % 3 > 0)
 
 
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+@pytest.mark.parametrize(
+    "codec", [ak.Raw(), ak.Raw("f16"), ak.SQ(8), ak.SQ(6), ak.PQ(4, bits=6), ak.PQ(10, bits=4), ak.RaBitQ()]
+)
+@pytest.mark.parametrize("removed", [False, True])
+def test_few_allowed_rows_have_the_scores_of_others(rng, codec, metric, removed):
+    """A batch looks them up, a query by itself meets them among all; ids in runs, and scattered."""
+    x, queries = clusters(rng, 4000, 20, 60)
+    index = ak.IVF(lists=12, codec=codec, metric=metric).fit(x).add(x)
+    live = np.arange(4000)
+    if removed:
+        live = np.setdiff1d(live, rng.choice(4000, 1900, replace=False))
+        index.remove(np.setdiff1d(np.arange(4000), live))
+    for allowed in (rng.choice(live, 60, replace=False), live[100:160], live[:1], live[:0]):
+        for nprobe in (3, 12):
+            batch = index.search(queries, 10, nprobe=nprobe, filter=allowed)
+            alone = [index.search(query, 10, nprobe=nprobe, filter=allowed) for query in queries]
+            np.testing.assert_array_equal(batch.ids, np.concatenate([one.ids for one in alone]))
+            np.testing.assert_array_equal(batch.distances, np.concatenate([one.distances for one in alone]))
+        assert np.isin(batch.ids, np.append(allowed, -1)).all()
+        assert ((batch.ids >= 0).sum(axis=1) == min(10, len(allowed))).all()
+    if isinstance(codec, ak.Raw) and codec == ak.Raw() and metric == "l2":
+        wanted = live[np.argsort(distances(queries, x[live], "l2"), axis=1)[:, :10]]
+        few = index.search(queries, 10, nprobe=12, filter=wanted[0])
+        np.testing.assert_array_equal(few.ids[0], wanted[0])
+
+
 def test_equal_rows_and_few_rows(rng):
     x, q = clusters(rng, 500, 16, 50)
     index = ak.IVF(lists=12, codec=ak.SQ(8)).fit(x).add(np.repeat(x, 5, axis=0))

@@ -93,7 +93,9 @@ void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
         met_[query] += range.last - range.first;
     }
     if ((estimates_ || at_once_) && partition.rows != nullptr) partition.rows->prefetch(range.first, range.last);
-    for (size_t first = range.first; first < range.last;) {
+    const bool few = meets_few(panel);
+    if (few) score_few(panel, partition, range);
+    for (size_t first = few ? range.last : range.first; first < range.last;) {
         const size_t n = std::min<size_t>(
             {step(panel, partition, first, range.last), range.last - first, partition.codes->run(first)});
         if (panel.tile != nullptr && !tile_tells_little(panel, n))

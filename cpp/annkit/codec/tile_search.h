@@ -32,6 +32,7 @@ struct TilePanel {
 // Which rows a search may find.
 struct Allowed {
     std::span<const Bitset* const> sets;  // none for all, one for all queries, or one a query
+    bool few = false;                     // the one set has so few that a panel's queries meet them alone
     const Bitset* of(size_t query) const { return sets.empty() ? nullptr : sets[sets.size() == 1 ? 0 : query]; }
 };
 
@@ -94,6 +95,9 @@ class TileSearch {
     // many rows are hits.
     bool tile_tells_little(const TilePanel& panel, size_t n);
     void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
+    bool meets_few(const TilePanel& panel) const;
+    void score_few(const TilePanel& panel, const Partition& partition, RowRange range);
+    void score_at(const TilePanel& panel, size_t lane, const uint32_t* positions, size_t n);
     void score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     void score_run(const TilePanel& panel, size_t lane, RowRange range);
     void estimate_run(const TilePanel& panel, size_t lane, RowRange range);

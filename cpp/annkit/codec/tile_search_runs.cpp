@@ -12,22 +12,38 @@ void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, 
     if (queries_.bounds_runs()) return score_runs(panel, partition, first, n);
     constexpr size_t kBlock = 256;
     uint32_t positions[kBlock];
-    float scores[kBlock];
     for (size_t lane = 0; lane < panel.n; ++lane) {
         const Bitset* allowed = allowed_.of(panel.queries[lane]);
-        Shortlist& list = *lists_[panel.queries[lane]];
         for (size_t at = first; at < first + n;) {
             size_t found = 0;
             for (; found < kBlock && at < first + n; ++at) {
                 const auto position = uint32_t(at);
                 if (allowed == nullptr || allowed->test(partition.row(position))) positions[found++] = position;
             }
-            queries_.score(panel.queries[lane], partition, visits_[panel.visits[lane]].coarse, positions, found,
-                           scores);
-            for (size_t i = 0; i < found; ++i)
-                if (scores[i] <= list.bound()) list.push_exact(scores[i], partition.row(positions[i]));
+            score_at(panel, lane, positions, found);
         }
     }
+}
+
+void TileSearch::score_at(const TilePanel& panel, size_t lane, const uint32_t* positions, size_t n) {
+    const Visit& visit = visits_[panel.visits[lane]];
+    Shortlist& list = *lists_[panel.queries[lane]];
+    scores_.resize(std::max(scores_.size(), n));
+    queries_.score(panel.queries[lane], *visit.partition, visit.coarse, positions, n, scores_.data());
+    for (size_t i = 0; i < n; ++i)
+        if (scores_[i] <= list.bound()) list.push_exact(scores_[i], visit.partition->row(positions[i]));
+}
+
+// One query would wait longer for its rows to be looked up than for a tile.
+bool TileSearch::meets_few(const TilePanel& panel) const {
+    constexpr size_t kTogether = 4;
+    return allowed_.few && (!estimates_ || queries_.tiles_score()) && panel.n >= kTogether;
+}
+
+void TileSearch::score_few(const TilePanel& panel, const Partition& partition, RowRange range) {
+    near_.resize(std::max<size_t>(near_.size(), range.last - range.first));
+    const size_t n = partition.rows->select(*allowed_.sets[0], range.first, range.last, near_.data());
+    for (size_t lane = 0; lane < panel.n && n > 0; ++lane) score_at(panel, lane, near_.data(), n);
 }
 
 void TileSearch::score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {

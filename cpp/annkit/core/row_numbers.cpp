@@ -18,6 +18,20 @@ size_t RowNumbers::run_of(size_t position) const {
     return size_t(next - runs_.begin()) - 1;
 }
 
+size_t RowNumbers::select(const Bitset& set, size_t first, size_t last, uint32_t* out) const {
+    size_t found = 0;
+    while (first < last) {
+        const size_t run = by_runs_ ? last - first : std::min(last - first, column_.run(first));
+        const auto* rows = by_runs_ ? nullptr : column_.at<uint32_t>(first);
+        for (size_t i = 0; i < run; ++i) {
+            out[found] = uint32_t(first + i);
+            found += set.test(rows != nullptr ? rows[i] : (*this)[first + i]);
+        }
+        first += run;
+    }
+    return found;
+}
+
 void RowNumbers::prefetch(size_t first, size_t last) const {
     constexpr size_t kLine = 64 / sizeof(uint32_t);
     for (size_t at = first; !by_runs_ && at < last; at += kLine) __builtin_prefetch(column_.at<uint32_t>(at));

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "annkit/core/bitset.h"
 #include "annkit/core/column.h"
 
 namespace annkit {
@@ -22,6 +23,9 @@ class RowNumbers {
         const Run& run = runs_[runs_.size() == 1 ? 0 : run_of(position)];
         return run.row + uint32_t(position) - run.first;
     }
+    // The positions from first on and before last whose rows are in the set, ascending; returns how many. out has room
+    // for all.
+    size_t select(const Bitset& set, size_t first, size_t last, uint32_t* out) const;
     void prefetch(size_t first, size_t last) const;
     size_t nbytes() const { return column_.nbytes(n_) + runs_.capacity() * sizeof(Run); }
 

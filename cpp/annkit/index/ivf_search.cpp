@@ -130,8 +130,8 @@ void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const 
     parallel_for(groups.lists.size(), threads, call, [&](size_t task, int thread) {
         auto& worker = batch.workers[size_t(thread)];
         if (!worker)
-            worker = std::make_unique<TileSearch>(*batch.queries, batch.visits, Allowed{batch.allowed}, empty,
-                                                  batch.limits, estimates);
+            worker = std::make_unique<TileSearch>(*batch.queries, batch.visits, Allowed{batch.allowed, allowed.few},
+                                                  empty, batch.limits, estimates);
         const RowRange all{0, uint32_t(lists.length(groups.lists[task]))};
         if (batch.n > 1 && task + 1 < groups.lists.size()) fetch(lists.partitions()[groups.lists[task + 1]]);
         TilePanel panel;
