@@ -110,7 +110,7 @@ def test_searches_go_on_while_rows_are_added(rows, name):
     def during(done, total):
         search = threading.Thread(target=lambda: meanwhile.append((len(index), index.search(q, ef=6000))))
         search.start()
-        search.join(10)
+        search.join(60)
         if search.is_alive():
             stuck.append(search)
             raise RuntimeError("the search waits")
