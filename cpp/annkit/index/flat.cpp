@@ -8,6 +8,7 @@
 #include "annkit/core/writer.h"
 #include "annkit/index/exhaustive.h"
 #include "annkit/index/unit_rows.h"
+#include "annkit/simd/prefetch.h"
 
 namespace annkit {
 
@@ -128,6 +129,19 @@ void Flat::rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, 
             write_answer(out, i, k, top.sorted());
         }
     });
+}
+
+void Flat::fetch(std::span<const Hit> hits) const {
+    // The rest of long codes comes by itself once they are read.
+    constexpr size_t kLine = 64, kMost = 8 * kLine;
+    const std::shared_lock lock(mutex_, std::try_to_lock);  // a change may be waiting for the caller
+    if (!lock || !codes_ || codes_->block > 1) return;
+    const size_t bytes = std::min(codes_->code_bytes(), kMost);
+    for (const Hit& hit : hits) {
+        if (hit.row >= members_.rows()) continue;
+        const std::byte* code = codes_->code(hit.row);
+        for (size_t i = 0; i < bytes; i += kLine) simd::prefetch(code + i);
+    }
 }
 
 void Flat::rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const {

@@ -33,6 +33,8 @@ class Flat final : public RowIndex {
     // The k best by their own scores of a number of ids a query; -1 and ids that are not here are passed over.
     void rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, const Call& call,
                  const Answer& out) const;
+    // Has their codes travel to the caches; nothing where a change goes on. Rows that are not here are passed over.
+    void fetch(std::span<const Hit> hits) const;
     // Of one query, all of the ids within the radius, nearest first, behind what answer holds.
     void rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const;
     const Codec& codec() const { return *codec_; }

@@ -4,10 +4,12 @@
 #include <functional>
 #include <memory>
 #include <shared_mutex>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "annkit/core/fair_mutex.h"
+#include "annkit/core/function_ref.h"
 #include "annkit/core/metric.h"
 #include "annkit/core/part.h"
 #include "annkit/index/members.h"
@@ -15,6 +17,7 @@
 namespace annkit {
 
 class Codec;
+struct Hit;
 
 // Where a search writes: k entries a query. counts takes the place of distances for Hamming.
 struct Answer {
@@ -42,10 +45,14 @@ struct Settings {
 
 inline constexpr std::string_view kSettings[] = {"nprobe", "spread", "ef", "gamma", "k_factor", "probes", "candidates"};
 
+// Told of a query's hits before they are written: whoever needs more of these rows may fetch it.
+using OnHits = FunctionRef<void(std::span<const Hit> hits)>;
+
 struct Request {
     const std::vector<Filter>& filters;  // none, one for all queries, or one a query
     Settings settings;
     Call call;
+    const OnHits* on_hits = nullptr;  // null: nobody
 };
 
 struct MemoryEntry {

@@ -183,7 +183,7 @@ void Pipeline::each_block(const Rows& queries, const Request& request, const Bod
             filters.assign(request.filters.begin() + ptrdiff_t(first), request.filters.begin() + ptrdiff_t(first + n));
         const std::vector<float> inner = apply(queries.slice(first, n), request.call);
         body(first, Rows::of(inner.data(), n, dim, queries.first + first),
-             Request{filters, request.settings, request.call});
+             Request{filters, request.settings, request.call, request.on_hits});
     }
 }
 

@@ -104,6 +104,8 @@ Index::Undo Refine::undo() {
 
 void Refine::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
     constexpr size_t kQueries = 1024;
+    // Of so few queries, what is fetched ahead is still in the caches when its turn comes.
+    constexpr size_t kFetched = 16;
     std::shared_lock lock(mutex_);
     Settings settings = request.settings;
     settings.estimates = true;
@@ -118,7 +120,10 @@ void Refine::search(const Rows& queries, size_t k, const Request& request, const
         if (filters.size() > 1 && filters.size() == queries.n)
             filters.assign(request.filters.begin() + ptrdiff_t(first),
                            request.filters.begin() + ptrdiff_t(first + block.n));
-        base_->search(block, candidates, {filters, settings, request.call}, {distances.data(), nullptr, ids.data()});
+        const auto fetch = [this](std::span<const Hit> hits) { finer_->fetch(hits); };  // rows mostly have one number
+        const OnHits on_hits(fetch);
+        base_->search(block, candidates, {filters, settings, request.call, block.n <= kFetched ? &on_hits : nullptr},
+                      {distances.data(), nullptr, ids.data()});
         finer_->rescore(block, std::span(ids).first(block.n * candidates), k, request.call,
                         {out.distances + first * k, nullptr, out.ids + first * k});
     }

@@ -115,7 +115,10 @@ void RowIndex::check_search(const Rows& queries, const Request& request) const {
 void RowIndex::search(const Rows& queries, size_t k, const Request& request, const Answer& out) const {
     std::shared_lock lock(mutex_);
     check_search(queries, request);
-    const auto write = [&](size_t query, std::span<const Hit> hits) { write_answer(out, query, k, hits); };
+    const auto write = [&](size_t query, std::span<const Hit> hits) {
+        if (request.on_hits != nullptr) (*request.on_hits)(hits);
+        write_answer(out, query, k, hits);
+    };
     if (members_.size() > 0)
         return run(queries, TopK(std::min(k, members_.size()), members_.ids().order()), request, write);
     for (size_t query = 0; query < queries.n; ++query) write(query, {});
