@@ -34,6 +34,7 @@ void Signature::add_parameter(std::string_view text, bool by_position) {
 size_t Signature::find(PyObject* keyword) const {
     for (size_t i = 0; i < names_.size(); ++i)
         if (names_[i] == keyword) return i;
+    if (PyUnicode_CHECK_INTERNED(keyword)) return kMost;  // there is one object of its text
     for (size_t i = 0; i < names_.size(); ++i)
         if (PyUnicode_Compare(names_[i], keyword) == 0) return i;
     return kMost;

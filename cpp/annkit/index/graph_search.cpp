@@ -74,8 +74,14 @@ void GraphSearch::push_found(TopK& top) {
         for (const Near& near : found_) rows_.push_back(near.node);
         return push_rows(top);
     }
-    for (const Near& near : found_)
-        if (near.score <= top.kth()) top.push(near.score, near.node);
+    // They come in order: behind the k-th, only what is as near can enter.
+    const size_t k = std::min(top.limit(), found_.size());
+    size_t n = 0;
+    rows_.resize(found_.size());
+    scores_.resize(found_.size());
+    for (; n < found_.size() && (n < k || found_[n].score == found_[k - 1].score); ++n)
+        rows_[n] = found_[n].node, scores_[n] = found_[n].score;
+    top.push(scores_.data(), rows_.data(), n, top.kth());
 }
 
 void GraphSearch::push_rows(TopK& top) {
