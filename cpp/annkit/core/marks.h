@@ -22,6 +22,7 @@ class Marks {
         marks_[i] = round_;
         return fresh;
     }
+    void unmark(uint32_t i) { marks_[i] = 0; }
     bool met(uint32_t i) const { return marks_[i] == round_; }
 
     // For loops that do both themselves: what has been met equals round().

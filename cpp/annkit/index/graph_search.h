@@ -29,7 +29,8 @@ class GraphSearch {
     void find(const WalkLimits& limits, const GraphFilter& filter, TopK& top);
     // Among all rows, in steps: other searches may go on between them. There has to be a k.
     void start(const WalkLimits& limits) { walk_.start_near(0, walk_.descend(0), limits.pool); }
-    bool step() { return walk_.step(); }  // false: that was the last
+    // alone: no other search goes on. False: that was the last.
+    bool step(bool alone) { return walk_.step(alone && walk_.guesses_pay()); }
     void finish(TopK& top);
 
   private:

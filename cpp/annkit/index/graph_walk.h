@@ -79,18 +79,20 @@ struct GraphFilter {
 
 class GraphWalk {
   public:
-    // Nodes that have been met and have no scores yet: what these are computed from is on its way.
+    // A node's neighbours that have been met and have no scores yet: what these are computed from is on its way.
     struct Met {
+        uint32_t of = GraphLayer::kNone;
         size_t n = 0;
         std::vector<uint32_t> nodes, rows;  // rows: of a layer where they are others
         std::vector<const void*> codes;     // of the rows
         void reserve(size_t most);
+        void forget() { of = GraphLayer::kNone, n = 0; }
     };
     // What a walk needs besides the query, to be used again by another.
     struct Scratch {
         Marks visited;
         NearPool pool;
-        Met met, ahead;
+        Met met, ahead, guess;
         std::vector<uint32_t> hidden;
         std::vector<float> scores;
     };
@@ -104,7 +106,9 @@ class GraphWalk {
     const NearPool& near(size_t layer, uint32_t start, const PoolLimits& limits);
     // The same in steps, each of which ends where memory has been asked for something: other walks may go on meanwhile.
     void start_near(size_t layer, uint32_t start, const PoolLimits& limits);
-    bool step();  // false: that was the last
+    // guess_next: also look at what seems to come after the next node, which changes nothing in what is found.
+    bool step(bool guess_next);                        // false: that was the last
+    bool guesses_pay() const { return guesses_pay_; }  // in steps of one walk alone
     const NearPool& pool() const { return scratch_.pool; }
     // Scores all of the node's neighbours that have not been met: nodes() and scores(), how many.
     size_t expand(const GraphLayer& layer, uint32_t node);
@@ -117,13 +121,16 @@ class GraphWalk {
     size_t begin(const GraphLayer& layer, uint32_t start);
 
   private:
+    void mark_first(const GraphLayer& layer, uint32_t start);
     void meet_first(const GraphLayer& layer, uint32_t start);
     void meet_neighbours(const GraphLayer& layer, uint32_t node, Met& met);
     void fetch(const GraphLayer& layer, Met& met) const;
     void fetch_codes(const uint32_t* rows, Met& met) const;
     void prefetch_links(const GraphLayer& layer, uint32_t node) const;
     void score_met(const GraphLayer& layer);
-    bool look_ahead();
+    bool look_ahead(bool guess_next);
+    void guess(uint32_t node);
+    void take_guess_back();
     void take_met();
 
     const Graph& graph_;
@@ -133,7 +140,8 @@ class GraphWalk {
     size_t lines_[2] = {};               // that rows of a column take
     bool across_[2] = {};                // some one more
     const GraphLayer* layer_ = nullptr;  // of the steps
-    bool calm_ = false;                  // the scores that came last changed nothing in what comes next
+    bool guesses_pay_ = false;
+    bool calm_ = false;  // the scores that came last changed nothing in what comes next
 };
 
 }  // namespace annkit

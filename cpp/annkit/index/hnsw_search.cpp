@@ -59,7 +59,7 @@ void take_turns(Searches& searches, size_t first, size_t last, Begin&& begin, En
     for (size_t turn = 0; turn < kTurns; ++turn) go_on(turn);
     while (walking > 0)
         for (size_t turn = 0; turn < kTurns; ++turn) {
-            if (queries[turn] == last || searches[turn].step()) continue;
+            if (queries[turn] == last || searches[turn].step(walking == 1)) continue;
             end(searches[turn], queries[turn]);
             --walking;
             go_on(turn);
