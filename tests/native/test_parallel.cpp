@@ -2,6 +2,7 @@
 #include <atomic>
 #include <vector>
 
+#include "annkit/core/crew.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/parallel.h"
 #include "checks.h"
@@ -36,6 +37,24 @@ void an_error_ends_the_work(Run run, const char* what) {
     }
 }
 
+// Of more and fewer tasks than there are bits for them, each step after the one before.
+void each_task_of_a_crew_runs_once() {
+    constexpr size_t kMost = 1000;
+    for (const int threads : {1, 2, 3, 8}) {
+        std::vector<std::atomic<size_t>> ran(kMost);
+        bool right = true;
+        with_crew(threads, {}, [&](Crew& crew) {
+            for (size_t step = 0; step < 200; ++step)
+                for (const size_t tasks : {size_t(0), size_t(1), size_t(2), size_t(64), size_t(65), kMost}) {
+                    for (auto& times : ran) times = 0;
+                    crew.run(tasks, [&](size_t task) { ++ran[task]; });
+                    for (size_t i = 0; i < kMost; ++i) right = right && ran[i] == (i < tasks ? 1 : 0);
+                }
+        });
+        checks::expect(right, concat("a crew of ", threads));
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -43,5 +62,6 @@ int main() {
     each_task_runs_once(parallel_apart, "parallel_apart");
     an_error_ends_the_work(parallel_for, "parallel_for");
     an_error_ends_the_work(parallel_apart, "parallel_apart");
+    each_task_of_a_crew_runs_once();
     return checks::summary("parallel");
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -197,23 +198,35 @@ void parallel_apart(size_t tasks, int threads, const Call& call, Task body) {
     run(tasks, threads, size_t(threads), call, body);
 }
 
-// One of the tasks that state says are left, if that is how it is still.
-bool Crew::take(uint64_t state) {
-    if (uint32_t(state) == 0) return false;
-    if (!state_.compare_exchange_strong(state, state - 1, std::memory_order_acq_rel)) return true;
-    (*body_)(uint32_t(state) - 1);  // the step cannot end before this task has
+// The share that is left before a thread's own end, or the last of all. Where the same are left in a later step, it is
+// one of that step's.
+bool Crew::take(size_t end) {
+    uint64_t left = left_.load(std::memory_order_acquire);
+    if (left == 0) return false;
+    const uint64_t own = end < kMostShares ? left & ((uint64_t(1) << end) - 1) : left;
+    const auto share = size_t(std::bit_width(own != 0 ? own : left) - 1);
+    if (!left_.compare_exchange_strong(left, left & ~(uint64_t(1) << share), std::memory_order_acq_rel)) return true;
+    work(share);  // the step cannot end before it has
     done_.fetch_add(1, std::memory_order_release);
     return true;
 }
 
+void Crew::work(size_t share) const {
+    const size_t shares = shares_.load(std::memory_order_relaxed), first = share * tasks_ / shares;
+    for (size_t task = (share + 1) * tasks_ / shares; task-- > first;) (*body_)(task);
+}
+
 void Crew::run(size_t tasks, const Step& body) {
-    body_ = &body;
-    done_.store(0, std::memory_order_relaxed);
-    const uint64_t step = (state_.load(std::memory_order_relaxed) >> 32) + 1;
-    state_.store(step << 32 | tasks, std::memory_order_release);
-    while (take(state_.load(std::memory_order_acquire))) {
+    const size_t shares = std::min(tasks, kMostShares);
+    if (tasks == 0) return;
+    body_ = &body, tasks_ = tasks;
+    shares_.store(shares, std::memory_order_relaxed);
+    done_.store(1, std::memory_order_relaxed);
+    left_.store((uint64_t(1) << (shares - 1)) - 1, std::memory_order_release);
+    work(shares - 1);  // nobody else's
+    while (take(shares)) {
     }
-    for (size_t spins = 1; done_.load(std::memory_order_acquire) < tasks; ++spins)
+    for (size_t spins = 1; done_.load(std::memory_order_acquire) < shares; ++spins)
         if (spins % kSpins == 0) std::this_thread::yield();
     if (call_.monitor == nullptr) return;
     const auto now = coarse_now();
@@ -222,9 +235,11 @@ void Crew::run(size_t tasks, const Step& body) {
     call_.monitor->poll();
 }
 
-void Crew::help() {
-    for (size_t spins = 1; !over_.load(std::memory_order_acquire); ++spins)
-        if (!take(state_.load(std::memory_order_acquire)) && spins % kSpins == 0) std::this_thread::yield();
+void Crew::help(size_t thread, size_t threads) {
+    for (size_t spins = 1; !over_.load(std::memory_order_acquire); ++spins) {
+        const size_t end = shares_.load(std::memory_order_relaxed) * (threads - thread) / threads;
+        if (!take(end) && spins % kSpins == 0) std::this_thread::yield();
+    }
 }
 
 void with_crew(int threads, const Call& call, const std::function<void(Crew&)>& drive) {
@@ -236,7 +251,7 @@ void with_crew(int threads, const Call& call, const std::function<void(Crew&)>& 
 #pragma omp parallel num_threads(threads)
     {
         if (omp_get_thread_num() > 0) {
-            crew.help();
+            crew.help(size_t(omp_get_thread_num()), size_t(omp_get_num_threads()));
         } else {
             try {
                 drive(crew);
