@@ -111,7 +111,15 @@ def test_polar_factor_is_that_of_the_singular_vectors(rng, shape):
     np.testing.assert_allclose(got, left @ right, atol=2e-5)
 
 
-@pytest.mark.parametrize("shape", [(150, 130), (130, 150)])
+@pytest.mark.parametrize("least", [1 / 2.9, 0.9])
+def test_polar_factor_of_a_matrix_whose_largest_value_is_known(rng, least):
+    left, _, right = np.linalg.svd(rng.standard_normal((70, 70)))
+    values = np.linspace(2.9, 1, 70)  # with 0.9 some are smaller than they should be
+    got = math.polar_factor((left * values @ right).astype(np.float32), least, 2.9)
+    np.testing.assert_allclose(got, left @ right, atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(150, 130), (130, 150), (300, 300)])
 @pytest.mark.usefixtures("restore_threads")
 def test_polar_factor_is_the_same_for_any_number_of_threads(rng, shape):
     x = rng.standard_normal(shape).astype(np.float32)

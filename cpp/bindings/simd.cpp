@@ -55,11 +55,14 @@ void bind_math(py::module_& m) {
     math.def("generalised_eigen", [=](const Matrix& a, const Matrix& b, size_t wanted) {
         return pair(generalised_eigen(span(a), span(b), size_t(a.shape(0)), wanted, {}));
     });
-    math.def("polar_factor", [](const py::array_t<float, py::array::c_style>& a, double least) {
-        std::vector<float> values(a.data(), a.data() + a.size());
-        const auto factor = polar_factor(values, size_t(a.shape(0)), size_t(a.shape(1)), least, {});
-        return to_array(factor).reshape({a.shape(0), a.shape(1)});
-    });
+    math.def(
+        "polar_factor",
+        [](const py::array_t<float, py::array::c_style>& a, double least, double most) {
+            std::vector<float> values(a.data(), a.data() + a.size());
+            const auto factor = polar_factor(values, size_t(a.shape(0)), size_t(a.shape(1)), {least, most}, {});
+            return to_array(factor).reshape({a.shape(0), a.shape(1)});
+        },
+        py::arg("a"), py::arg("least"), py::arg("most") = 0.0);
 }
 
 }  // namespace annkit::bindings

@@ -56,22 +56,29 @@ size_t PackedMatrix::panels() const {
     return (outputs_ + lanes - 1) / lanes;
 }
 
-void PackedMatrix::pack(size_t panel, const float* a, size_t stride) {
+void PackedMatrix::pack(size_t panel, const float* a, size_t stride) { pack(panel, a, stride, {0, inputs_}); }
+
+void PackedMatrix::pack(size_t panel, const float* a, size_t stride, const Inputs& inputs) {
     const size_t lanes = simd::kernels().product.lanes, first = panel * lanes;
     const size_t count = std::min(lanes, outputs_ - first);
-    float* out = packed_.get() + first * inputs_;
-    if (count < lanes) std::fill_n(out, lanes * inputs_, 0.0f);
-    transpose(a + first * stride, stride, count, inputs_, out, lanes);
+    float* out = packed_.get() + first * inputs_ + inputs.first * lanes;
+    if (count < lanes) std::fill_n(out, lanes * inputs.count, 0.0f);
+    transpose(a + first * stride + inputs.first, stride, count, inputs.count, out, lanes);
 }
 
 void PackedMatrix::pack_transposed(size_t panel, const float* a, size_t stride) {
+    pack_transposed(panel, a, stride, {0, inputs_});
+}
+
+void PackedMatrix::pack_transposed(size_t panel, const float* a, size_t stride, const Inputs& inputs) {
     const size_t lanes = simd::kernels().product.lanes, first = panel * lanes;
     const size_t count = std::min(lanes, outputs_ - first);
-    float* out = packed_.get() + first * inputs_;
-    if (count == 16) return copy_whole<16>(a + first, inputs_, stride, out);
-    if (count == 8 && lanes == 8) return copy_whole<8>(a + first, inputs_, stride, out);
-    for (size_t k = 0; k < inputs_; ++k, out += lanes) {
-        std::memcpy(out, a + k * stride + first, count * sizeof(float));
+    float* out = packed_.get() + first * inputs_ + inputs.first * lanes;
+    a += inputs.first * stride + first;
+    if (count == 16) return copy_whole<16>(a, inputs.count, stride, out);
+    if (count == 8 && lanes == 8) return copy_whole<8>(a, inputs.count, stride, out);
+    for (size_t k = 0; k < inputs.count; ++k, out += lanes) {
+        std::memcpy(out, a + k * stride, count * sizeof(float));
         std::memset(out + count, 0, (lanes - count) * sizeof(float));
     }
 }

@@ -23,6 +23,12 @@ class PackedMatrix {
     size_t panels() const;
     void pack(size_t panel, const float* a, size_t stride);
     void pack_transposed(size_t panel, const float* a, size_t stride);
+    // Of some inputs only.
+    struct Inputs {
+        size_t first, count;
+    };
+    void pack(size_t panel, const float* a, size_t stride, const Inputs& inputs);
+    void pack_transposed(size_t panel, const float* a, size_t stride, const Inputs& inputs);
 
     bool empty() const { return packed_ == nullptr; }
     size_t inputs() const { return inputs_; }

@@ -142,9 +142,11 @@ class Alternation {
         const double scale = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
         std::vector<float> towards(sums.size());
         for (size_t i = 0; i < sums.size(); ++i) towards[i] = float(sums[i] * scale + kStay * double(rotation_[i]));
-        towards = polar_factor(towards, dim_, dim_, kStay / 2, call);
+        towards = polar_factor(towards, dim_, dim_, {kStay / 2}, call);
         for (size_t i = 0; i < sums.size(); ++i) rotation_[i] = towards[i] + kMomentum * (towards[i] - before_[i]);
-        rotation_ = polar_factor(rotation_, dim_, dim_, 0.2 / std::sqrt(double(dim_)), call);
+        // (1 + momentum) of a rotation less momentum of another: singular values from 1 on.
+        constexpr double kMost = 1 + 2 * kMomentum, kRounding = 1e-3;
+        rotation_ = polar_factor(rotation_, dim_, dim_, {1 / kMost - kRounding, kMost + kRounding}, call);
         before_ = std::move(towards);
         return std::accumulate(errors.begin(), errors.end(), 0.0);
     }
