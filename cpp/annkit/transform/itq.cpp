@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "annkit/core/errors.h"
+#include "annkit/core/memory.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
 #include "annkit/math/discriminants.h"
@@ -54,57 +56,85 @@ class Alternation {
           dim_(dim),
           bits_(rotation.size() / dim),
           rotation_(std::move(rotation)),
-          blocks_((n + kRows - 1) / kRows) {}
+          blocks_((n + kRows - 1) / kRows),
+          sums_(allocate(stretches() * rotation_.size() * sizeof(double))) {
+        // By one thread: what a thread of its own has freed goes back to the system, which clears it once more.
+        for (size_t b = 0; b < blocks(); ++b) blocks_[b] = {{rows_of(b), dim_}, {dim_, rows_of(b)}};
+    }
 
     size_t blocks() const { return blocks_.size(); }
     static size_t first_of(size_t block) { return block * kRows; }
     size_t rows_of(size_t block) const { return std::min(kRows, n_ - first_of(block)); }
     void set(size_t block, const float* rows) {
-        blocks_[block] = {PackedMatrix::of(rows, rows_of(block), dim_),
-                          PackedMatrix::of_transposed(rows, rows_of(block), dim_)};
+        auto& [by_rows, by_columns] = blocks_[block];
+        for (size_t panel = 0; panel < by_rows.panels(); ++panel) by_rows.pack(panel, rows, dim_);
+        for (size_t panel = 0; panel < by_columns.panels(); ++panel) by_columns.pack_transposed(panel, rows, dim_);
     }
 
     // B = sign(rotation V^T); then the rotation that brings V nearest to B: the polar factor of B V (Procrustes).
     void round(const Call& call) {
-        std::vector<double> sums(bits_ * dim_);
-        std::vector<float> parts(std::min(kGroup, blocks()) * sums.size());
-        const int threads = threads_for(call, 2 * double(n_) * double(sums.size()));
-        for (size_t first = 0; first < blocks(); first += kGroup) {
-            const size_t count = std::min(kGroup, blocks() - first);
-            parallel_for(count, threads, call,
-                         [&](size_t task, int) { correlate(first + task, &parts[task * sums.size()]); });
-            for (size_t task = 0; task < count; ++task)
-                for (size_t i = 0; i < sums.size(); ++i) sums[i] += double(parts[task * sums.size() + i]);
-        }
-        double norm2 = 0;
-        for (double value : sums) norm2 += value * value;
-        const double scale = norm2 > 0 ? 1 / std::sqrt(norm2) : 0;
-        for (size_t i = 0; i < sums.size(); ++i) rotation_[i] = float(sums[i] * scale + kStay * double(rotation_[i]));
-        rotation_ = polar_factor(rotation_, bits_, dim_, kStay / 2, call);
+        const double norm2 = sum(call), scale = norm2 > 0 ? 1 / std::sqrt(norm2) : 0, *sums = this->sums(0);
+        for (size_t i = 0; i < rotation_.size(); ++i)
+            rotation_[i] = float(sums[i] * scale + kStay * double(rotation_[i]));
+        rotation_ = polar_factor(rotation_, bits_, dim_, {kStay / 2}, call);
     }
     const std::vector<float>& rotation() const { return rotation_; }
 
   private:
     static constexpr size_t kRows = kOuterRows;  // floats are added for so many rows, then doubles
-    static constexpr size_t kGroup = 16;         // blocks whose sums are kept at a time
+    static constexpr size_t kBits = 144;         // whose signs stay in the second cache
     // So much of the present rotation is added: directions that hold next to nothing stay as they are.
     static constexpr double kStay = 1e-4;
     struct Block {
         PackedMatrix rows, columns;  // to multiply with rows of dim, and with rows of as many as the block has
     };
 
-    void correlate(size_t block, float* out) const {
+    // Stretches of blocks have sums of their own: as many whatever the threads, fewer where the sums are large.
+    size_t stretches() const {
+        constexpr size_t kLarge = 128 * 128, kOfSmall = 32, kOfLarge = 16;
+        return std::min(blocks(), rotation_.size() <= kLarge ? kOfSmall : kOfLarge);
+    }
+    double* sums(size_t stretch) const { return reinterpret_cast<double*>(sums_.get()) + stretch * rotation_.size(); }
+
+    // B V to sums(0); returns the sum of its squares.
+    double sum(const Call& call) {
+        const size_t size = rotation_.size(), of_bits = (bits_ + kBits - 1) / kBits;
+        const int threads = threads_for(call, 2 * double(n_) * double(size));
+        parallel_apart(stretches() * of_bits, threads, call, [&](size_t task, int) {
+            const size_t s = task / of_bits, bit = task % of_bits * kBits, bits = std::min(kBits, bits_ - bit);
+            std::fill_n(sums(s) + bit * dim_, bits * dim_, 0.0);
+            for (size_t b = s * blocks() / stretches(); b < (s + 1) * blocks() / stretches(); ++b)
+                correlate(b, bit, bits, sums(s) + bit * dim_);
+        });
+        constexpr size_t kNumbers = 1024;
+        constexpr double kOfMemory =
+            16;  // multiply-adds that take as long as a number which another thread has written
+        std::vector<double> squares((size + kNumbers - 1) / kNumbers);
+        const int adders = threads_for(call, kOfMemory * double(stretches() * size));
+        parallel_blocks(size, kNumbers, adders, call, [&](size_t first, size_t count) {
+            double* out = sums(0);
+            for (size_t s = 1; s < stretches(); ++s)
+                for (size_t i = first; i < first + count; ++i) out[i] += sums(s)[i];
+            for (size_t i = first; i < first + count; ++i) squares[first / kNumbers] += out[i] * out[i];
+        });
+        return std::accumulate(squares.begin(), squares.end(), 0.0);
+    }
+
+    // Adds that of a block for some of the bits.
+    void correlate(size_t block, size_t bit, size_t bits, double* out) const {
         const auto& [rows, columns] = blocks_[block];
         const size_t n = rows_of(block), stride = padded_stride(n);
-        std::vector<float> signs(bits_ * stride);
-        rows.multiply(rotation_.data(), dim_, bits_, signs.data(), stride);
+        std::vector<float> signs(bits * stride), part(bits * dim_);
+        rows.multiply(&rotation_[bit * dim_], dim_, bits, signs.data(), stride);
         for (float& value : signs) value = value > 0 ? 1.0f : -1.0f;
-        columns.multiply(signs.data(), stride, bits_, out, dim_);
+        columns.multiply(signs.data(), stride, bits, part.data(), dim_);
+        for (size_t i = 0; i < part.size(); ++i) out[i] += double(part[i]);
     }
 
     size_t n_, dim_, bits_;
     std::vector<float> rotation_;
     std::vector<Block> blocks_;
+    Buffer sums_;
 };
 
 }  // namespace
@@ -154,17 +184,17 @@ void Itq::fit(const Rows& rows, const Fit& fit) {
     for (size_t i = 0; i < dim; ++i)
         for (size_t j = 0; j < bits; ++j) start[j * dim + i] = drawn[i * bits + j];
     Alternation alternation(n, dim, std::move(start));
-    parallel_for(alternation.blocks(), threads_for(fit.call, double(n) * double(dim) * double(rows.dim)), fit.call,
-                 [&](size_t block, int) {
-                     const size_t first = Alternation::first_of(block), count = alternation.rows_of(block);
-                     std::vector<float> there(count * dim), some(kStep * rows.dim);
-                     for (size_t i = 0; i < count; i += kStep) {
-                         const size_t here = std::min(kStep, count - i);
-                         gather_rows(rows, &chosen[first + i], here, some.data());
-                         reduced.apply(Rows::of(some.data(), here, rows.dim), &there[i * dim]);
-                     }
-                     alternation.set(block, there.data());
-                 });
+    parallel_apart(alternation.blocks(), threads_for(fit.call, double(n) * double(dim) * double(rows.dim)), fit.call,
+                   [&](size_t block, int) {
+                       const size_t first = Alternation::first_of(block), count = alternation.rows_of(block);
+                       std::vector<float> there(count * dim), some(kStep * rows.dim);
+                       for (size_t i = 0; i < count; i += kStep) {
+                           const size_t here = std::min(kStep, count - i);
+                           gather_rows(rows, &chosen[first + i], here, some.data());
+                           reduced.apply(Rows::of(some.data(), here, rows.dim), &there[i * dim]);
+                       }
+                       alternation.set(block, there.data());
+                   });
     for (size_t i = 0; i < options_.iterations; ++i) alternation.round(fit.call);
 
     std::vector<float> matrix(bits * rows.dim);
