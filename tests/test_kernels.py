@@ -449,6 +449,23 @@ def test_rotations_of_neighbouring_columns(rng, level, n):
     np.testing.assert_array_equal(got, columns.ravel())
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 9, 12, 31, 64])
+def test_reflections_update_a_symmetric_matrix_and_multiply_it(rng, level, n):
+    """Values are small whole numbers, so every sum is exact."""
+    lower = np.tril(rng.integers(-9, 10, (n, n)))
+    v, w, x = rng.integers(-9, 10, (3, n))
+    padded = [np.pad(a, (0, 8)).astype(float).tolist() for a in (v, w, x)]
+    columns = np.pad(lower.T, ((0, 0), (0, 8))).astype(float)
+    for first, last in {(0, n), (n // 3, n), (n // 3, n // 2), (0, 0)}:
+        got, y = kernels.reflect_columns(level, columns.ravel().tolist(), *padded, first, last)
+        wanted = lower - np.tril(np.outer(v, w) + np.outer(w, v))
+        wanted[:, :first], wanted[:, last:] = lower[:, :first], lower[:, last:]
+        done = wanted.copy()
+        done[:, :first], done[:, last:] = 0, 0
+        np.testing.assert_array_equal(np.tril(got.reshape(n, n + 8)[:, :n].T), wanted)
+        np.testing.assert_array_equal(y, np.pad(done @ x + np.tril(done, -1).T @ x, (0, 8)))
+
+
 @pytest.mark.parametrize("nibbles", [False, True])
 @pytest.mark.parametrize("size", [1, 4, 15, 16, 17, 25, 31, 32, 33, 60, 63, 64, 65, 68, 100, 127, 128, 392, 4096])
 def test_scores_of_scattered_codes_are_rounded_once_a_step(rng, level, nibbles, size):

@@ -345,6 +345,17 @@ void bind_kernels(py::module_& m) {
         table(level).rotate_columns(columns.data(), rotations, pairs.size() / 2);
         return to_array(columns);
     });
+    // a: columns with their padding, of which y has none.
+    k.def("reflect_columns", [](std::string_view level, std::vector<double> a, std::vector<double> v,
+                                std::vector<double> w, std::vector<double> x, size_t first, size_t last) {
+        const size_t stride = v.size(), n = stride - simd::kReflectionPadding;
+        check(stride > simd::kReflectionPadding && w.size() == stride && x.size() == stride && a.size() == n * stride &&
+                  first <= last && last <= n,
+              "got ", a.size(), " numbers for columns of ", stride);
+        std::vector<double> y(stride);
+        table(level).reflect_columns({a.data(), stride, n, first, last, v.data(), w.data(), x.data(), y.data()});
+        return py::make_tuple(to_array(a), to_array(y));
+    });
     k.def("probe", probe);
 }
 

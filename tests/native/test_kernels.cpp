@@ -343,6 +343,28 @@ void floats(Trial& t) {
     }
 }
 
+void reflections(Trial& t) {
+    for (size_t n : {1u, 2u, 5u, 9u, 24u}) {
+        const size_t stride = n + kReflectionPadding;
+        const Matrix values(t.random, n, n, -9, 9), vectors(t.random, 3, n, -9, 9);
+        std::vector<double> a(n * stride), v(stride), w(stride), x(stride), y(stride), wanted(stride);
+        for (size_t i = 0; i < n; ++i) {
+            v[i] = vectors(0, i), w[i] = vectors(1, i), x[i] = vectors(2, i);
+            for (size_t j = 0; j <= i; ++j) a[j * stride + i] = values(i, j);
+        }
+        t.k.reflect_columns({a.data(), stride, n, 0, n, v.data(), w.data(), x.data(), y.data()});
+        bool right = true;
+        for (size_t i = 0; i < n; ++i)
+            for (size_t j = 0; j <= i; ++j) {
+                const double value = values(i, j) - (v[i] * w[j] + w[i] * v[j]);
+                right = right && a[j * stride + i] == value;
+                wanted[i] += value * x[j];
+                if (j < i) wanted[j] += value * x[i];
+            }
+        t.expect(right && y == wanted, "reflect_columns", n, 1);
+    }
+}
+
 void sums(Trial& t) {
     for (size_t dim : kDims)
         for (size_t n : {1u, 2u, 6u, 8u, 13u, 29u}) {
@@ -392,6 +414,6 @@ void sums(Trial& t) {
 }  // namespace
 
 int main() {
-    return kernel_rows::run("kernels", {scores_of_rows, bits_of_rows, codes, groups, tables, planes, sums_of_entries,
-                                        choices, floats, sums});
+    return kernel_rows::run("kernels", {scores_of_rows, bits_of_rows, codes, groups, tables, planes, reflections,
+                                        sums_of_entries, choices, floats, sums});
 }

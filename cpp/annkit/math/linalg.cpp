@@ -36,7 +36,8 @@ void turn_back(const TridiagonalForm& form, std::vector<double>& vectors, size_t
     constexpr double kReflect = 4;  // other multiply-adds take a quarter of the time
     const size_t n = form.diagonal.size();
     const auto rows = Eigen::Index(n);
-    const Eigen::Map<const Eigen::MatrixXd> reflectors(form.reflectors.data(), rows, rows);
+    const Eigen::Map<const Eigen::MatrixXd, 0, Eigen::OuterStride<>> reflectors(
+        form.reflectors.data(), rows, rows, Eigen::OuterStride<>(Eigen::Index(form.stride())));
     const Eigen::Map<const Eigen::VectorXd> scales(form.scales.data(), rows - 1);
     const int threads = threads_for(call, kReflect * double(n * n * count));
     parallel_blocks(count, kStrip, threads, call, [&](size_t first, size_t some) {
@@ -46,12 +47,40 @@ void turn_back(const TridiagonalForm& form, std::vector<double>& vectors, size_t
     });
 }
 
+// A pass over the matrix by threads: a number takes as long as so many multiply-adds.
+constexpr double kOfNumber = 64;
+constexpr size_t kRowsATask = 16;
+
+// The largest magnitude on the diagonal or below; ValueError where the matrix is not finite.
+double largest_of(std::span<const double> matrix, size_t n, const Call& call) {
+    check(matrix.size() == n * n && n > 0, "got ", matrix.size(), " values for a matrix of ", n, " x ", n);
+    std::vector<double> largest(n), off(n);  // off: zeros, or NaN
+    parallel_blocks(n, kRowsATask, threads_for(call, kOfNumber * double(n * n)), call, [&](size_t first, size_t count) {
+        for (size_t i = first; i < first + count; ++i) {
+            const double* row = &matrix[i * n];
+            double most[4] = {}, zero[4] = {};  // so that none waits for the one before
+            for (size_t j = 0; j < n; ++j) {
+                zero[j % 4] += 0 * row[j];
+                if (j <= i) most[j % 4] = std::max(most[j % 4], std::abs(row[j]));
+            }
+            largest[i] = *std::max_element(most, most + 4);
+            off[i] = zero[0] + zero[1] + zero[2] + zero[3];
+        }
+    });
+    check(std::all_of(off.begin(), off.end(), [](double x) { return x == 0; }),
+          "the matrix has NaN or infinite values, expected finite ones");
+    return *std::max_element(largest.begin(), largest.end());
+}
+
 // Of the matrix over scale, its rows and columns from the last to the first: rows of the lower half become columns of
 // it.
 TridiagonalForm form_of(std::span<const double> matrix, size_t n, double scale, const Call& call) {
-    std::vector<double> turned(n * n);
-    for (size_t i = 0; i < n; ++i)
-        for (size_t j = 0; j <= i; ++j) turned[(n - 1 - i) * n + n - 1 - j] = matrix[i * n + j] / scale;
+    const size_t stride = TridiagonalForm::stride(n);
+    std::vector<double> turned(n * stride);
+    parallel_blocks(n, kRowsATask, threads_for(call, kOfNumber * double(n * n)), call, [&](size_t first, size_t count) {
+        for (size_t i = first; i < first + count; ++i)
+            for (size_t j = 0; j <= i; ++j) turned[(n - 1 - i) * stride + n - 1 - j] = matrix[i * n + j] / scale;
+    });
     return tridiagonal_form(std::move(turned), n, call);
 }
 
@@ -87,10 +116,7 @@ SymmetricEigen all(const TridiagonalForm& form, size_t wanted, const Call& call)
 
 SymmetricEigen symmetric_eigen(std::span<const double> matrix, size_t n, size_t wanted, const Call& call) {
     wanted = std::min(wanted, n);
-    view(matrix, n, n);  // checks it
-    double scale = 0;
-    for (size_t i = 0; i < n; ++i)
-        for (size_t j = 0; j <= i; ++j) scale = std::max(scale, std::abs(matrix[i * n + j]));
+    double scale = largest_of(matrix, n, call);
     if (scale == 0) scale = 1;
     const TridiagonalForm form = form_of(matrix, n, scale, call);
     std::optional<SymmetricEigen> out;

@@ -11,11 +11,15 @@ namespace annkit {
 struct TridiagonalForm {
     std::vector<double> diagonal, next_to;  // of T; next_to[i] stands beside diagonal[i] and [i + 1]
     // Q = H_0 H_1 ... with H_i = I - scales[i] v v^T: v is zero up to its number, then 1, then what stands in column i
-    // (n numbers each) below the diagonal.
+    // (stride() apart) below the diagonal.
     std::vector<double> reflectors, scales;
+
+    size_t stride() const { return stride(diagonal.size()); }
+    static size_t stride(size_t n);
 };
 
-// a: n x n, columns of which only what is on the diagonal or below is read; its squares have to be finite.
+// a: n columns, stride(n) apart, of which only what is on the diagonal or below is read; zeros behind their n numbers.
+// Squares have to be finite.
 TridiagonalForm tridiagonal_form(std::vector<double> a, size_t n, const Call& call);
 
 }  // namespace annkit

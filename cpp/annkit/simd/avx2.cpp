@@ -18,6 +18,7 @@
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
 #include "annkit/simd/ranks.h"
+#include "annkit/simd/reflection_kernels.h"
 #include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/words_avx2.h"
 
@@ -94,6 +95,7 @@ void fill_avx2(Kernels& k) {
     fill_tables<F32x8>(k);
     k.hadamard = hadamard<F32x8>;
     k.rotate_columns = rotate_columns<F64x4>;
+    k.reflect_columns = reflect_columns<F64x4>;
     k.nearest_in_group = nearest_in_group<F32x8, Choice8, 2>;
     fill_bytes(k);
     fill_byte_codes(k);

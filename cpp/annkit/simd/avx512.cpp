@@ -25,6 +25,7 @@
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
 #include "annkit/simd/ranks_avx512.h"
+#include "annkit/simd/reflection_kernels.h"
 #include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/table_ranges_avx512.h"
 #include "annkit/simd/words_avx512.h"
@@ -91,6 +92,7 @@ void fill_avx512(Kernels& k) {
     k.table_ranges = table_ranges_16<F32x16>;
     k.hadamard = hadamard<F32x16>;
     k.rotate_columns = rotate_columns<F64x8>;
+    k.reflect_columns = reflect_columns<F64x8>;
     k.nearest_in_group = nearest_in_group<F32x16, Choice16, 4>;
     fill_bytes(k);
     fill_nearest_i8<F32x16>(k);

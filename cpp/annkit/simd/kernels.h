@@ -207,6 +207,16 @@ struct Rotation {
 };
 inline constexpr size_t kRotationRows = 16;
 
+// Columns first to last of the lower half of a symmetric matrix: A -= v w^T + w v^T, then y += A x, by both halves. A
+// column has n numbers of its own, vectors as many; behind them are kReflectionPadding zeros, which stay so.
+struct Reflection {
+    double* a;
+    size_t stride, n, first, last;  // stride: from a column to the next
+    const double *v, *w, *x;
+    double* y;
+};
+inline constexpr size_t kReflectionPadding = 8;
+
 struct Kernels {
     Level level;
     ScoreRows l2[kElements], ip[kElements];
@@ -339,6 +349,7 @@ struct Kernels {
     // n rotations, one after the other: the first of columns 0 and 1, the next of 1 and 2. A column is kRotationRows
     // numbers. The same to the bit at every level.
     void (*rotate_columns)(double* columns, const Rotation* rotations, size_t n);
+    void (*reflect_columns)(const Reflection&);
 };
 
 // The best table that this machine runs, ANNKIT_SIMD allows and that has been tested on real hardware.

@@ -16,6 +16,7 @@
 #include "annkit/simd/product_kernels.h"
 #include "annkit/simd/product_tables.h"
 #include "annkit/simd/ranks.h"
+#include "annkit/simd/reflection_kernels.h"
 #include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/words_scalar.h"
 
@@ -104,6 +105,7 @@ void fill_scalar(Kernels& k) {
     fill_tables<F32x4>(k);
     k.hadamard = hadamard<F32x4>;
     k.rotate_columns = rotate_columns<F64x2>;
+    k.reflect_columns = reflect_columns<F64x2>;
     k.nearest_in_group = nearest_in_group<F32x4, PlainChoice<F32x4>, 1>;
     fill_bytes(k);
     fill_codes(k);
