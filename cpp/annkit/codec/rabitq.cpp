@@ -29,7 +29,7 @@ constexpr double kErrorDeviations = 2.6;
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 // Rows of the mean's sums: blocks of this many are summed alone, and the blocks in order.
-constexpr size_t kMeanBlock = 4096;
+constexpr size_t kMeanBlock = 1024;
 
 struct Sum {
     std::vector<double> values;

@@ -87,7 +87,7 @@ std::string Scalar::factory(std::optional<bool> residual) const {
 // at a time.
 void Scalar::fit(const Rows& rows, const Fit& fit) {
     check(rows.n > 0, "SQ learns ranges from rows, got none");
-    constexpr size_t kBlock = 256, kTask = 4096, kMaxDim = 65536;  // sums of products fit 32 bits
+    constexpr size_t kBlock = 256, kTask = 1024, kMaxDim = 65536;  // sums of products fit 32 bits
     const size_t dim = rows.dim, n = rows.n;
     check(dim <= kMaxDim, "SQ takes at most ", kMaxDim, " dimensions, got ", dim);
     const auto skip = size_t(outliers_ * double(n));
