@@ -33,39 +33,75 @@ Cells::Cells(const TrainingRows& rows, size_t k, bool normalise)
       costs_(k),
       products_(k) {}
 
-// A cell of which more changes than stays starts anew.
-Cells::Changes Cells::compare(std::span<const uint32_t> before, std::span<const uint32_t> assigned) {
-    std::vector<uint32_t> came(k()), left(k()), changed(assigned.size());
-    size_t n = 0;
-    for (size_t i = 0; i < assigned.size(); ++i) {
-        changed[n] = uint32_t(i);  // no branch: nobody could foretell it
-        n += assigned[i] != before[i];
-    }
-    changed.resize(n);
-    for (const uint32_t i : changed) {
-        ++came[assigned[i]];
-        if (before[i] != kNowhere) ++left[before[i]];
-    }
+// Rows of a stretch, by cells: how many came, left, and are there; then where the next ones go.
+struct Cells::Stretch {
+    explicit Stretch(size_t k) : came(k), left(k) {}
+    std::vector<uint32_t> came, left, members, changed;
+};
+
+// A cell of which more changes than stays starts anew. Each thread sorts a stretch of the rows; those of a cell stay in
+// their order.
+Cells::Changes Cells::compare(std::span<const uint32_t> before, std::span<const uint32_t> assigned, const Call& call) {
+    constexpr double kOfRow = 200;  // takes as long as so many multiply-adds
+    const size_t n = assigned.size();
+    const int threads = threads_for(call, kOfRow * double(n));
+    const Stretch empty(k());
+    std::vector<Stretch> stretches(static_cast<size_t>(threads), empty);
+    const auto each = [&](const auto& body) {
+        parallel_blocks(stretches.size(), 1, threads, call, [&](size_t s, size_t) {
+            body(stretches[s], s * n / stretches.size(), (s + 1) * n / stretches.size());
+        });
+    };
+    each([&](Stretch& s, size_t first, size_t last) {
+        s.changed.resize(last - first);
+        size_t found = 0;
+        for (size_t i = first; i < last; ++i) {
+            s.changed[found] = uint32_t(i);  // no branch: nobody could foretell it
+            found += assigned[i] != before[i];
+        }
+        s.changed.resize(found);
+        for (const uint32_t i : s.changed) {
+            ++s.came[assigned[i]];
+            if (before[i] != kNowhere) ++s.left[before[i]];
+        }
+    });
     Changes out;  // not one list in braces: GCC 12 destroys the inner list's vectors twice where a later one throws
     out.starts.resize(k() + 1);
     out.leaving.resize(k());
     for (size_t c = 0; c < k(); ++c) {
-        counts_[c] += came[c] - left[c];
-        if (uint64_t(came[c]) + left[c] >= counts_[c]) renewed_[c] = 1;
-        out.leaving[c] = out.starts[c] + (renewed_[c] ? counts_[c] : came[c]);
-        out.starts[c + 1] = out.leaving[c] + (renewed_[c] ? 0 : left[c]);
+        uint32_t came = 0, left = 0;
+        for (const Stretch& s : stretches) came += s.came[c], left += s.left[c];
+        counts_[c] += came - left;
+        if (uint64_t(came) + left >= counts_[c]) renewed_[c] = 1;
+        out.leaving[c] = out.starts[c] + (renewed_[c] ? counts_[c] : came);
+        out.starts[c + 1] = out.leaving[c] + (renewed_[c] ? 0 : left);
+    }
+    const bool some_renewed = std::find(renewed_.begin(), renewed_.end(), 1) != renewed_.end();
+    if (some_renewed)
+        each([&](Stretch& s, size_t first, size_t last) {
+            s.members.resize(k());
+            for (size_t i = first; i < last; ++i) ++s.members[assigned[i]];
+        });
+    for (size_t c = 0; c < k(); ++c) {
+        uint32_t coming = out.starts[c], leaving = out.leaving[c];
+        for (Stretch& s : stretches) {
+            const uint32_t come = renewed_[c] ? s.members[c] : s.came[c], leave = s.left[c];
+            s.came[c] = coming, s.left[c] = leaving;
+            coming += come, leaving += leave;
+        }
     }
     out.rows.resize(out.starts[k()]);
-    std::vector<uint32_t> coming(out.starts.begin(), out.starts.end() - 1), leaving = out.leaving;
-    const auto put = [&](uint32_t i) {
-        const uint32_t now = assigned[i], was = before[i];
-        if (now != was || renewed_[now]) out.rows[coming[now]++] = i;
-        if (now != was && was != kNowhere && !renewed_[was]) out.rows[leaving[was]++] = i;
-    };
-    if (std::find(renewed_.begin(), renewed_.end(), 1) == renewed_.end())
-        for (const uint32_t i : changed) put(i);
-    else
-        for (uint32_t i = 0; i < assigned.size(); ++i) put(i);
+    each([&](Stretch& s, size_t first, size_t last) {
+        const auto put = [&](uint32_t i) {
+            const uint32_t now = assigned[i], was = before[i];
+            if (now != was || renewed_[now]) out.rows[s.came[now]++] = i;
+            if (now != was && was != kNowhere && !renewed_[was]) out.rows[s.left[was]++] = i;
+        };
+        if (some_renewed)
+            for (size_t i = first; i < last; ++i) put(uint32_t(i));
+        else
+            for (const uint32_t i : s.changed) put(i);
+    });
     return out;
 }
 
@@ -131,7 +167,7 @@ void Cells::update(std::span<const uint32_t> before, std::span<const uint32_t> a
                    const Call& call) {
     constexpr uint32_t kPiece = 1024, kCells = 32;
     const size_t dim = rows_.dim();
-    const Changes changes = compare(before, assigned);
+    const Changes changes = compare(before, assigned, call);
     std::vector<Piece> pieces;
     std::vector<size_t> starts(k() + 1);
     size_t others = 0;

@@ -47,7 +47,8 @@ class Cells {
         uint32_t cell, first, last;
         size_t other;
     };
-    Changes compare(std::span<const uint32_t> before, std::span<const uint32_t> assigned);
+    struct Stretch;
+    Changes compare(std::span<const uint32_t> before, std::span<const uint32_t> assigned, const Call& call);
     void renew(size_t cell, const float* centroid);
     double sum(size_t cell, std::span<const uint32_t> rows, double* out) const;
     double apply(const Changes& changes, const Piece& piece, double* out) const;
