@@ -16,8 +16,8 @@ namespace annkit {
 class Crew {
   public:
     using Step = std::function<void(size_t task)>;
-    // Runs body(task) for every task; each thread goes from the last of its own to the first, and whoever drives has the
-    // last of all. Only whoever drives may call it; body may not throw.
+    // Runs body(task) for every task; each thread goes from the last of its own to the first, and whoever drives has
+    // the last of all. Only whoever drives may call it; body may not throw.
     void run(size_t tasks, const Step& body);
 
   private:

@@ -199,8 +199,8 @@ namespace {
 constexpr double kTaskWork = 5e7;
 // Of those that threads share a round of, so that none waits long for the last.
 constexpr double kChunkWork = 1.25e7;
-// Groups that are open at once: for each thread some, whose memory the next ones use again. (d=128, 16 groups of 8 bits,
-// 50,000 rows, all open: a tenth of the time went to pages that the system cleared.)
+// Groups that are open at once: for each thread some, whose memory the next ones use again. (d=128, 16 groups of 8
+// bits, 50,000 rows, all open: a tenth of the time went to pages that the system cleared.)
 constexpr size_t kOpenBytes = size_t(64) << 20, kOpenAThread = 2;
 
 using Memories = Pool<GroupTrainer::Memory>;

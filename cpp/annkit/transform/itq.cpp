@@ -91,8 +91,9 @@ class Alternation {
 
     // Stretches of blocks have sums of their own: as many whatever the threads, fewer where the sums are large.
     size_t stretches() const {
-        constexpr size_t kLarge = 128 * 128, kOfSmall = 32, kOfLarge = 16;
-        return std::min(blocks(), rotation_.size() <= kLarge ? kOfSmall : kOfLarge);
+        constexpr size_t kLarge = 128 * 128, kHuge = 1024 * 1024, kOfSmall = 32, kOfLarge = 16, kOfHuge = 4;
+        const size_t size = rotation_.size();
+        return std::min(blocks(), size <= kLarge ? kOfSmall : size <= kHuge ? kOfLarge : kOfHuge);
     }
     double* sums(size_t stretch) const { return reinterpret_cast<double*>(sums_.get()) + stretch * rotation_.size(); }
 
@@ -107,8 +108,7 @@ class Alternation {
                 correlate(b, bit, bits, sums(s) + bit * dim_);
         });
         constexpr size_t kNumbers = 1024;
-        constexpr double kOfMemory =
-            16;  // multiply-adds that take as long as a number which another thread has written
+        constexpr double kOfMemory = 16;  // a number that another thread wrote takes as long as so many multiply-adds
         std::vector<double> squares((size + kNumbers - 1) / kNumbers);
         const int adders = threads_for(call, kOfMemory * double(stretches() * size));
         parallel_blocks(size, kNumbers, adders, call, [&](size_t first, size_t count) {
