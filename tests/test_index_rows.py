@@ -78,6 +78,25 @@ def test_huge_and_tiny_rows(name, metric, scale):
         assert same > 0.7
 
 
+def test_residual_codes_of_rows_far_from_the_origin_are_a_warning_that_says_what_to_do(rng):
+    x = (rng.standard_normal((4000, 4)) + 2000).astype(np.float32)
+    index = ak.IVF(lists=8, codec=ak.PQ(4, bits=6))
+    with pytest.warns(UserWarning, match=r"2,?\d{3} times as far from the origin .* Pipeline\(Center\(\), IVF"):
+        index.fit(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for calm in (
+            ak.Pipeline(ak.Center(), index),
+            ak.IVF(lists=8, codec=ak.SQ(8)),
+            ak.IVF(lists=8, codec=ak.PQ(4, bits=6), metric="cosine"),
+        ):
+            calm.fit(x)
+        index.fit(x - 1900)
+    exact = ak.Flat().add(x).search(x[:100], 10).ids
+    centred = ak.Pipeline(ak.Center(), index).fit(x).add(x).search(x[:100], 10, nprobe=8).ids
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact, centred, strict=True)]) > 0.7
+
+
 def test_zero_rows_have_a_cosine_distance_of_one():
     x = X[:600].copy()
     x[::7] = 0
