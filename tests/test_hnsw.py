@@ -255,6 +255,20 @@ def test_stats_describe_the_graph(rows):
     assert index.nbytes <= 1.05 * 6000 * (24 * 4 + 4 + 16 * 4 + 16)
 
 
+def test_stats_are_those_of_the_graph_within(rows):
+    x, _ = rows
+    plain = ak.HNSW(degree=16, ef_build=40)
+    alone = ak.HNSW(degree=16, ef_build=40).add(x[:500]).stats()["layers"]
+    for index in (ak.Refine(plain), ak.Pipeline(ak.Center(), plain), ak.Refine(ak.Pipeline(ak.Center(), plain))):
+        layers = index.fit(x).add(x[:500]).stats()["layers"]
+        assert [layer["nodes"] for layer in layers] == [layer["nodes"] for layer in alone]
+        assert all(layer["parts"] == 1 for layer in layers)
+    with pytest.raises(ValueError, match=r"Refine\(Flat.* has no graph"):
+        ak.Refine(ak.Flat()).stats()
+    with pytest.raises(ValueError, match=r"Pipeline\(.* has no graph"):
+        ak.Pipeline(ak.Center(), ak.Flat()).stats()
+
+
 def test_what_makes_no_sense_is_refused():
     for bad in ({"degree": 3}, {"degree": 0}, {"degree": 5000}, {"ef_build": 0}):
         with pytest.raises(ValueError, match=f"{next(iter(bad))}.*{next(iter(bad.values()))}"):

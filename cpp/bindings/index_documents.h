@@ -98,7 +98,7 @@ array([[0],
 array([[0],
        [1]]))doc";
 
-inline constexpr char kHnswStats[] = R"doc(Describe the graph.
+inline constexpr char kHnswStats[] = R"doc(Describe the graph, also where Pipeline and Refine are around it.
 
 Returns
 -------
@@ -106,6 +106,11 @@ dict
     ``layers``, from the base up: each a dict with ``nodes``, ``parts`` (of nodes that links connect in whatever
     direction; 1 is what it should be) and ``degrees``, an array in which entry i is how many nodes have i links.
     ``removed``: rows that were removed and are still walked through. ``memory()`` says what the graph takes.
+
+Raises
+------
+ValueError
+    The index has no graph.
 
 Examples
 --------

@@ -242,8 +242,10 @@ std::unique_ptr<Hnsw> make_hnsw(py::handle degree, py::handle ef_build, const py
                                   build, metric_from(metric_name));
 }
 
-py::dict stats(const Hnsw& index) {
-    const GraphStats found = run([&] { return index.stats(); });
+py::dict stats(const Index& index) {
+    const Hnsw* graph = index.graph();
+    if (graph == nullptr) fail(repr(index), " has no graph to describe");
+    const GraphStats found = run([&] { return graph->stats(); });
     py::list layers;
     for (const GraphLayer::Stats& layer : found.layers) {
         py::dict one;
@@ -393,6 +395,7 @@ void bind_indexes(py::module_& m) {
 
     py::class_<Pipeline, Index>(m, "Pipeline", documents::kPipeline)
         .def(py::init(&make_pipeline))
+        .def("stats", stats, documents::kHnswStats)
         .def_property_readonly("transforms", transforms,
                                "tuple of Transform: copies of the transforms, with what they have learned.");
 
@@ -401,6 +404,7 @@ void bind_indexes(py::module_& m) {
                  return std::make_unique<Refine>(base, codec_from(codec), k_factor);
              }),
              arg("base"), py::kw_only(), arg("codec") = none, arg("k_factor") = Refine::kDefaultFactor)
+        .def("stats", stats, documents::kHnswStats)
         .def_property_readonly("k_factor", &Refine::k_factor, "float: candidates a hit, by default.");
 
     m.def("load", load, arg("file"), py::kw_only(), arg("mmap") = false, documents::kLoad);

@@ -33,6 +33,7 @@ class Hnsw final : public RowIndex {
     GraphStats stats() const;
 
     bool takes(std::string_view setting) const override { return setting == "ef" || setting == "gamma"; }
+    const Hnsw* graph() const override { return this; }
     void fit(const Rows& rows, const Fit& fit) override;
 
     // Searches go on meanwhile; they find the rows when all of them are there.

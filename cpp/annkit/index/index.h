@@ -17,6 +17,7 @@
 namespace annkit {
 
 class Codec;
+class Hnsw;
 struct Hit;
 
 // Where a search writes: k entries a query. counts takes the place of distances for Hamming.
@@ -64,6 +65,7 @@ class Index : public Part {
   public:
     virtual bool is_fitted() const = 0;  // also true where there is nothing to learn
     virtual bool takes(std::string_view) const { return false; }
+    virtual const Hnsw* graph() const { return nullptr; }  // the index, or what it is put around, if that is one
     virtual size_t size() const = 0;
     virtual size_t dim() const = 0;                       // 0 before the first rows
     virtual std::vector<MemoryEntry> memory() const = 0;  // where the bytes are

@@ -19,6 +19,7 @@ class Pipeline final : public Index {
 
     bool is_fitted() const override;
     bool takes(std::string_view setting) const override { return index_->takes(setting); }
+    const Hnsw* graph() const override { return index_->graph(); }
     // Fits the transforms that have not been, then the index; rows pass through them one after the other.
     void fit(const Rows& rows, const Fit& fit) override;
     size_t size() const override { return index_->size(); }

@@ -20,6 +20,7 @@ class Refine final : public Index {
 
     bool is_fitted() const override { return base_->is_fitted() && finer_->is_fitted(); }
     bool takes(std::string_view setting) const override { return setting == "k_factor" || base_->takes(setting); }
+    const Hnsw* graph() const override { return base_->graph(); }
     void fit(const Rows& rows, const Fit& fit) override;
     size_t size() const override { return base_->size(); }
     size_t dim() const override { return base_->dim(); }
