@@ -124,6 +124,24 @@ py::object code_rows(std::string_view level, std::string_view shape, const Bytes
     return py::make_tuple(to_array(sums), to_array(near));
 }
 
+// Scores of scattered rows of codes; of nibbles, the query has numbers for low halves, then for high ones. Rows have as
+// many bytes as the query says, and behind them a float32 if `adds`.
+py::array_t<float> scattered_scores(std::string_view level, bool nibbles, std::vector<int8_t> query, const Bytes& rows,
+                                    float base, float mul, bool adds) {
+    const auto n = size_t(rows.shape(0)), bytes = size_t(rows.shape(1)) - (adds ? sizeof(float) : 0);
+    const size_t whole = (bytes + 63) / 64 * 64;
+    std::vector<int8_t> ready(2 * whole);
+    std::copy_n(query.begin(), bytes, ready.begin());
+    if (nibbles) std::copy_n(query.begin() + ptrdiff_t(bytes), bytes, ready.begin() + ptrdiff_t(whole));
+    std::vector<const void*> pointers;
+    for (size_t i = 0; i < n; ++i) pointers.push_back(rows.data(py::ssize_t(i), 0));
+    py::array_t<float> out(rows.shape(0));
+    const Kernels& kernels = table(level);
+    const CodeQuery of{ready.data(), bytes, base, mul, adds ? bytes : 0};
+    (nibbles ? kernels.nibble_scores : kernels.byte_scores)(of, pointers.data(), n, out.mutable_data());
+    return out;
+}
+
 // Rows count from the first block on.
 py::array sum_nibbles(std::string_view level, const Floats& tables, const Bytes& blocks, std::vector<uint32_t> rows,
                       size_t repeats) {
@@ -153,6 +171,7 @@ void bind_code_kernels(py::module_& k) {
           py::arg("codes"), py::arg("dim"), py::arg("n"), py::arg("lanes"), py::arg("sides"), py::arg("capacity"),
           py::arg("repeats"), py::arg("far") = false);
     k.def("code_scores", code_scores);
+    k.def("scattered_scores", scattered_scores);
     k.def("code_rows", code_rows);
     k.def("sum_nibbles", sum_nibbles, py::arg("level"), py::arg("tables"), py::arg("blocks"), py::arg("rows"),
           py::arg("repeats") = 1);

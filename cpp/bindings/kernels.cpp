@@ -209,24 +209,6 @@ size_t count(std::string_view level, std::vector<float> scores, float bound) {
     return table(level).count(scores.data(), scores.size(), bound);
 }
 
-// Scores of scattered rows of codes; of nibbles, the query has numbers for low halves, then for high ones. Rows have as
-// many bytes as the query says, and behind them a float32 if `adds`.
-py::array_t<float> code_scores(std::string_view level, bool nibbles, std::vector<int8_t> query, const Bytes& rows,
-                               float base, float mul, bool adds) {
-    const auto n = size_t(rows.shape(0)), bytes = size_t(rows.shape(1)) - (adds ? sizeof(float) : 0);
-    const size_t whole = (bytes + 63) / 64 * 64;
-    std::vector<int8_t> ready(2 * whole);
-    std::copy_n(query.begin(), bytes, ready.begin());
-    if (nibbles) std::copy_n(query.begin() + ptrdiff_t(bytes), bytes, ready.begin() + ptrdiff_t(whole));
-    std::vector<const void*> pointers;
-    for (size_t i = 0; i < n; ++i) pointers.push_back(rows.data(py::ssize_t(i), 0));
-    py::array_t<float> out(rows.shape(0));
-    const Kernels& kernels = table(level);
-    const CodeQuery of{ready.data(), bytes, base, mul, adds ? bytes : 0};
-    (nibbles ? kernels.nibble_scores : kernels.byte_scores)(of, pointers.data(), n, out.mutable_data());
-    return out;
-}
-
 // rows times matrix (outputs x dim), packed here as the level wants it.
 py::array_t<float> product(std::string_view level, py::array_t<float, py::array::c_style> rows,
                            py::array_t<float, py::array::c_style> matrix) {
@@ -333,7 +315,6 @@ void bind_kernels(py::module_& m) {
                                                     planes.mutable_data());
         return py::make_tuple(planes, sum);
     });
-    k.def("code_scores", code_scores);
     k.def("product", product);
     k.def("hadamard", [](std::string_view level, std::vector<float> x) {
         table(level).hadamard(x.data(), x.size());
