@@ -302,7 +302,7 @@ def memory(limits: Limits) -> None:
 
 
 def filtered(limits: Limits) -> None:
-    """Lists of which a filter lets few rows through, beside Faiss with a bitmap of them; one thread."""
+    """Lists of which a filter lets some rows through, beside Faiss with a bitmap of them; one thread."""
     faiss = faiss_module()
     for rows in limits.sets():
         n, dim = rows.base.shape

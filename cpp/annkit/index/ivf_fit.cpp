@@ -22,7 +22,7 @@ constexpr size_t kCodecRows = 65536;
 constexpr size_t kRounds = 10;
 
 // |q - c - r|^2 is put together of products with the query and with the centroid, which lose digits where both are far
-// larger than what they differ by (8,000 rows of 2 dimensions: no recall is lost at 140 times, a third at 450).
+// larger than what they differ by.
 void warn_of_far(const Rows& rows, const Call& call) {
     constexpr double kFar = 300;
     if (call.monitor == nullptr) return;
