@@ -60,7 +60,7 @@ py::tuple scores(const Codec& codec, py::handle x, const Floats& q, std::string_
     run([&] {
         const Codes codes = encoded(codec, rows.rows, use, data_of(centroid), batch);
         const auto prepared = codec.tile_queries(use, Rows::of(q.data(), nq, dim), {1});
-        const Partition partition{&codes, data_of(centroid), centroid ? norm_of(*centroid) : 0, nullptr};
+        const Partition partition{&codes, centroid.has_value(), centroid ? norm_of(*centroid) : 0, nullptr};
         std::vector<uint32_t> positions(n);
         for (size_t i = 0; i < n; ++i) positions[i] = uint32_t(i);
         std::vector<std::byte> code(codes.code_bytes());

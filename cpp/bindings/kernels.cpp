@@ -116,7 +116,7 @@ py::tuple nearest(std::string_view level, bool bytes, const Bytes& queries, cons
     std::vector<uint32_t> at(lanes);
     for (size_t i = 0; i < repeats; ++i) {
         best.assign(lanes, std::numeric_limits<float>::infinity());
-        for (const auto [first, last] : {std::pair<size_t, size_t>{0, split}, {split, r.size()}}) {
+        for (const auto& [first, last] : {std::pair<size_t, size_t>{0, split}, {split, r.size()}}) {
             const NearestArgs args{
                 panel.get(),        data + first * stride, stride,      dim,      last - first, uint32_t(first),
                 mul.data() + first, add.data() + first,    best.data(), at.data()};

@@ -96,7 +96,8 @@ void fails_anywhere(const Change& change, const Rows& rows) {
 }
 
 void changes_fail(const Example& example) {
-    const auto& [index, rows] = example;
+    Index* index = example.index.get();
+    const Rows& rows = example.rows;
     const size_t half = rows.n / 2;
     const Rows first = rows.slice(0, half), second = rows.slice(half, rows.n - half);
     const Bytes unfitted = saved(*index);
@@ -147,7 +148,8 @@ void changes_fail(const Example& example) {
 
 // Storing, copying and loading leave the index alone, and nothing behind.
 void storing_fails(const Example& example) {
-    const auto& [index, rows] = example;
+    Index* index = example.index.get();
+    const Rows& rows = example.rows;
     index->fit(rows, {});
     index->add(rows, std::nullopt, false, {1, nullptr});
     const Bytes file = saved(*index);
@@ -212,7 +214,9 @@ void threads_fail() {
     constexpr size_t kMany = 3000, kLess = 400;
     Random random(3);
     const indexes::Examples many(random, kMany);
-    for (const auto& [index, rows] : many.all()) {
+    for (const Example& example : many.all()) {
+        Index* index = example.index.get();
+        const Rows& rows = example.rows;
         const std::string repr = index->repr();
         index->fit(rows.slice(0, kLess), {});
         index->add(rows.slice(0, kLess), std::nullopt, false, {1, nullptr});

@@ -133,7 +133,7 @@ void groups(Trial& t) {
 
 void tables(Trial& t) {
     for (size_t dim : {1u, 2u, 3u, 4u, 8u})
-        for (const auto [entries, kGroups] :
+        for (const auto& [entries, kGroups] :
              std::vector<std::pair<size_t, size_t>>{{16, 5}, {16, 8}, {16, 19}, {32, 5}, {256, 5}}) {
             const Matrix q(t.random, 1, kGroups * dim, -5, 5), columns(t.random, kGroups * dim, entries, -5, 5);
             const std::vector<float> query = q.as<float>(), centroids = columns.as<float>();

@@ -105,7 +105,7 @@ void Scalar::fit(const Rows& rows, const Fit& fit) {
         });
     Extent all(dim);
     for (const Extent& part : parts) all.add(part);
-    auto& [low, high, sum] = all;
+    std::vector<float>&low = all.low, &high = all.high;
     if (skip > 0)
         parallel_for(dim, threads_for(fit.call, double(sorted.size()) * 10), fit.call, [&](size_t j, int) {
             const auto begin = sorted.begin() + ptrdiff_t(j * n), end = begin + ptrdiff_t(n);
@@ -121,7 +121,7 @@ void Scalar::fit(const Rows& rows, const Fit& fit) {
     warn_of_far(rows, all, fit.call);
     center_.resize(dim);
     // Within the ranges: outliers lead a mean astray.
-    for (size_t j = 0; j < dim; ++j) center_[j] = std::clamp(float(sum[j] / double(n)), low[j], high[j]);
+    for (size_t j = 0; j < dim; ++j) center_[j] = std::clamp(float(all.sum[j] / double(n)), low[j], high[j]);
     set_range(std::move(low), std::move(high));
 }
 

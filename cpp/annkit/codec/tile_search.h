@@ -98,7 +98,7 @@ class TileSearch {
     bool meets_few(const TilePanel& panel) const;
     void score_few(const TilePanel& panel, const Partition& partition, RowRange range);
     void score_at(const TilePanel& panel, size_t lane, const uint32_t* positions, size_t n);
-    void score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
+    void score_runs(const TilePanel& panel, size_t first, size_t n);
     void score_run(const TilePanel& panel, size_t lane, RowRange range);
     void estimate_run(const TilePanel& panel, size_t lane, RowRange range);
     float bound_run(const TilePanel& panel, size_t lane, RowRange range);

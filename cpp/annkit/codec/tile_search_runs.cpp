@@ -9,7 +9,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 }
 
 void TileSearch::score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
-    if (queries_.bounds_runs()) return score_runs(panel, partition, first, n);
+    if (queries_.bounds_runs()) return score_runs(panel, first, n);
     constexpr size_t kBlock = 256;
     uint32_t positions[kBlock];
     for (size_t lane = 0; lane < panel.n; ++lane) {
@@ -46,7 +46,7 @@ void TileSearch::score_few(const TilePanel& panel, const Partition& partition, R
     for (size_t lane = 0; lane < panel.n && n > 0; ++lane) score_at(panel, lane, near_.data(), n);
 }
 
-void TileSearch::score_runs(const TilePanel& panel, const Partition& partition, size_t first, size_t n) {
+void TileSearch::score_runs(const TilePanel& panel, size_t first, size_t n) {
     constexpr size_t kRun = 1024;
     for (size_t lane = 0; lane < panel.n; ++lane)
         for (size_t at = first; at < first + n; at += kRun)

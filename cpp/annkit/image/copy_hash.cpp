@@ -70,12 +70,18 @@ CopyHash::CopyHash() {
     stretch(0, 1);
     // Crops that keep nine tenths and eight tenths of each side, wherever; less, from the middle; and what a caption
     // that was put above or below leaves.
-    for (const auto& [share, steps] : {std::pair(0.9, 3), std::pair(0.8, 5), std::pair(0.7, 1), std::pair(0.6, 1)})
-        for (int down = 0; down < steps; ++down)
-            for (int across = 0; across < steps; ++across) {
-                const auto start = [&](int i) { return (1 - share) * (steps > 1 ? double(i) / (steps - 1) : 0.5); };
-                const size_t rows = stretch(start(down), start(down) + share);
-                parts_.push_back({rows, stretch(start(across), start(across) + share)});
+    struct Crops {
+        double share;
+        int steps;
+    };
+    for (const Crops& crops : {Crops{0.9, 3}, {0.8, 5}, {0.7, 1}, {0.6, 1}})
+        for (int down = 0; down < crops.steps; ++down)
+            for (int across = 0; across < crops.steps; ++across) {
+                const auto start = [&](int i) {
+                    return (1 - crops.share) * (crops.steps > 1 ? double(i) / (crops.steps - 1) : 0.5);
+                };
+                const size_t rows = stretch(start(down), start(down) + crops.share);
+                parts_.push_back({rows, stretch(start(across), start(across) + crops.share)});
             }
     constexpr double kCaption = 0.13;
     parts_.push_back({stretch(0, 1 - kCaption), 0});

@@ -96,8 +96,7 @@ class Scan256 {
         const size_t last = (kSlot == 8 ? 2 : 3) * bytes + (kSlot == 32 ? 32 : 16);
         size_t i = 0;
         for (; i * bytes + last <= n * bytes; i += 4) {
-            const auto counts = [&](size_t first)
-                                    [[gnu::always_inline]] { return slots.counts(codes + (i + first) * bytes); };
+            const auto counts = [&](size_t first) { return slots.counts(codes + (i + first) * bytes); };
             if constexpr (kSlot == 8) store(counts(0), out + i);
             if constexpr (kSlot == 16) store(pairs(counts(0), counts(2)), out + i, 4);
             if constexpr (kSlot == 32) store(quads(pairs(counts(0), counts(1)), pairs(counts(2), counts(3))), out + i);
@@ -112,7 +111,7 @@ class Scan256 {
         for (size_t i = 0; i < 32 * kRegs; i += kBytes) __builtin_memcpy(repeated + i, query, kBytes);
         __m256i q[kRegs];
         for (size_t i = 0; i < kRegs; ++i) q[i] = load(repeated + 32 * i);
-        const auto counts = [&](const uint8_t* p) [[gnu::always_inline]] {
+        const auto counts = [&](const uint8_t* p) {
             NibbleCount sum;
             for (size_t i = 0; i < kRegs; ++i) sum.add(q[i] ^ load(p + 32 * i));
             return Words(sum.words());

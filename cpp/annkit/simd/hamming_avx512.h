@@ -38,7 +38,7 @@ class AnyWidth {
     static void scan(const uint8_t* query, const uint8_t* codes, size_t bytes, size_t n, float* out) {
         const size_t whole = n / 8 * 8;
         for (size_t i = 0; i < n; i += 8) {
-            const auto row = [p = codes + i * bytes, bytes](size_t j) [[gnu::always_inline]] { return p + j * bytes; };
+            const auto row = [p = codes + i * bytes, bytes](size_t j) { return p + j * bytes; };
             if (i == whole) return each(query, bytes, n - i, out + i, row);
             fetch_ahead(row(0), 8 * bytes);
             each(query, bytes, 8, out + i, row);
@@ -47,7 +47,7 @@ class AnyWidth {
     static void score(const void* query, const void* const* rows, size_t bytes, size_t n, float* out) {
         if (bytes < kLeast) return HammingRows256::score(query, rows, bytes, n, out);
         each(static_cast<const uint8_t*>(query), bytes, n, out,
-             [=](size_t i) [[gnu::always_inline]] { return static_cast<const uint8_t*>(rows[i]); });
+             [=](size_t i) { return static_cast<const uint8_t*>(rows[i]); });
     }
 
   private:
@@ -59,11 +59,10 @@ class AnyWidth {
                                                    const RowAt& row) {
         size_t i = 0;
         for (; i + 8 <= n; i += 8)
-            _mm256_storeu_ps(out + i,
-                             eight(query, bytes, 8, [&](size_t j) [[gnu::always_inline]] { return row(i + j); }));
+            _mm256_storeu_ps(out + i, eight(query, bytes, 8, [&](size_t j) { return row(i + j); }));
         if (i == n) return;
         const size_t left = n - i;
-        const auto last = [&](size_t j) [[gnu::always_inline]] { return row(i + (j < left ? j : 0)); };
+        const auto last = [&](size_t j) { return row(i + (j < left ? j : 0)); };
         _mm256_mask_storeu_ps(out + i, __mmask8((1u << left) - 1), eight(query, bytes, left, last));
     }
 
@@ -106,7 +105,7 @@ class NarrowCodes {
         for (; (i + 8 - kCodes) * bytes + 64 <= n * bytes; i += 8) {
             const uint8_t* p = codes + i * bytes;
             fetch_ahead(p, 8 * bytes);
-            const auto counts = [&](size_t first) [[gnu::always_inline]] { return slots.counts(p + first * bytes); };
+            const auto counts = [&](size_t first) { return slots.counts(p + first * bytes); };
             Words sums;
             if constexpr (kSlot == 8) sums = counts(0);
             if constexpr (kSlot == 16) sums = halved(counts(0), counts(4));

@@ -35,7 +35,7 @@ template <class Bits>
 class HammingRows {
   public:
     static void score(const void* query, const void* const* rows, size_t dim, size_t n, float* out) {
-        with_width(query, dim, [=](const uint8_t* q, auto width) [[gnu::always_inline]] {
+        with_width(query, dim, [=](const uint8_t* q, auto width) {
             for (size_t i = 0; i < n; ++i) {
                 if (i + kAhead < n) prefetch(static_cast<const uint8_t*>(rows[i + kAhead]), width(dim));
                 out[i] = float(Bits::distance(q, static_cast<const uint8_t*>(rows[i]), width(dim)));
@@ -44,7 +44,7 @@ class HammingRows {
     }
 
     static void scan(const uint8_t* query, const uint8_t* codes, size_t bytes, size_t n, float* out) {
-        with_width(query, bytes, [=](const uint8_t* q, auto width) [[gnu::always_inline]] {
+        with_width(query, bytes, [=](const uint8_t* q, auto width) {
             for (size_t i = 0; i < n; ++i) out[i] = float(Bits::distance(q, codes + i * width(bytes), width(bytes)));
         });
     }

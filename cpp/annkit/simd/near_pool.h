@@ -59,7 +59,7 @@ size_t take(NearNodes& near, float score, uint32_t node, float bound) {
     return place;
 }
 
-size_t push(NearNodes& near, const float* scores, const uint32_t* nodes, size_t n, float bound) {
+[[maybe_unused]] size_t push(NearNodes& near, const float* scores, const uint32_t* nodes, size_t n, float bound) {
     size_t least = near.most;
     for (size_t i = 0; i < n; ++i) {
         const size_t place = take<place_of, insert>(near, scores[i], nodes[i], bound);

@@ -72,12 +72,13 @@ size_t push_small(NearNodes& near, const float* scores, const uint32_t* nodes, s
     const float most = farthest(near, bound);
     for (size_t first = 0; first < n; first += 16)
         for (uint32_t some = within(scores + first, n - first, most); some != 0; some &= some - 1, ++taken) {
-            const size_t i = first + _tzcnt_u32(some);
-            const __m512 x = _mm512_set1_ps(scores[i]);
-            const __m512i node = _mm512_set1_epi32(int32_t(nodes[i]));
-            least = scores[i] < least ? scores[i] : least;
+            const size_t at = first + _tzcnt_u32(some);
+            const __m512 x = _mm512_set1_ps(scores[at]);
+            const __m512i node = _mm512_set1_epi32(int32_t(nodes[at]));
+            least = scores[at] < least ? scores[at] : least;
 #pragma GCC unroll 8
-            for (size_t b = kBlocks; b-- > 0;) {
+            for (size_t i = 1; i <= kBlocks; ++i) {  // the last first
+                const size_t b = kBlocks - i;
                 const __m512i before = _mm512_castps_si512(b > 0 ? s[b - 1] : lowest),
                               nodes_before = v[b > 0 ? b - 1 : 0];
                 const __m512 behind = _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(s[b]), before, 15));
