@@ -36,6 +36,20 @@ def test_bounds_of_runs_hold_and_tell_rows_apart(rng, metric, residual, dim):
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("bits", [8, 6, 4])
+def test_few_rows_far_away_leave_bounds_of_others_close(rng, metric, residual, bits):
+    x = (rng.standard_normal((3000, 64)) * np.exp(1.5 * rng.standard_normal((3000, 1)))).astype(np.float32)
+    codec = ak.SQ(bits).fit(x)
+    center = np.full(64, 0.01, np.float32) if residual else None
+    x = x[np.argsort(np.square(x).sum(axis=1))[1200:1800]]
+    scores, lower, upper = kernels.tile_scores(codec, metric, x, center, x[:20])
+    assert (lower <= scores).all()
+    assert (scores <= upper).all()
+    assert ((upper - lower).max(axis=1) < 2 * np.square(x[:20]).sum(axis=1)).all()
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
 @pytest.mark.parametrize(("dim", "lists", "k"), [(64, 20, 10), (20, 200, 10), (130, 7, 40), (33, 40, 100)])
 def test_nearest_rows_are_those_of_decoded_rows(rng, metric, dim, lists, k):
     x, q = clusters(rng, 9000, dim, 250)

@@ -26,13 +26,17 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
       rest_(codec.bits_ == 8 ? codes_.size() : 0),
       factors_(simd::kMostTileRows, l2_ ? -2.0f : -1.0f),
       nothing_(l2_ ? 0 : simd::kMostTileRows) {
-    double largest2 = 0;
+    double largest2 = 0, middle2 = 0;
     for (size_t j = 0; j < codec.low_.size(); ++j) {
-        const double center = l2_ && !residual_ ? codec.center_[j] : 0.0f;
-        const double low = codec.low_[j] - center, high = low + double(codec.step_[j]) * codec.most();
+        const double center = l2_ && !residual_ ? codec.center_[j] : 0.0f, step = codec.step_[j];
+        const double low = codec.low_[j] - center, high = low + step * codec.most();
+        const double middle = low + step * codec.mean_code_[j];
         largest2 += std::max(low * low, high * high);
+        middle2 += middle * middle;
+        largest_step_ = std::max(largest_step_, codec.step_[j]);
     }
     largest_norm_ = float(std::sqrt(largest2)) * kUp;
+    middle_norm_ = float(std::sqrt(middle2)) * kUp;
     constexpr size_t kBlock = 64;
     const int threads = threads_for(call, 8 * double(codes_.size()));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
@@ -91,17 +95,26 @@ void ScalarQueries::round_rest(const float* rest, size_t at, Query& query) {
     query.rest_error = (rounded.scale > 0 ? step : query.scale) / 2 * std::sqrt(float(dim)) * kUp;
 }
 
-// The margin is for the rounding of sums, here and of the canonical score: see TileBatch.
+// What rounding takes from sums, here and in the canonical score, is as large as what they are made of: the products of
+// a query q with codes, which are as large for a row x in the middle as for others, and squares. |x|^2 is at most
+// largest * (middle + step * reach): where a few rows lie far away, margins of the others stay small.
+ScalarQueries::Margin ScalarQueries::margin(size_t query, const Partition& partition, float coarse) const {
+    constexpr float kLanes = 8;  // that sums have, at least
+    const float rounding = 4 * (float(tile_dim()) / kLanes + 32) * kUnit, largest = largest_norm_;
+    const float norm = rounded_[query].norm + partition.centroid_norm, of_rows = l2_ ? rounding * largest : 0.0f;
+    return {rounding * (norm * (norm + 2 * largest) + std::abs(coarse)) + of_rows * middle_norm_ + FLT_MIN,
+            of_rows * largest_step_};
+}
+
 LaneTerms ScalarQueries::terms(size_t query, const Partition& partition, float coarse) const {
     const Query& q = rounded_[query];
-    const float factor = l2_ ? 2.0f : 1.0f, norm = q.norm + largest_norm_ + partition.centroid_norm;
-    const float slack = 4 * (float(tile_dim()) + 32) * kUnit * (norm * norm + std::abs(coarse)) + FLT_MIN;
-    const float start = residual_ ? coarse : l2_ ? q.norm2 : 0.0f;
-    return {.base = start - factor * q.low - slack,
+    const Margin margin = this->margin(query, partition, coarse);
+    const float factor = l2_ ? 2.0f : 1.0f, start = residual_ ? coarse : l2_ ? q.norm2 : 0.0f;
+    return {.base = start - factor * q.low - margin.least,
             .scale = q.scale,
             .offset = q.offset,
-            .error = -factor * q.error,
-            .width = 2 * slack,
+            .error = -factor * q.error - margin.by_reach,
+            .width = 2 * margin.least,
             .rounding = 0};
 }
 
@@ -177,7 +190,10 @@ float ScalarQueries::bound_run(size_t query, const Visit& visit, RowRange range,
         tile.run(args);
     }
     const float largest = codec_.most() * std::sqrt(float(dim)) * kUp;  // |code|
-    const float error = (l2_ ? 2.0f : 1.0f) * rounded.rest_error * largest, base = terms.base - error;
+    const float reach = *std::max_element(rows.err, rows.err + n);
+    const float error = (l2_ ? 2.0f : 1.0f) * rounded.rest_error * largest +
+                        margin(query, *visit.partition, visit.coarse).by_reach * reach;
+    const float base = terms.base - error;
     for (size_t i = 0; i < n; ++i) lower[i] = base + values[i] + (values[n + i] - rows.add[i]);
     return terms.width + 2 * error;
 }

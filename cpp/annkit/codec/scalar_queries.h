@@ -31,8 +31,12 @@ class ScalarQueries final : public TileQueries {
         // the largest |e| of what is left. For bound_run().
         float rest_scale = 0, rest_error = 0;
     };
+    struct Margin {
+        float least, by_reach;  // what is added for each unit of a row's reach
+    };
     Query round(const float* query, size_t at, float* rest);
     void round_rest(const float* rest, size_t at, Query& query);
+    Margin margin(size_t query, const Partition& partition, float coarse) const;
 
     const Scalar& codec_;
     bool l2_, residual_;
@@ -41,6 +45,8 @@ class ScalarQueries final : public TileQueries {
     std::vector<int8_t> codes_, rest_;      // and rounded, and what rounding took
     std::vector<float> factors_, nothing_;  // of as many rows as a tile takes
     float largest_norm_;                    // that a decoded row, from center, or residual can have
+    float middle_norm_;                     // of the row of mean codes, likewise
+    float largest_step_ = 0;
 };
 
 }  // namespace annkit
