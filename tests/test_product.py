@@ -136,6 +136,20 @@ def test_scores_are_those_of_decoded_rows(rng, metric, residual, m, bits, dim):
         assert ((scores - lower).mean(axis=1) < 0.1 * spread).all()
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("rows", ["log-normal values", "one wide dimension"])
+def test_entries_far_from_most_leave_bounds_that_tell_rows_apart(rng, rows, bits):
+    x = rng.standard_normal((4000, 64)) * np.where((rows == "one wide dimension") & (np.arange(64) == 3), 100, 1)
+    x = (np.exp(1.3 * x) if rows == "log-normal values" else x).astype(np.float32)
+    codec = ak.PQ(16 if bits == 4 else 8, bits=bits, seed=0).fit(x)
+    scores, lower, upper = kernels.tile_scores(codec, "l2", x, None, x[:30])
+    assert (lower <= scores).all()
+    assert (scores <= upper).all()
+    if np.isfinite(lower).all():  # there are levels without tiles of 8 bits
+        tenth = np.sort(scores, axis=1)[:, 9:10]
+        assert np.median((lower <= tenth).sum(axis=1)) < 200
+
+
 def test_scores_do_not_depend_on_the_rows_beside_them(rng):
     x = mixture(rng, 600, 12)
     for bits in (4, 7, 8):

@@ -158,8 +158,9 @@ std::unique_ptr<TileQueries> Product::tile_queries(const CodeUse& use, const Row
     const auto fill = [this, squares = l2 && !use.residual, times = l2 ? -2.0f : -1.0f](const float* q, float* out) {
         quantizer_.tables(q, squares, times, out);
     };
-    return std::make_unique<TableQueries>(
-        CodeGroups{quantizer_.m(), quantizer_.bits(), quantizer_.dim(), in_blocks(), reach_, fill}, use, queries, call);
+    return std::make_unique<TableQueries>(CodeGroups{quantizer_.m(), quantizer_.bits(), quantizer_.dim(), in_blocks(),
+                                                     quantizer_.has_far_centroids(), reach_, fill},
+                                          use, queries, call);
 }
 
 void Product::save(Writer& out) const {

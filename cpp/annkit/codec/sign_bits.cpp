@@ -135,7 +135,7 @@ CodeGroups SignBits::groups(size_t dim, Metric metric) const {
                 tables[c] = l2 ? std::max(beside - 4 * sums[c], 0.0f) : beside - 2 * sums[c];
         }
     };
-    return {2 * code_bytes(dim), kSignGroup, dim, true, float(std::sqrt(reach)), fill};
+    return {2 * code_bytes(dim), kSignGroup, dim, true, false, float(std::sqrt(reach)), fill};
 }
 
 std::unique_ptr<TileQueries> SignBits::tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const {

@@ -24,12 +24,24 @@ double sum(size_t n, Number&& number) {
 
 }  // namespace
 
+// An entry about a third up those of a group, a fifth up 256 of them: the largest of the least of each lane.
+template <size_t kLanes>
+float near_entry(const float* table, size_t entries) {
+    float least[kLanes];
+    std::copy_n(table, kLanes, least);
+    for (size_t e = kLanes; e < entries; e += kLanes)
+        for (size_t lane = 0; lane < kLanes; ++lane) least[lane] = std::min(least[lane], table[e + lane]);
+    return *std::max_element(least, least + kLanes);
+}
+
 // Of each group's entries; zeros behind the last group.
 struct TableQueries::Ranges {
-    std::vector<float> least, largest;
+    std::vector<float> least, largest, near;
+    double most = DBL_MAX;  // that is told apart of a group
 
     explicit Ranges(size_t m) : least((m + kLanes - 1) / kLanes * kLanes), largest(least.size()) {}
-    double range(size_t g) const { return double(largest[g]) - least[g]; }
+    double whole(size_t g) const { return double(largest[g]) - least[g]; }
+    double range(size_t g) const { return std::min(whole(g), most); }
     double low() const {
         return sum(least.size(), [&](size_t g) { return double(least[g]); });
     }
@@ -39,6 +51,8 @@ struct TableQueries::Ranges {
     double magnitude() const {
         return sum(least.size(), [&](size_t g) { return double(std::max(std::abs(least[g]), std::abs(largest[g]))); });
     }
+    // Of squares.
+    void cut(const float* table, size_t m, size_t entries);
     // The largest sum of the ranges of groups whose bytes are added.
     double most_together(simd::ByteSums of) const {
         const size_t n = least.size(), block = of.together * of.apart;
@@ -51,12 +65,32 @@ struct TableQueries::Ranges {
             }
         return most;
     }
-    // What rounding takes, and where more than 255 steps were cut.
-    double width(double scale) const {
+    // What rounding takes, and where more steps than that were cut.
+    double width(double scale, double steps) const {
         return sum(least.size(),
-                   [&](size_t g) { return range(g) > 256 * scale ? range(g) : std::min(range(g), scale); });
+                   [&](size_t g) { return whole(g) > (steps + 1) * scale ? whole(g) : std::min(whole(g), scale); });
     }
 };
+
+// The nearest rows are seldom far in any group. Where some entries are very far, steps that told those apart would tell
+// nothing of the others: what is beyond several times the near entry of most groups counts as so far.
+void TableQueries::Ranges::cut(const float* table, size_t m, size_t entries) {
+    constexpr double kTimes = 16;
+    near.resize(m);
+    double all = 0, farthest = 0;
+    for (size_t g = 0; g < m; ++g, table += entries) {
+        near[g] = (entries == 16 ? near_entry<4>(table, entries) : near_entry<16>(table, entries)) - least[g];
+        all += near[g];
+        farthest = std::max(farthest, whole(g));
+    }
+    most = DBL_MAX;
+    if (farthest * double(m) <= kTimes * all) return;
+    const auto some = std::partition(near.begin(), near.end(), [](float x) { return x > 0; });
+    const auto n = some - near.begin();
+    if (n == 0) return;
+    std::nth_element(near.begin(), near.begin() + n / 2, some);
+    most = kTimes * near[size_t(n / 2)];
+}
 
 TableQueries::TableQueries(CodeGroups groups, const CodeUse& use, const Rows& queries, const Call& call)
     : groups_(std::move(groups)),
@@ -100,20 +134,23 @@ void TableQueries::reserve(size_t queries) {
 // go by one scale: a sum of entries is a lower bound. Steps are so large that groups whose bytes the tiles add up reach
 // 255 at most, which they are fastest with, and all of them less than 2^16. (SIFT, 200,000 rows in 32 groups: with
 // entries up to 255, 14 rows have bounds below the tenth best score, and up to 63 it is 34.) Of 8 bits, a group at
-// most.
+// most. Entries that are cut bound from below, too.
 TableQueries::Query TableQueries::round(const float* table, float norm, Ranges& ranges, uint8_t* steps) const {
     constexpr double kByte = 255, kAll = 65535;
     const simd::Kernels& kernels = simd::kernels();
     const size_t m = groups_.m, entries = groups_.entries();
     kernels.table_ranges(table, m, entries, ranges.least.data(), ranges.largest.data());
+    if (groups_.has_far && l2_ && !residual_) ranges.cut(table, m, entries);
     const double all = ranges.all();
     const double together = ranges.most_together(groups_.in_blocks ? kernels.nibble_sums : simd::ByteSums{});
     // A tile wants it above 0.
     const auto scale =
         float(std::clamp<double>(std::max(together / kByte, all / kAll) * (1 + FLT_EPSILON), FLT_MIN, FLT_MAX));
     kernels.round_tables(table, m, entries, ranges.least.data(), 1 / scale, steps);
+    const auto most = uint8_t(std::min(ranges.most / scale, kByte));
+    if (most < kByte) std::transform(steps, steps + m * entries, steps, [=](uint8_t x) { return std::min(x, most); });
     const double magnitude = ranges.magnitude() + 2 * double(norm) * groups_.reach + all;
-    return {scale, float(ranges.low()), float(ranges.width(scale)) * (1 + 4 * FLT_EPSILON), float(magnitude)};
+    return {scale, float(ranges.low()), float(ranges.width(scale, most)) * (1 + 4 * FLT_EPSILON), float(magnitude)};
 }
 
 const simd::TilePair& TableQueries::tiles() const {
@@ -125,6 +162,13 @@ const simd::TilePair& TableQueries::tiles() const {
 // The margin is for the rounding of sums, here and of the canonical score.
 LaneTerms TableQueries::terms(size_t query, const Partition& partition, float coarse) const {
     const Query& q = rounded_[query];
+    // Squares of distances: rounding takes a share of them, which is little where they are small.
+    if (l2_ && !residual_) {
+        const float share = 4 * float(positions_ + 32) * kUnit;
+        return {.base = q.low * (1 - share) - FLT_MIN,
+                .scale = q.scale * (1 - share),
+                .width = q.width + 2 * share * q.magnitude + FLT_MIN};
+    }
     const float start = residual_ ? coarse : 0.0f;
     float beside = 0;  // the largest that |c + r|^2 - |c|^2 can be
     if (l2_ && residual_) beside = groups_.reach * (groups_.reach + 2 * partition.centroid_norm);

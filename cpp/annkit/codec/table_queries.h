@@ -16,6 +16,7 @@ namespace annkit {
 struct CodeGroups {
     size_t m, bits, dim;  // groups, bits of an entry's number, dimensions of a row
     bool in_blocks;       // codes lie in blocks of nibbles
+    bool has_far;         // some entries may be much larger than most
     float reach;          // the largest norm of what a code stands for
     // A query's tables, of 2^bits entries each, one behind the other. The last may be left out: it is zeros then.
     std::function<void(const float* query, float* tables)> fill;

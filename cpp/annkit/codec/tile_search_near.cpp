@@ -63,10 +63,13 @@ void TileSearch::take_by_sums(const Meeting& meeting, size_t lane, size_t best) 
         return uint16_t(most > 0 ? std::min(most, kMost) : 0.0f);
     };
     const bool bounded = list.bound() < kInfinity;
-    uint16_t most = bounded && k <= kFew ? 0 : finder_.bound(lane, bounded ? best : k), least = 0;
+    // Wide where entries of tables were cut: the score of the k-th best sum says nothing then, their own scores do.
+    const bool wide = terms.width > 2 * terms.scale * float(queries_.tile_dim());
+    const bool first = k > kFew || (wide && !bounded);
+    uint16_t most = bounded && !first ? 0 : finder_.bound(lane, bounded ? best : k), least = 0;
     if (!bounded)
         list.tighten(Shortlist::upper_of(terms.base + (terms.scale * float(most) + terms.offset), terms.width));
-    if (k > kFew) {
+    if (first) {
         most = std::min(most, within());
         take_near(meeting, lane, finder_.within(lane, 0, most));
         if (most == kMost) return;

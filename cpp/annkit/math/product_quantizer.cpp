@@ -62,6 +62,19 @@ void ProductQuantizer::set(std::vector<float> codebooks) {
             norms_[g * k + c] = norm;
         }
     }
+    has_far_ = dim_ > 0 && *std::max_element(norms_.begin(), norms_.end()) > kFar * usual_norm();
+}
+
+float ProductQuantizer::usual_norm() const {
+    std::vector<float> norms(norms_), medians;
+    for (auto first = norms.begin(); first != norms.end(); first += ptrdiff_t(entries())) {
+        const auto middle = first + ptrdiff_t(entries() / 2);
+        std::nth_element(first, middle, first + ptrdiff_t(entries()));
+        medians.push_back(*middle);
+    }
+    const auto middle = medians.begin() + ptrdiff_t(medians.size() / 2);
+    std::nth_element(medians.begin(), middle, medians.end());
+    return *middle;
 }
 
 void ProductQuantizer::check_trainable(size_t n, size_t dim) const {
