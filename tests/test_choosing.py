@@ -151,6 +151,17 @@ def test_graphs_are_tuned_by_distance_where_there_is_one(data, metric, tried, mo
     assert ak.metrics.recall(index.search(queries, 10, **found.settings).ids, truth) >= 0.9
 
 
+@pytest.mark.parametrize("spec", ["IVF64,Flat", "IVF64_HNSW8,SQ8,RFlat"])
+@pytest.mark.parametrize("recall", [0.9, 0.99])
+def test_lists_are_tuned_for_inner_products(data, spec, recall):
+    base, queries, _ = data
+    index = ak.index(spec, metric="ip").fit(base).add(base)
+    truth = ak.Flat(metric="ip").add(base).search(queries, 10).ids
+    found = ak.tune(index, queries, truth, recall, within=2)
+    assert found.reached
+    assert ak.metrics.recall(index.search(queries, 10, **found.settings).ids, truth) >= recall
+
+
 SPECS = ["Flat", "SQfp16", "IVF128,SQ8", "IVF128,SQ6", "IVF128,SQfp16", "IVF128,PQ24x4fsr", "IVF128,PQ12x4fsr"]
 SPECS += ["IVF128,RaBitQ", *(f"IVF128,RaBitQ{bits}" for bits in (2, 3, 4, 5, 7)), "IVF256_HNSW16,SQ8"]
 SPECS += ["IVF128,SQ8,RFlat", "IVF128,SQ8,Refine(SQfp16)", "PCA24,IVF128,SQ8,Refine(SQ8)"]

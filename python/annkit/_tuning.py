@@ -222,7 +222,7 @@ def _explore(sweep: _Sweep, recall: float, start: float, within: float) -> None:
         high = _bisect(sweep, fixed, bracket, recall, start + within * 0.7)
         if "gamma" in known and sweep.probe == "ef" and sweep.index.metric != "ip":
             _end_by_distance(sweep, fixed, recall, start + within * 0.8)
-        if "spread" not in known:
+        if "spread" not in known or sweep.index.metric == "ip":  # which has no distances to compare
             continue
         # More lists, but those of them that are near: queries differ in how many they need.
         for spread in _SPREADS:
