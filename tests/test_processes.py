@@ -135,6 +135,7 @@ INTERRUPTED_AT_ONCE = """
         "add": lambda: index.add(many, threads={threads}),
         "search": lambda: index.search(many, k=10, threads={threads}),
         "range": lambda: index.range_search(many, 30.0, threads={threads}),
+        "wide range": lambda: index.range_search(many, 150.0, threads={threads}),
     }}["{what}"]
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     late = []
@@ -177,6 +178,11 @@ def test_a_signal_interrupts_lists_at_once(index, what, threads):
     # What add had reserved is given back on the way out, and a pipeline takes rows of earlier blocks out again.
     within = 0.4 if index == "ivf pq8" and what in ("search", "range") else 0.15
     run(INTERRUPTED_AT_ONCE.format(index=LISTS[index], what=what, threads=threads, within=within))
+
+
+@posix
+def test_a_signal_interrupts_wide_ranges_at_once():
+    run(INTERRUPTED_AT_ONCE.format(index=LISTS["hnsw"], what="wide range", threads=1, within=0.15))
 
 
 INTERRUPTED_HASHES = """

@@ -42,7 +42,7 @@ class GraphSearch {
     // False where it gave up, as it scored more rows than there are allowed ones.
     bool walk_allowed(const WalkLimits& limits, const GraphFilter& filter, Way way);
     void find_allowed(WalkLimits limits, const GraphFilter& filter, TopK& top);
-    void find_anywhere(WalkLimits limits, TopK& top);
+    void find_anywhere(WalkLimits limits, const GraphFilter& everything, TopK& top);
     bool seen_beyond(const WalkLimits& limits, const TopK& top) const;
     void push_found(TopK& top);
     void push_rows(TopK& top);

@@ -14,6 +14,8 @@ constexpr size_t kDefaultEf = 64;
 // With gamma, which keeps fewer by itself unless the rows are all about as far.
 constexpr size_t kMostByGamma = 1000;
 constexpr size_t kQueriesATask = 16;
+// Ctrl-C is answered between tasks: so much work, of threads_for's kind, takes some 20 ms.
+constexpr double kWorkATask = 4e7;
 // So many queries scan the rows that a filter lets through in tiles, where a lone one (see GraphSearch) gathers them:
 // `bars.py graph` shows what that makes of 50, 10 and 1 % allowed. Only where both score alike.
 constexpr size_t kTogether = 16;
@@ -100,7 +102,9 @@ void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, T
         }
     }
     const double cost = ef * double(degree()) * double(queries.dim) / 4;
-    const size_t tasks = (queries.n + kQueriesATask - 1) / kQueriesATask;
+    // A wide range has any number of hits. Walks that take turns need a few.
+    const size_t a_task = within ? 1 : std::clamp<size_t>(size_t(kWorkATask / std::max(cost, 1.0)), 4, kQueriesATask);
+    const size_t tasks = (queries.n + a_task - 1) / a_task;
     const int threads = threads_for(request.call, double(queries.n) * cost);
     const bool estimates = request.settings.estimates;
     const auto make = [&] {
@@ -114,7 +118,7 @@ void Hnsw::run(const Rows& queries, const TopK& empty, const Request& request, T
             find(top);
             take(query, top.sorted());
         };
-        const size_t first = task * kQueriesATask, last = std::min(queries.n, first + kQueriesATask);
+        const size_t first = task * a_task, last = std::min(queries.n, first + a_task);
         if (in_turns)
             return take_turns(
                 own, first, last,
