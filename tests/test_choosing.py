@@ -313,7 +313,12 @@ def test_many_lists_are_found_by_a_graph_and_ip_has_no_pca():
 
 def test_recommend_refuses_what_makes_no_sense():
     wrong_ones = [{"n": 0}, {"dim": 0}, {"recall": 0}, {"recall": 2}, {"memory": 0}, {"memory": "8 apples"}]
-    wrong_ones += [{"mode": "all"}, {"dim": 12, "dtype": "bits"}, {"dim": 12, "metric": "hamming"}]
+    wrong_ones += [
+        {"mode": "all"},
+        {"metric": "manhattan"},
+        {"dim": 12, "dtype": "bits"},
+        {"dim": 12, "metric": "hamming"},
+    ]
     for wrong in wrong_ones:
         with pytest.raises(ValueError, match="expected"):
             ak.recommend(**{"n": 100, "dim": 8, **wrong})
@@ -325,5 +330,8 @@ def test_recommend_refuses_what_makes_no_sense():
     assert not ak.recommend(n=2**31 - 1, dim=8).factory.startswith("HNSW")  # which takes fewer rows than that
     with pytest.raises(ValueError, match="dtype"):
         ak.recommend(n=1, dim=1, dtype="complex64")
+    for wrong in ({"n": 1.5}, {"dim": "8"}):
+        with pytest.raises(TypeError, match="expected an integer"):
+            ak.recommend(**{"n": 100, "dim": 8, **wrong})
     with pytest.raises(TypeError, match="memory"):
         ak.recommend(n=1, dim=1, memory=True)

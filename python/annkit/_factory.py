@@ -98,7 +98,7 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     if not isinstance(spec, str):
         raise TypeError(f'spec is {spec!r}, expected a string such as "IVF1024,SQ8"')
     if dim is not None:
-        dim = _whole(dim)
+        dim = whole(dim, "dim")
     words = Words(spec)
     transforms = _read_transforms(words)
     if not transforms and (of_bits := _read_bits(words, metric)) is not None:
@@ -116,11 +116,12 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     return made
 
 
-def _whole(dim: int) -> int:
+def whole(value: int, name: str) -> int:
+    """Return the integer that a value is."""
     try:
-        return operator.index(dim)
+        return operator.index(value)
     except TypeError:
-        raise TypeError(f"dim is {dim!r}, expected an integer") from None
+        raise TypeError(f"{name} is {value!r}, expected an integer") from None
 
 
 def _read_transforms(words: Words) -> list[Transform]:

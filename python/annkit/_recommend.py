@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from annkit import _measured
 from annkit._estimate import EXACT, MARGIN, Estimate, Mode, Set, read
-from annkit._factory import Metric
+from annkit._factory import Metric, whole
 from annkit._memory import memory_of
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -32,6 +32,7 @@ FLOATS = (
     "IVF{lists},PQ{quarter}x4fsr",
 )
 BITS = ("BFlat", "BHNSW16", "BIVF{lists}", "BMIH")
+_METRICS = ("l2", "euclidean", "ip", "cosine", "hamming")
 _MOST_BITS = 1024  # of BMIH
 _MOST_ROWS, _MOST_LINKED, _WIDEST, _WIDEST_PCA = (1 << 32) - 2, (1 << 31) - 2, 1 << 24, 1 << 16  # what indexes take
 # From so many lists on a graph of the centroids finds them: bench/bars.py coarse, 500,000 rows of sift, 1 to 1.7 times
@@ -280,6 +281,7 @@ def recommend(
     >>> ak.recommend(n=1_000_000, dim=256, dtype="bits", recall=1).factory
     'BFlat'
     """
+    n, dim = whole(n, "n"), whole(dim, "dim")
     if n < 1 or dim < 1:
         raise ValueError(f"n is {n} and dim is {dim}, expected 1 or more")
     if n > _MOST_ROWS or dim > _WIDEST:
@@ -288,6 +290,8 @@ def recommend(
         raise ValueError(f"recall is {recall}, expected more than 0 and at most 1")
     if mode not in ("batch", "single"):
         raise ValueError(f'mode is "{mode}", expected "batch" or "single"')
+    if metric not in _METRICS:
+        raise ValueError(f'metric is "{metric}", expected one of {", ".join(_METRICS)}')
     limit = _bytes_from(memory)
     if dtype == "bits":
         metric = "hamming"
