@@ -105,3 +105,26 @@ def test_bf16_rounding_is_ml_dtypes(rng):
     ml_dtypes = pytest.importorskip("ml_dtypes")
     x = rng.standard_normal(1000).astype(np.float32)
     np.testing.assert_array_equal(from_bf16(to_bf16(x)), x.astype(ml_dtypes.bfloat16).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        ak.KMeans(8),
+        ak.PQ(4, bits=4),
+        ak.SignBits("median"),
+        ak.OPQ(4),
+        ak.PCA(4),
+        ak.Rotation(),
+        ak.Normalize(),
+        ak.Flat(),
+        ak.HNSW(codec=ak.SQ(8)),
+        ak.IVF(lists=8, codec=ak.PQ(4, bits=4)),
+    ],
+    ids=repr,
+)
+def test_fit_refuses_rows_that_are_not_finite_whether_it_learns_from_them_or_not(rng, part):
+    x = rng.standard_normal((70_000, 8)).astype(np.float32)
+    x[54_321, 5] = np.nan
+    with pytest.raises(ValueError, match="row 54321, column 5"):
+        part.fit(x)

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "annkit/core/check_rows.h"
 #include "annkit/math/kmeans.h"
 #include "arrays.h"
 #include "module.h"
@@ -76,7 +77,10 @@ py::object fit(py::object self, py::handle x, py::handle threads, py::handle pro
     const Input input = rows_from(x, "the array");
     PythonMonitor monitor(progress, model.options().rounds);
     const Call call{threads_from(threads), &monitor};
-    run([&] { model.fit(input.rows, call); });
+    run([&] {
+        check_rows(input.rows, "the array", call);
+        model.fit(input.rows, call);
+    });
     return self;
 }
 

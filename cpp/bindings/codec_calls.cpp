@@ -6,6 +6,7 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include "annkit/core/check_rows.h"
 #include "annkit/core/reader.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
@@ -91,6 +92,7 @@ py::object fit(py::object self, py::handle x, py::handle seed, py::handle thread
     PythonMonitor monitor;
     const Fit how{seed_from(seed), {threads_from(threads), &monitor}};
     run([&] {
+        check_rows(input.rows, "the array", how.call);
         const std::unique_lock lock(lock_of(codec));
         codec.fit(input.rows, how);
     });

@@ -1,6 +1,7 @@
 #include <pybind11/stl/filesystem.h>
 
 #include "annkit/codec/certified.h"
+#include "annkit/core/check_rows.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
@@ -126,7 +127,10 @@ py::object fit(py::object self, py::handle x, py::handle labels, uint64_t seed, 
     const py::array_t<int64_t> classes = labels_from(labels, input.rows.n);
     PythonMonitor monitor(progress, input.rows.n);
     const Fit how{seed, {threads_from(threads), &monitor}, {classes.data(), size_t(classes.size())}};
-    run([&] { index.fit(input.rows, how); });
+    run([&] {
+        check_rows(input.rows, "the array", how.call);
+        index.fit(input.rows, how);
+    });
     return self;
 }
 

@@ -1,5 +1,6 @@
 #include <mutex>
 
+#include "annkit/core/check_rows.h"
 #include "annkit/core/registry.h"
 #include "annkit/core/writer.h"
 #include "annkit/transform/center.h"
@@ -50,6 +51,7 @@ py::object fit(py::object self, py::handle x, py::handle labels, py::handle seed
     PythonMonitor monitor;
     const Fit how{seed_from(seed), {threads_from(threads), &monitor}, {classes.data(), size_t(classes.size())}};
     run([&] {
+        check_rows(input.rows, "the array", how.call);
         const std::unique_ptr<Transform> fresh = copy_of(transform);
         fresh->fit(input.rows, how);
         const std::lock_guard lock(replacing);
