@@ -20,7 +20,8 @@ constexpr size_t kMostDim = size_t(1) << 24;  // as many as an index takes
 Buffer training_rows(const Rows& rows, const std::vector<uint32_t>& chosen, const Call& call) {
     Buffer out = allocate(chosen.size() * rows.dim * sizeof(float));
     auto* x = reinterpret_cast<float*>(out.get());
-    const double work = 4 * double(chosen.size()) * double(rows.dim);
+    constexpr double kOfMemory = 16;  // a number takes as long as so many multiply-adds
+    const double work = kOfMemory * double(chosen.size()) * double(rows.dim);
     parallel_blocks(chosen.size(), kBlock, threads_for(call, work), call, [&](size_t first, size_t n) {
         for (size_t i = first, last = first + n; i < last;) {
             size_t together = 1;  // rows that follow each other

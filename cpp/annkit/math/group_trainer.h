@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
+#include "annkit/core/crew.h"
 #include "annkit/core/memory.h"
-#include "annkit/core/parallel.h"
 #include "annkit/core/random.h"
 #include "annkit/math/byte_assigner.h"
 
@@ -43,14 +43,15 @@ class GroupTrainer {
         size_t bytes_ = 0;
     };
     size_t bytes() const;  // that open() takes
-    void open(std::unique_ptr<Memory> memory);
+    void open(std::unique_ptr<Memory> memory, const Call& call);
     std::unique_ptr<Memory> close();
 
-    // A round: all panels are assigned, by several threads if need be, then the centroids move.
+    // A round: all panels of the first n rows are assigned, by several threads if need be, then the centroids move.
     size_t panels() const;
     double work_per_panel() const;  // multiply-adds
     void assign(size_t first_panel, size_t last_panel);
-    bool update(size_t n);  // of the first n rows; false: nothing has changed, nor will it with them
+    void assign_rows(size_t n, Crew& crew);
+    bool update(size_t n, Crew& crew);  // false: nothing has changed, nor will it with these rows
     // The rows that a round takes: a part of them while centroids, from a random start, still move far. (d=128, 16
     // groups of 8 bits: a quarter of the time is saved, for 0.1 % of the error.)
     size_t rows_in(size_t round, size_t rounds) const;
@@ -59,12 +60,13 @@ class GroupTrainer {
 
   private:
     size_t values() const;  // floats in memory_
+    const float* row(size_t i) const { return rows_.x + rows_.chosen[i] * rows_.stride + first_; }
     float* point(size_t i) const { return points_ + i * padded_; }
-    void center();
+    void center(size_t first, size_t last);
     void begin();
     void measure();
     double cost(const std::vector<uint32_t>& counts, size_t n) const;
-    void sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts) const;
+    void sum_cells(size_t n, std::vector<double>& sums, std::vector<uint32_t>& counts, Crew& crew) const;
 
     const GroupRows& rows_;
     size_t first_, dim_, padded_, k_;
