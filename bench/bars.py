@@ -3,9 +3,9 @@
     taskset -c 0 python bench/bars.py [BAR ...]
     python bench/bars.py ivf --data sift --budget 60
 
-Rates are medians over several passes, with one thread unless a line says two. `threads`, `fit-threads`, `kmeans`, `pq`,
-`ivf`, `ivf-build`, `graph`, `mih`, `pairs`, `binary-graph`, `itq` and `itq-quality` want two cores: run them without
-taskset.
+Rates are medians over several passes, with one thread unless a line says two. `threads`, `fit-threads`, `add-threads`,
+`kmeans`, `pq`, `ivf`, `ivf-build`, `graph`, `mih`, `pairs`, `binary-graph`, `itq` and `itq-quality` want two cores: run
+them without taskset.
 """
 
 from __future__ import annotations
@@ -232,6 +232,7 @@ BARS: dict[str, Callable[..., None]] = {
     "rabitq": training_bars.rabitq,
     "transforms": training_bars.transforms,
     "fit-threads": training_bars.fit_threads,
+    "add-threads": training_bars.add_threads,
     "copies": image_bars.copies,
     "imagehash": image_bars.against_imagehash,
 }

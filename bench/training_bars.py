@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -252,3 +253,29 @@ def fit_threads() -> None:
                 lambda p=part, x=x: p.fit(x, threads=1), lambda p=part, x=x: p.fit(x, threads=2), seconds=0.5
             )
             show(f"{part}, {name}, fit of {n:,} x {dim}", f"{one:.3f} s", f"two threads {one / two:.2f} x (1.9)", "")
+
+
+def add_threads() -> None:
+    """Adding rows by two threads against one."""
+    for name, x in rows_to_cluster():
+        dim = x.shape[1]
+        indexes = [
+            ak.Flat(),
+            *(ak.Flat(codec=codec) for codec in (ak.SQ(8), ak.PQ(dim // 4, bits=4), ak.PQ(dim // 8), ak.RaBitQ(1))),
+            *(ak.IVF(lists=1024, codec=codec) for codec in (ak.Raw("f32"), ak.SQ(8), ak.PQ(dim // 4, bits=4))),
+            ak.HNSW(),
+        ]
+        for index in indexes:
+            rows = x[:5000] if isinstance(index, ak.HNSW) else x
+            index.fit(x)
+            one, two = median_times(
+                lambda i=index, r=rows: copy.copy(i).add(r, threads=1),
+                lambda i=index, r=rows: copy.copy(i).add(r, threads=2),
+                seconds=0.5,
+            )
+            show(
+                f"{index}, {name}, {len(rows):,} x {dim} added",
+                f"{one * 1e3:.1f} ms",
+                f"two threads {one / two:.2f} x (1.9)",
+                "",
+            )

@@ -66,8 +66,9 @@ void RowIndex::check_empty() const {
 void RowIndex::append_codes(const Codec& codec, const Rows& rows, Codes& into, const Call& call) const {
     constexpr size_t kBlock = 256;
     const size_t before = into.n % kBlock;  // tasks end where blocks of codes do, as two threads may not share one
-    const int threads = threads_for(call, double(rows.n) * double(rows.dim));
-    parallel_for((before + rows.n + kBlock - 1) / kBlock, threads, call, [&](size_t task, int) {
+    const double a_number = codec.learns() ? 4 : 1;  // in multiply-adds; others hardly do more than copy
+    const int threads = threads_for(call, a_number * double(rows.n) * double(rows.dim));
+    parallel_apart((before + rows.n + kBlock - 1) / kBlock, threads, call, [&](size_t task, int) {
         const size_t first = std::max(task * kBlock, before) - before;
         const size_t last = std::min((task + 1) * kBlock - before, rows.n);
         const InnerRows inner(rows.slice(first, last - first), unit_, "the array");
