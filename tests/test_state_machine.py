@@ -26,6 +26,7 @@ KINDS = {
     "bits": lambda: ak.Flat(codec=ak.Bits(), metric="hamming"),
     "ivf": lambda: ak.IVF(lists=4),
     "ivf f16 ip": lambda: ak.IVF(lists=4, codec=ak.Raw("f16"), metric="ip"),
+    "ivf u8": lambda: ak.IVF(lists=4, codec=ak.Raw("u8")),
     "ivf bits": lambda: ak.IVF(lists=4, codec=ak.Bits(), metric="hamming"),
     "refine flat": lambda: ak.Refine(ak.Flat(codec=ak.RaBitQ()), codec=ak.Raw("f16"), k_factor=1e6),
     "refine ivf": lambda: ak.Refine(ak.IVF(lists=4, codec=ak.PQ(3, bits=4)), k_factor=1e6),

@@ -130,7 +130,7 @@ Parameters
 lists : int
     How many centroids; some 1 to 4 times the root of the number of rows.
 codec : Codec, optional
-    How rows are kept in the lists: ``Raw("f32")`` (the default), "f16" or "bf16", ``SQ``, ``PQ``, ``RaBitQ``; or
+    How rows are kept in the lists: ``Raw("f32")`` (the default), another ``Raw`` type, ``SQ``, ``PQ``, ``RaBitQ``; or
     ``Bits`` and ``SignBits`` for "hamming".
 residual : bool, optional
     Code what is left of a row beyond its centroid. By default as the codec is best used: not for ``Raw`` and ``SQ(8)``.
@@ -139,8 +139,9 @@ coarse : HNSW, optional
     "hamming" these are bits: ``HNSW(codec=Bits(), metric="hamming")``. Beyond 32,768 lists it also tells where rows
     go. By default all centroids are compared. Adds the setting ``ef`` to those of ``search``.
 metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
-    With "cosine" rows are scaled to length one, and that is what ``reconstruct`` gives, whatever the codec. Within
-    ``Refine(index, codec=Raw())`` rows come back as they were given.
+    With "cosine" rows are scaled to length one, and that is what ``reconstruct`` gives, whatever the codec, but for
+    ``Raw("u8")`` and ``Raw("i8")``, which keep bytes as they are. Within ``Refine(index, codec=Raw())`` rows come back
+    as they were given.
 
 Notes
 -----

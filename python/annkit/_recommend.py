@@ -109,7 +109,7 @@ def _as_given(spec: str, dtype: str) -> str | None:
         return f"HNSW16,{exact}" if "Refine" in spec else None
     if spec in ("Flat", "HNSW16"):
         return exact if spec == "Flat" else f"HNSW16,{exact}"
-    return spec.replace("Refine(SQfp16)", f"Refine({exact})")
+    return spec.replace("SQfp16", exact)
 
 
 def _offers(estimate: Estimate, recall: float, dtype: str, metric: Metric, margin: float) -> list[_Offer]:

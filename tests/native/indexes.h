@@ -133,7 +133,9 @@ class Examples {
         for (auto& index : of_floats()) all_.push_back({std::move(index), Rows::of(floats_.data(), rows, kDim)});
         for (const Metric metric : {Metric::l2, Metric::cosine})
             all_.push_back({hnsw(Raw("f32"), metric), Rows::of(long_.data(), rows, kLongDim)});
-        all_.push_back({flat(Raw("u8"), Metric::l2), {data, rows, kDim, Dtype::u8, kDim, 1}});
+        const Rows bytes{data, rows, kDim, Dtype::u8, kDim, 1};
+        all_.push_back({flat(Raw("u8"), Metric::l2), bytes});
+        for (const Metric metric : {Metric::l2, Metric::cosine}) all_.push_back({ivf(Raw("u8"), metric), bytes});
         all_.push_back({flat(Bits(), Metric::hamming), bits});
         all_.push_back({ivf(Bits(), Metric::hamming), bits});
         const Hnsw graph(4, 10, Bits(), nullptr, Metric::hamming);

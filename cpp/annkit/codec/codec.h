@@ -63,6 +63,8 @@ class Codec : public Part {
     virtual bool supports(Metric metric) const = 0;
     void check_supports(Metric metric) const;             // ValueError says which it does
     virtual bool scores_cosine() const { return false; }  // others get unit rows and the metric ip instead
+    // Whether lists, graphs and tables scale rows to length one by this metric. Bytes stay as they are.
+    bool wants_unit_rows(Metric metric) const { return metric == Metric::cosine && is_float(decoded()); }
     virtual bool learns() const { return false; }
     virtual bool is_fitted() const { return true; }   // also true of those that learn nothing
     virtual size_t fitted_dim() const { return 0; }   // 0: any

@@ -130,7 +130,9 @@ RowScoring Raw::scoring(Metric metric, size_t dim, bool split) const {
 }
 
 std::unique_ptr<TileQueries> Raw::tile_queries(const CodeUse& use, const Rows& queries, const Call&) const {
-    return std::make_unique<RawQueries>(scoring(use.metric, queries.dim), queries);
+    RowScoring s = scoring(use.metric, queries.dim);
+    if (is_bytes() && queries.dim > kByteTileDim) s.tiles = {};
+    return std::make_unique<RawQueries>(s, queries);
 }
 
 std::unique_ptr<Scorer> Raw::scorer(Metric metric, const Codes& codes, size_t dim) const {

@@ -1,4 +1,5 @@
-// Queries against rows that are stored as they are, floats or bits, in the lists of IVF. (Flat has its own, TileBatch.)
+// Queries against rows that are stored as they are, floats, bytes or bits, in the lists of IVF. (Flat has its own,
+// TileBatch.)
 #pragma once
 
 #include <vector>
@@ -22,13 +23,18 @@ class RawQueries final : public TileQueries {
     bool bounds_runs() const override { return true; }
     float bound_run(size_t query, const Visit& visit, RowRange range, RunScratch& scratch, float* lower) const override;
     size_t tile_rows() const override;
-    bool tiles_score() const override { return bits_; }
+    bool has_times() const override { return scoring_.cosine(); }
+    bool tiles_score() const override { return exact_; }
 
   private:
+    // Products become cosines. position_of(i): where the i-th score's row lies.
+    template <class PositionOf>
+    void finish(size_t query, const Codes& codes, PositionOf&& position_of, size_t n, float* scores) const;
+
     RowScoring scoring_;
-    bool l2_, bits_;
+    bool l2_, bits_, exact_;  // exact_: what tiles compute has no rounding that the scores do not have
     PreparedQueries queries_;
-    std::vector<float> factors_, nothing_;
+    std::vector<float> factors_, nothing_;  // of rows, the same for all
 };
 
 }  // namespace annkit

@@ -35,9 +35,10 @@ struct Visit {
 
 // How a tile's value v = mul[row] * (scale * dot + offset) + add[row] + error * err[row] becomes a score:
 //     base + v - rounding * |size[row]| <= score <= base + v - 2 * error * err[row] + width + rounding * |size[row]|
-// with error <= 0, err >= 0. Valid for one query and one partition.
+// with error <= 0, err >= 0. Valid for one query and one partition. Tiles of rows as they are know neither scale nor
+// offset nor error: where their rows are bytes, v is the tile's value times `times`.
 struct LaneTerms {
-    float base = 0, scale = 1, offset = 0, error = 0, width = 0, rounding = 0;
+    float base = 0, scale = 1, offset = 0, error = 0, width = 0, rounding = 0, times = 1;
 };
 
 // Rows [first, first + n) of a partition as a tile takes them.
@@ -88,6 +89,8 @@ class TileQueries {
     virtual bool is_plain(const Partition&) const { return false; }
     // Whether what a tile computes is about as close to the row's distance as its score.
     virtual bool estimates_well() const { return true; }
+    // Whether terms() have times other than 1.
+    virtual bool has_times() const { return false; }
     virtual size_t tile_rows() const { return simd::kMostTileRows; }  // that it takes at a time, at most so many
     // Whether what a tile computes is the score itself.
     virtual bool tiles_score() const { return false; }

@@ -15,6 +15,9 @@ const simd::Tile& tile_for(const simd::TilePair& tiles, size_t queries) {
     return queries <= tiles.narrow.lanes ? tiles.narrow : tiles.wide;
 }
 
+// The bound of a value that is multiplied afterwards; a query of zeros has one score for all rows.
+float before_times(float bound, float times) { return times > 0 ? bound / times : bound >= 0 ? kInfinity : -kInfinity; }
+
 // The middle of a tile's bounds.
 float estimate(const LaneTerms& terms, float value, float err) {
     return terms.base + value + (terms.width - 2 * terms.error * err) / 2;
@@ -151,10 +154,13 @@ void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, s
             const float bound = list(panel.queries[i]).bound();
             bounded = bounded && bound < kInfinity;
             bounds[i] = bound < kInfinity ? bound - panel.terms[i].base + meeting.margin(i) : kInfinity;
+            if (panel.terms[i].times != 1) bounds[i] = before_times(bounds[i], panel.terms[i].times);
         }
         const size_t step = bounded ? n : (std::max(args.first, kFirstRows) + block - 1) / block * block;
         args.n = std::min(args.first + step, n);
         const simd::TileResult done = panel.tile->run(args);
+        for (size_t i = 0; queries_.has_times() && i < done.hits; ++i)
+            hits_[i].score *= panel.terms[hits_[i].lane].times;
         take(meeting, done.hits);
         moved = done.hits > 0;
         args.first = done.next;

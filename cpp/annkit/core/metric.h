@@ -16,6 +16,8 @@ std::string_view name(Metric metric);
 
 // l2 and euclidean share a score, the squared distance.
 inline bool is_l2(Metric m) { return m == Metric::l2 || m == Metric::euclidean; }
+// The scores of these are inner products, of rows or of their directions.
+inline bool is_product(Metric m) { return m == Metric::ip || m == Metric::cosine; }
 
 inline float distance_of(Metric metric, float score) {
     return metric == Metric::euclidean ? std::sqrt(std::max(score, 0.0f)) : metric == Metric::ip ? 0.0f - score : score;

@@ -14,7 +14,7 @@ constexpr size_t kLeastDegree = 4, kMostDegree = 1024, kMostEfBuild = 100'000;
 }  // namespace
 
 Hnsw::Hnsw(size_t degree, size_t ef_build, const Codec& codec, const Codec* build_codec, Metric metric)
-    : RowIndex(codec, metric, metric == Metric::cosine && codec.in_lists()),
+    : RowIndex(codec, metric, codec.wants_unit_rows(metric)),
       ef_build_(ef_build),
       build_codec_(build_codec != nullptr ? build_codec->clone() : nullptr),
       graph_(degree) {

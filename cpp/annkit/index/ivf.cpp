@@ -28,7 +28,7 @@ size_t default_nprobe(size_t lists) { return std::clamp<size_t>(lists / 64, 8, 6
 }  // namespace
 
 Ivf::Ivf(size_t lists, const Codec& codec, Metric metric, std::optional<bool> residual, const Hnsw* coarse)
-    : RowIndex(codec, metric, metric == Metric::cosine),
+    : RowIndex(codec, metric, codec.wants_unit_rows(metric)),
       n_lists_(lists),
       coarse_(coarse != nullptr ? coarse->clone() : nullptr),
       use_{inner_metric(), residual.value_or(codec.prefers_residuals())} {
@@ -73,7 +73,7 @@ void Ivf::measure(std::vector<MemoryEntry>& entries) const {
 // All of it is there before anything changes.
 void Ivf::set_up(size_t dim, std::unique_ptr<Codec> codec, std::vector<float> centroids, std::unique_ptr<Index> graph) {
     std::optional<ListFinder> finder;
-    if (!graph) finder.emplace(std::span<const float>(centroids), dim, use_.metric == Metric::ip);
+    if (!graph) finder.emplace(std::span<const float>(centroids), dim, is_product(use_.metric));
     Lists lists(*codec, n_lists_, dim, use_, centroids);
     nearest_.reset();
     dim_ = dim;
@@ -114,7 +114,7 @@ void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, Ta
     const ListRows inner(*codec_, metric_, queries, "the query", request.call);
     const size_t nprobe = request.settings.nprobe > 0 ? request.settings.nprobe : default_nprobe(n_lists_);
     std::optional<GraphLists> by_graph;
-    if (graph_) by_graph.emplace(*graph_, graph_rows_, use_.metric == Metric::ip, request.settings.ef);
+    if (graph_) by_graph.emplace(*graph_, graph_rows_, is_product(use_.metric), request.settings.ef);
     const Coarse* compared = bit_lists_ ? static_cast<const Coarse*>(&*bit_lists_) : finder_ ? &*finder_ : nullptr;
     const Coarse& coarse = by_graph ? *by_graph : *compared;
     // One in so many rows that a filter lets through is looked up, as `bars.py ivf-filter` shows; of compact codes,

@@ -48,6 +48,7 @@ class Ivf final : public RowIndex {
     void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) override;
 
     bool binary() const { return metric_ == Metric::hamming; }
+    bool by_direction() const { return metric_ == Metric::cosine; }  // so that lists are of rows of length one
     // What makes the codes in the lists.
     const Codec& stored() const { return binary() ? static_cast<const Codec&>(bits_) : *codec_; }
     void fit_bits(const Rows& rows, const Fit& fit);

@@ -17,15 +17,16 @@ void Ivf::assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& c
     // would not find the nearest at all.
     constexpr size_t kCompared = 32768;
     std::optional<GraphLists> by_graph;
-    if (graph_ && metric_ != Metric::ip && n_lists_ > kCompared) by_graph.emplace(*graph_, graph_rows_, unit_, 0);
+    if (graph_ && metric_ != Metric::ip && n_lists_ > kCompared)
+        by_graph.emplace(*graph_, graph_rows_, by_direction(), 0);
     const Coarse* coarse = by_graph ? static_cast<const Coarse*>(&*by_graph) : bit_lists_ ? &*bit_lists_ : nullptr;
-    if (!coarse && !nearest_) nearest_.emplace(centroids(), dim_, unit_);
+    if (!coarse && !nearest_) nearest_.emplace(centroids(), dim_, by_direction());
     std::vector<float> scores(coarse ? std::min(kBlock, rows.n) : 0);
     for (size_t first = 0; first < rows.n; first += kBlock) {
         const size_t n = std::min(kBlock, rows.n - first);
         Phase phase(call.monitor, double(first) / double(rows.n), double(first + n) / double(rows.n));
         const Call part{call.threads, phase.monitor()};
-        const InnerRows inner(rows.slice(first, n), unit_, "the array");
+        const InnerRows inner(rows.slice(first, n), by_direction(), "the array");
         if (coarse)
             coarse->find(inner.rows(), 1, part, &list_of[first], scores.data());
         else

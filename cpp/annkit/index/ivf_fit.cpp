@@ -55,8 +55,8 @@ void Ivf::fit(const Rows& rows, const Fit& fit) {
     KMeansOptions options;
     options.k = n_lists_;
     options.rounds = kRounds;
-    options.spherical = unit_;
-    const InnerRows inner(rows, unit_, "the array");
+    options.spherical = by_direction();
+    const InnerRows inner(rows, by_direction(), "the array");
     if (use_.residual && use_.metric == Metric::l2) warn_of_far(inner.rows(), fit.call);
     KMeansResult trained = kmeans(inner.rows(), options, {fit.seed, {fit.call.threads, first.monitor()}});
     // What is learned takes the place of what was only when all of it is there.
@@ -97,7 +97,7 @@ void Ivf::fit_codec(Codec& codec, const Rows& rows, const std::vector<float>& ce
     });
     if (!use_.residual) return codec.fit(learned, fit);
     std::vector<uint32_t> nearest(n);
-    Nearest(centroids, dim, unit_).find(learned, nearest.data(), nullptr, fit.call);
+    Nearest(centroids, dim, by_direction()).find(learned, nearest.data(), nullptr, fit.call);
     parallel_blocks(n, kBlock, threads, fit.call, [&](size_t first, size_t count) {
         for (size_t i = first; i < first + count; ++i)
             for (size_t j = 0; j < dim; ++j) sample[i * dim + j] -= centroids[nearest[i] * dim + j];

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <optional>
 
+#include "annkit/index/unit_rows.h"
+
 namespace annkit {
 
 constexpr uint32_t kNoList = Coarse::kNoList;
@@ -63,7 +65,8 @@ void ListSearch::find_lists(const Rows& queries, const Call& call, Batch& batch)
     std::vector<float> scores(n);
     batch.list_of.resize(n);
     batch.visits.resize(n);
-    coarse.find(queries, nprobe, call, batch.list_of.data(), scores.data());
+    const InnerRows inner(queries, use.metric == Metric::cosine, "the query");  // of bytes, which no one has scaled
+    coarse.find(inner.rows(), nprobe, call, batch.list_of.data(), scores.data());
     for (size_t i = 0; i < n; ++i) {
         const uint32_t list = batch.list_of[i];
         if (list == kNoList) continue;
@@ -71,7 +74,7 @@ void ListSearch::find_lists(const Rows& queries, const Call& call, Batch& batch)
         if (spread == 0) continue;
         // Distances are squared, but for bits; those of unit rows and centroids are 2 - 2 q.c.
         const float first = scores[i / nprobe * nprobe];
-        const bool ip = use.metric == Metric::ip;
+        const bool ip = is_product(use.metric);
         const double near = ip ? 2 + 2 * double(first) : first, here = ip ? 2 + 2 * double(scores[i]) : scores[i];
         if (here > near * (use.metric == Metric::hamming ? spread : spread * spread)) batch.list_of[i] = kNoList;
     }

@@ -1,4 +1,5 @@
-// Rows as the lists of an IVF take them: scaled to length one for cosine; for hamming as the bits of their codes.
+// Rows as the lists of an IVF take them: floats scaled to length one for cosine; for hamming as the bits of their
+// codes.
 #pragma once
 
 #include <vector>

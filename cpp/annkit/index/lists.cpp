@@ -70,15 +70,11 @@ void Lists::encode(const Rows& rows, const Arrivals& arrivals, std::span<const u
 void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_t number, bool unit,
                         const float* centroid, std::vector<std::byte>& scratch) {
     constexpr size_t kBlock = 256;
-    const bool bits = rows.dtype == Dtype::bits;
-    const size_t bytes = bits ? rows.elements() : dim_ * sizeof(float);
+    const bool as_given = !is_float(codec_.decoded());  // bytes or bits
+    const Dtype type = as_given ? rows.dtype : Dtype::f32;
+    const size_t bytes = as_given ? rows.elements() : dim_ * sizeof(float);
     const auto gathered = [&](size_t i, size_t n, size_t number) {
-        return Rows{&scratch[i * bytes],
-                    n,
-                    dim_,
-                    bits ? Dtype::bits : Dtype::f32,
-                    ptrdiff_t(bytes),
-                    bits ? 1 : ptrdiff_t(sizeof(float)),
+        return Rows{&scratch[i * bytes], n, dim_, type, ptrdiff_t(bytes), ptrdiff_t(element_size(type)),
                     rows.first + number};
     };
     List& list = lists_[number];
@@ -86,7 +82,7 @@ void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_
         const size_t n = std::min(kBlock, order.size() - at), first = list.codes.n + at;
         scratch.resize(n * bytes);
         for (size_t i = 0; i < n; ++i) {
-            if (bits) {
+            if (as_given) {
                 copy_bytes(rows, order[at + i], reinterpret_cast<uint8_t*>(&scratch[i * bytes]));
                 continue;
             }

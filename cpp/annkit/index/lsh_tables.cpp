@@ -33,7 +33,7 @@ void check_options(const LshOptions& options) {
 }  // namespace
 
 LshTables::LshTables(const LshOptions& options, const Codec& codec, Metric metric)
-    : RowIndex(codec, metric, metric == Metric::cosine && codec.in_lists()), options_(options) {
+    : RowIndex(codec, metric, codec.wants_unit_rows(metric)), options_(options) {
     check_options(options);
     check(metric != Metric::hamming && codec_->supports(metric), "metric \"", name(metric),
           "\" does not go with LSHTables over ", codec_->repr());
