@@ -131,6 +131,12 @@ void rows_of_a_list_are_found_as_runs_or_one_by_one() {
         bool equal = numbers.size() == rows.size();
         for (size_t i = 0; equal && i < rows.size(); ++i) equal = numbers[i] == rows[i];
         checks::expect(equal, "rows are where they were put");
+        bool found = !numbers.find(rows.back() + 1) && (rows[0] == 0 || !numbers.find(rows[0] - 1));
+        for (uint32_t i = 0; found && i < rows.size(); ++i) {
+            found = numbers.find(rows[i]) == i;
+            if (i > 0 && rows[i] > rows[i - 1] + 1) found = found && !numbers.find(rows[i] - 1);
+        }
+        checks::expect(found, "rows are found, and no others");
     };
     uint32_t next = 0;
     for (const size_t step : {1, 3, 400, 1, 1, 1, 2000, 5}) {  // runs, single rows, runs again

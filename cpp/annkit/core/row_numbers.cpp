@@ -18,6 +18,27 @@ size_t RowNumbers::run_of(size_t position) const {
     return size_t(next - runs_.begin()) - 1;
 }
 
+std::optional<uint32_t> RowNumbers::find(uint32_t row) const {
+    if (n_ == 0 || row < (*this)[0] || row > (*this)[n_ - 1]) return std::nullopt;
+    uint32_t first = 0,
+             last = uint32_t(n_ - 1);  // of runs, where there are some: the place that it may have in its run
+    if (by_runs_) {
+        const auto next =
+            std::upper_bound(runs_.begin(), runs_.end(), row, [](uint32_t at, const Run& run) { return at < run.row; });
+        if (next == runs_.begin()) return std::nullopt;
+        const Run& run = *std::prev(next);
+        first = last = std::min(run.first + (row - run.row), last);
+    }
+    while (first < last) {
+        const uint32_t middle = first + (last - first) / 2;
+        if ((*this)[middle] < row)
+            first = middle + 1;
+        else
+            last = middle;
+    }
+    return (*this)[first] == row ? std::optional(first) : std::nullopt;
+}
+
 size_t RowNumbers::select(const Bitset& set, size_t first, size_t last, uint32_t* out) const {
     size_t found = 0;
     while (first < last) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,6 +24,8 @@ class RowNumbers {
         const Run& run = runs_[runs_.size() == 1 ? 0 : run_of(position)];
         return run.row + uint32_t(position) - run.first;
     }
+    // Where a row lies, by bisection; none where it does not, or where rows do not rise (a damaged file).
+    std::optional<uint32_t> find(uint32_t row) const;
     // The positions from first on and before last whose rows are in the set, ascending; returns how many. out has room
     // for all.
     size_t select(const Bitset& set, size_t first, size_t last, uint32_t* out) const;

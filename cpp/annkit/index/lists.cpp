@@ -140,12 +140,34 @@ void Lists::keep(const std::vector<uint32_t>& live) {
     }
 }
 
+std::optional<Lists::Place> Lists::place(uint32_t row) const {
+    for (uint32_t l = 0; l < lists_.size(); ++l)
+        if (const auto position = lists_[l].rows.find(row)) return Place{l, *position};
+    return std::nullopt;
+}
+
+// Whether rows are so few that each by itself is found sooner than all of them by a pass over the lists, and were
+// found.
+bool Lists::find_few(std::span<const uint32_t> rows, std::span<Place> places) const {
+    constexpr size_t kRowsAList = 16;  // measured: what a pass does meanwhile
+    size_t all = 0;
+    for (const List& list : lists_) all += list.codes.n;
+    if (rows.size() * lists_.size() * kRowsAList > all) return false;
+    for (size_t i = 0; i < rows.size(); ++i) {
+        const auto found = place(rows[i]);
+        if (!found) return false;
+        places[i] = *found;
+    }
+    return true;
+}
+
 std::vector<Lists::Place> Lists::places(std::span<const uint32_t> rows) const {
     if (rows.empty()) return {};
+    std::vector<Place> out(rows.size());
+    if (find_few(rows, out)) return out;
     const uint32_t most = *std::max_element(rows.begin(), rows.end());
     std::vector<uint32_t> wanted(size_t(most) + 1, UINT32_MAX);  // the first entry of rows that asks for a row
     for (uint32_t i = uint32_t(rows.size()); i-- > 0;) wanted[rows[i]] = i;
-    std::vector<Place> out(rows.size());
     for (uint32_t l = 0; l < lists_.size(); ++l)
         for (uint32_t i = 0; i < lists_[l].codes.n; ++i) {
             const uint32_t row = lists_[l].rows[i];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -55,6 +56,8 @@ class Lists {
         RowNumbers rows;
         size_t coming = 0;
     };
+    std::optional<Place> place(uint32_t row) const;
+    bool find_few(std::span<const uint32_t> rows, std::span<Place> places) const;
     void encode_list(const Rows& rows, std::span<const uint32_t> order, size_t list, bool unit, const float* centroid,
                      std::vector<std::byte>& scratch);
     void save_rows(Writer& out) const;
