@@ -78,23 +78,33 @@ def test_huge_and_tiny_rows(name, metric, scale):
         assert same > 0.7
 
 
-def test_residual_codes_of_rows_far_from_the_origin_are_a_warning_that_says_what_to_do(rng):
-    x = (rng.standard_normal((4000, 4)) + 2000).astype(np.float32)
-    index = ak.IVF(lists=8, codec=ak.PQ(4, bits=6))
-    with pytest.warns(UserWarning, match=r"2,?\d{3} times as far from the origin .* Pipeline\(Center\(\), IVF"):
-        index.fit(x)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for calm in (
-            ak.Pipeline(ak.Center(), index),
-            ak.IVF(lists=8, codec=ak.SQ(8)),
-            ak.IVF(lists=8, codec=ak.PQ(4, bits=6), metric="cosine"),
-        ):
-            calm.fit(x)
-        index.fit(x - 1900)
-    exact = ak.Flat().add(x).search(x[:100], 10).ids
-    centred = ak.Pipeline(ak.Center(), index).fit(x).add(x).search(x[:100], 10, nprobe=8).ids
-    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact, centred, strict=True)]) > 0.7
+@pytest.mark.parametrize("metric", ["l2", "euclidean"])
+@pytest.mark.parametrize("coarse", [False, True])
+@pytest.mark.parametrize("codec", [ak.SQ(8), ak.PQ(8, bits=6), ak.PQ(8, bits=4), ak.RaBitQ(1), ak.RaBitQ(4)], ids=repr)
+def test_residual_codes_of_rows_far_from_the_origin_lose_nothing(rng, codec, coarse, metric):
+    far = np.float32(4096)  # times as far as rows lie apart
+    x, queries = (rng.standard_normal((n, 16)).astype(np.float32) + far for n in (4000, 100))
+    exact = ak.Flat().add(x - far).search(queries - far, 10).ids
+
+    def made(x, queries):
+        graph = ak.HNSW(degree=8, metric=metric) if coarse else None
+        index = ak.IVF(lists=8, codec=codec, residual=True, coarse=graph, metric=metric).fit(x).add(x)
+        ids = index.search(queries, 10, nprobe=4).ids
+        return index, np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact, ids, strict=True)])
+
+    index, recall = made(x, queries)
+    near, wanted = made(x - far, queries - far)
+    assert recall > wanted - 0.03
+    rows, of_near = index.reconstruct(range(4000)), near.reconstruct(range(4000)) + far
+    assert abs(rows - x).mean() < 1.1 * abs(of_near - x).mean() + 1e-3
+    again = ak.Index.from_bytes(index.to_bytes())
+    assert_same(again.search(queries, 10, nprobe=4), index.search(queries, 10, nprobe=4))
+    assert_same(index.search(queries[:1], 10), [part[:1] for part in index.search(queries, 10)])
+    assert again.to_bytes() == index.to_bytes()
+    index.remove(index.ids)
+    index.compact()
+    index.fit(x - far).add(x - far, ids=range(4000))  # which lie near
+    assert_same(index.search(queries - far, 10, nprobe=4), near.search(queries - far, 10, nprobe=4))
 
 
 def test_zero_rows_have_a_cosine_distance_of_one():

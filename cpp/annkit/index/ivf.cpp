@@ -23,6 +23,17 @@ std::unique_ptr<Hnsw> load_graph(const Reader& in, std::string_view name) {
     return std::unique_ptr<Hnsw>(static_cast<Hnsw*>(Hnsw::load(part).release()));
 }
 
+// Whoever does not know the center does not find centroids that are relative to it.
+std::string_view centroids_section(bool centered) { return centered ? "centroids_around_center" : "centroids"; }
+
+std::vector<float> load_points(const Reader& in, std::string_view name, size_t n, size_t dim) {
+    const auto points = in.array<float>(name, n, dim);
+    for (float x : points)
+        check<FormatError>(double(x) * x * double(dim) <= double(std::numeric_limits<float>::max()) / 4, in.file(),
+                           ": a centroid has the value ", double(x));
+    return {points.begin(), points.end()};
+}
+
 size_t default_nprobe(size_t lists) { return std::clamp<size_t>(lists / 64, 8, 64); }
 
 }  // namespace
@@ -62,7 +73,7 @@ std::string Ivf::factory() const {
 
 void Ivf::measure(std::vector<MemoryEntry>& entries) const {
     if (lists_) lists_->memory(entries);
-    size_t coarse = graph_rows_.capacity() * sizeof(float);
+    size_t coarse = (graph_rows_.capacity() + center_.capacity()) * sizeof(float);
     if (finder_) coarse += finder_->nbytes();
     if (bit_lists_) coarse += bit_lists_->centroids().codes().capacity();
     if (nearest_) coarse += nearest_->nbytes();
@@ -71,12 +82,14 @@ void Ivf::measure(std::vector<MemoryEntry>& entries) const {
 }
 
 // All of it is there before anything changes.
-void Ivf::set_up(size_t dim, std::unique_ptr<Codec> codec, std::vector<float> centroids, std::unique_ptr<Index> graph) {
+void Ivf::set_up(size_t dim, std::unique_ptr<Codec> codec, std::vector<float> centroids, std::unique_ptr<Index> graph,
+                 std::vector<float> center) {
     std::optional<ListFinder> finder;
     if (!graph) finder.emplace(std::span<const float>(centroids), dim, is_product(use_.metric));
     Lists lists(*codec, n_lists_, dim, use_, centroids);
     nearest_.reset();
     dim_ = dim;
+    center_ = std::move(center);
     lists_.emplace(std::move(lists));
     codec_ = std::move(codec);
     graph_rows_ = graph ? std::move(centroids) : std::vector<float>();
@@ -111,7 +124,7 @@ void Ivf::search(const Rows& queries, size_t k, const Request& request, const An
 
 void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, Take take) const {
     const FilterSets filters(request.filters, members_);
-    const ListRows inner(*codec_, metric_, queries, "the query", request.call);
+    const ListRows inner(*codec_, metric_, queries, "the query", request.call, center_);
     const size_t nprobe = request.settings.nprobe > 0 ? request.settings.nprobe : default_nprobe(n_lists_);
     std::optional<GraphLists> by_graph;
     if (graph_) by_graph.emplace(*graph_, graph_rows_, is_product(use_.metric), request.settings.ef);
@@ -145,6 +158,7 @@ void Ivf::decode(std::span<const uint32_t> rows, std::byte* out) const {
         copy_centroid(places[i].list, center.data());
         auto* x = reinterpret_cast<float*>(out);
         for (size_t j = 0; j < dim_; ++j) x[j] += center[j];
+        for (size_t j = 0; j < center_.size(); ++j) x[j] += center_[j];
     }
 }
 
@@ -160,7 +174,8 @@ void Ivf::save(Writer& out) const {
     if (binary())
         out.array("centroids", bit_lists_->centroids().codes(), bit_lists_->centroids().bytes());
     else
-        out.array("centroids", centroids(), dim_);
+        out.array(centroids_section(!center_.empty()), centroids(), dim_);
+    if (!center_.empty()) out.array("center", center_, dim_);
     if (graph_) out.part("graph", *graph_);
     lists_->save(out);
 }
@@ -198,12 +213,10 @@ std::unique_ptr<Index> Ivf::load(const Reader& in) {
         index->lists_->load(in, n);
         return index;
     }
-    const auto centroids = in.array<float>("centroids", lists, dim);
-    for (float x : centroids)
-        check<FormatError>(double(x) * x * double(dim) <= double(std::numeric_limits<float>::max()) / 4, in.file(),
-                           ": a centroid has the value ", double(x));
-    index->set_up(dim, std::move(index->codec_), {centroids.begin(), centroids.end()},
-                  index->load_graph_of_lists(in, dim));
+    const bool centered = index->centers() && in.has("center");
+    const std::vector<float> center = centered ? load_points(in, "center", 1, dim) : std::vector<float>();
+    index->set_up(dim, std::move(index->codec_), load_points(in, centroids_section(centered), lists, dim),
+                  index->load_graph_of_lists(in, dim), center);
     index->lists_->load(in, n);
     return index;
 }

@@ -48,12 +48,14 @@ class Ivf final : public RowIndex {
     void keep(const std::vector<uint32_t>& live, Lock& lock, const Call& call) override;
 
     bool binary() const { return metric_ == Metric::hamming; }
-    bool by_direction() const { return metric_ == Metric::cosine; }  // so that lists are of rows of length one
+    bool by_direction() const { return metric_ == Metric::cosine; }       // so that lists are of rows of length one
+    bool centers() const { return use_.residual && is_l2(use_.metric); }  // where rows lie far from the origin
     // What makes the codes in the lists.
     const Codec& stored() const { return binary() ? static_cast<const Codec&>(bits_) : *codec_; }
     void fit_bits(const Rows& rows, const Fit& fit);
     std::unique_ptr<Index> graph_of(const Rows& centroids, const Call& call) const;
-    void set_up(size_t dim, std::unique_ptr<Codec> codec, std::vector<float> centroids, std::unique_ptr<Index> graph);
+    void set_up(size_t dim, std::unique_ptr<Codec> codec, std::vector<float> centroids, std::unique_ptr<Index> graph,
+                std::vector<float> center);
     void set_up_bits(size_t dim, std::unique_ptr<Codec> codec, NearestCodes centroids, std::unique_ptr<Index> graph);
     void load_bits(const Reader& in, size_t dim);
     std::unique_ptr<Index> load_graph_of_lists(const Reader& in, size_t dim) const;
@@ -65,6 +67,8 @@ class Ivf final : public RowIndex {
     size_t n_lists_;
     std::unique_ptr<Index> coarse_;  // what a graph of the centroids begins as, or null
     CodeUse use_;
+    // What is taken from rows and queries before anything else, where they lie far from the origin: centroids are, too.
+    std::vector<float> center_;
     std::optional<Nearest> nearest_;  // where rows go: made for adding, and kept where few came
     // Which lists a query visits, and the centroids:
     std::optional<ListFinder> finder_;  // this has both,

@@ -26,7 +26,7 @@ void Ivf::assign(const Rows& rows, std::vector<uint32_t>& list_of, const Call& c
         const size_t n = std::min(kBlock, rows.n - first);
         Phase phase(call.monitor, double(first) / double(rows.n), double(first + n) / double(rows.n));
         const Call part{call.threads, phase.monitor()};
-        const InnerRows inner(rows.slice(first, n), by_direction(), "the array");
+        const InnerRows inner(rows.slice(first, n), by_direction(), "the array", center_);
         if (coarse)
             coarse->find(inner.rows(), 1, part, &list_of[first], scores.data());
         else
@@ -58,7 +58,7 @@ void Ivf::add(const Rows& given, const Ids& ids, bool replace, const Call& call)
         for (size_t i = 0; i < rows.n; ++i) by_list[i] = kept[arrivals.order[i]];
     }
     try {
-        lists_->encode(rows, arrivals, numbers, uint32_t(members_.rows()), unit_,
+        lists_->encode(rows, arrivals, numbers, uint32_t(members_.rows()), unit_, center_,
                        [this](size_t list, float* out) { copy_centroid(list, out); }, {call.threads, rest.monitor()});
         if (call.monitor) call.monitor->progress(rows.n, rows.n);  // before the rows count: a callback may still raise
         members_.append(kept.empty() ? ids : Ids(by_list), rows.n, !replaced.empty());

@@ -1,6 +1,5 @@
 // How an IVF index learns: centroids, a graph of them, and the codec.
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "annkit/core/errors.h"
@@ -22,17 +21,14 @@ constexpr size_t kCodecRows = 65536;
 constexpr size_t kRounds = 10;
 
 // |q - c - r|^2 is put together of products with the query and with the centroid, which lose digits where both are far
-// larger than what they differ by.
-void warn_of_far(const Rows& rows, const Call& call) {
-    constexpr double kFar = 300;
-    if (call.monitor == nullptr) return;
-    const Middle middle = middle_of(rows);
+// larger than what they differ by: recall suffers from some 100 times on. Nearer rows stay as they are.
+std::vector<float> center_of_far(const Rows& rows) {
+    constexpr double kFar = 32;
+    Middle middle = middle_of(rows);
     double norm2 = 0;
     for (const float x : middle.point) norm2 += double(x) * double(x);
-    if (middle.reach2 == 0 || norm2 <= kFar * kFar * middle.reach2) return;
-    call.monitor->warn(concat("rows lie ", size_t(std::min(std::sqrt(norm2 / middle.reach2), 1e18)),
-                              " times as far from the origin as from each other, where residual codes lose digits: "
-                              "take their mean away, as Pipeline(Center(), IVF(...)) does"));
+    if (norm2 <= kFar * kFar * middle.reach2) return {};
+    return std::move(middle.point);
 }
 
 }  // namespace
@@ -56,15 +52,15 @@ void Ivf::fit(const Rows& rows, const Fit& fit) {
     options.k = n_lists_;
     options.rounds = kRounds;
     options.spherical = by_direction();
-    const InnerRows inner(rows, by_direction(), "the array");
-    if (use_.residual && use_.metric == Metric::l2) warn_of_far(inner.rows(), fit.call);
+    std::vector<float> center = centers() ? center_of_far(rows) : std::vector<float>();
+    const InnerRows inner(rows, by_direction(), "the array", center);
     KMeansResult trained = kmeans(inner.rows(), options, {fit.seed, {fit.call.threads, first.monitor()}});
     // What is learned takes the place of what was only when all of it is there.
     std::unique_ptr<Codec> codec = codec_->clone();
     const Fit last{fit.seed + 1, {fit.call.threads, rest.monitor()}};
     fit_codec(*codec, inner.rows(), trained.centroids, last);
     auto graph = graph_of(Rows::of(trained.centroids.data(), n_lists_, rows.dim), {fit.call.threads, end.monitor()});
-    set_up(rows.dim, std::move(codec), std::move(trained.centroids), std::move(graph));
+    set_up(rows.dim, std::move(codec), std::move(trained.centroids), std::move(graph), std::move(center));
 }
 
 // The codec first: the lists are of its codes.

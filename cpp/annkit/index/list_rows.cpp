@@ -4,8 +4,9 @@
 
 namespace annkit {
 
-ListRows::ListRows(const Codec& codec, Metric metric, const Rows& rows, std::string_view what, const Call& call)
-    : inner_(rows, codec.wants_unit_rows(metric), what), rows_(inner_.rows()) {
+ListRows::ListRows(const Codec& codec, Metric metric, const Rows& rows, std::string_view what, const Call& call,
+                   std::span<const float> center)
+    : inner_(rows, codec.wants_unit_rows(metric), what, center), rows_(inner_.rows()) {
     if (metric != Metric::hamming || rows.dtype == Dtype::bits) return;
     constexpr size_t kBlock = 256;
     const size_t bytes = codec.make_codes(rows.dim, {metric}).code_bytes();

@@ -11,7 +11,9 @@ namespace annkit {
 
 class ListRows {
   public:
-    ListRows(const Codec& codec, Metric metric, const Rows& rows, std::string_view what, const Call& call);
+    // center: what is taken from rows, or nothing.
+    ListRows(const Codec& codec, Metric metric, const Rows& rows, std::string_view what, const Call& call,
+             std::span<const float> center = {});
     const Rows& rows() const { return rows_; }
 
   private:

@@ -40,7 +40,7 @@ Lists::Lists(const Codec& codec, size_t n, size_t dim, const CodeUse& use, std::
 }
 
 void Lists::encode(const Rows& rows, const Arrivals& arrivals, std::span<const uint32_t> numbers, uint32_t first_row,
-                   bool unit, const Centroid& centroid, const Call& call) {
+                   bool unit, std::span<const float> center, const Centroid& centroid, const Call& call) {
     const std::vector<size_t>& starts = arrivals.starts;
     for (size_t i = 0; i < lists_.size(); ++i) {
         List& list = lists_[i];
@@ -56,19 +56,19 @@ void Lists::encode(const Rows& rows, const Arrivals& arrivals, std::span<const u
     const double work = double(rows.n) * double(dim_) * 4;
     parallel_for(tasks.size() - 1, threads_for(call, work), call, [&](size_t task, int) {
         std::vector<std::byte> scratch;
-        std::vector<float> center(dim_);
+        std::vector<float> relative_to(dim_);
         for (size_t i = tasks[task]; i < tasks[task + 1]; ++i) {
             if (lists_[i].coming == 0) continue;
             const bool residual = partitions_[i].residual;
-            if (residual) centroid(i, center.data());
-            encode_list(rows, std::span(arrivals.order).subspan(starts[i], lists_[i].coming), i, unit,
-                        residual ? center.data() : nullptr, scratch);
+            if (residual) centroid(i, relative_to.data());
+            encode_list(rows, std::span(arrivals.order).subspan(starts[i], lists_[i].coming), i, unit, center,
+                        residual ? relative_to.data() : nullptr, scratch);
         }
     });
 }
 
 void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_t number, bool unit,
-                        const float* centroid, std::vector<std::byte>& scratch) {
+                        std::span<const float> center, const float* centroid, std::vector<std::byte>& scratch) {
     constexpr size_t kBlock = 256;
     const bool as_given = !is_float(codec_.decoded());  // bytes or bits
     const Dtype type = as_given ? rows.dtype : Dtype::f32;
@@ -86,7 +86,7 @@ void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_
                 copy_bytes(rows, order[at + i], reinterpret_cast<uint8_t*>(&scratch[i * bytes]));
                 continue;
             }
-            const InnerRows inner(rows.slice(order[at + i], 1), unit, "the array");
+            const InnerRows inner(rows.slice(order[at + i], 1), unit, "the array", center);
             const FloatBlock one(inner.rows(), "the array");
             std::memcpy(&scratch[i * bytes], one.row(0), bytes);
         }

@@ -30,11 +30,11 @@ class Lists {
     bool is_view() const { return view_; }
 
     // Codes rows. The row at place i of arrivals.order gets the number first_row + numbers[i], which rise in each list.
-    // centroid writes that of a list, where codes are relative to it. Nothing counts before commit(); without it,
-    // drop() takes the places back.
+    // centroid writes that of a list, where codes are relative to it. unit, center: as InnerRows takes them. Nothing
+    // counts before commit(); without it, drop() takes the places back.
     using Centroid = std::function<void(size_t list, float* out)>;
     void encode(const Rows& rows, const Arrivals& arrivals, std::span<const uint32_t> numbers, uint32_t first_row,
-                bool unit, const Centroid& centroid, const Call& call);
+                bool unit, std::span<const float> center, const Centroid& centroid, const Call& call);
     void commit();
     void drop();
     void truncate(size_t rows);  // leaves the first ones
@@ -58,8 +58,8 @@ class Lists {
     };
     std::optional<Place> place(uint32_t row) const;
     bool find_few(std::span<const uint32_t> rows, std::span<Place> places) const;
-    void encode_list(const Rows& rows, std::span<const uint32_t> order, size_t list, bool unit, const float* centroid,
-                     std::vector<std::byte>& scratch);
+    void encode_list(const Rows& rows, std::span<const uint32_t> order, size_t list, bool unit,
+                     std::span<const float> center, const float* centroid, std::vector<std::byte>& scratch);
     void save_rows(Writer& out) const;
     void load_rows(const Reader& in, size_t rows);
 

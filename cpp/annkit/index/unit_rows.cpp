@@ -2,17 +2,20 @@
 
 namespace annkit {
 
-InnerRows::InnerRows(const Rows& rows, bool unit, std::string_view what) : rows_(rows) {
-    if (!unit) return;
+InnerRows::InnerRows(const Rows& rows, bool unit, std::string_view what, std::span<const float> center) : rows_(rows) {
+    if (!unit && center.empty()) return;
     const FloatBlock block(rows, what);
-    scaled_.resize(rows.n * rows.dim);
+    changed_.resize(rows.n * rows.dim);
     for (size_t i = 0; i < rows.n; ++i) {
         const float scale = inverse_norm(block.norm2(i));
         const float* x = block.row(i);
-        float* to = &scaled_[i * rows.dim];
-        for (size_t j = 0; j < rows.dim; ++j) to[j] = x[j] * scale;
+        float* to = &changed_[i * rows.dim];
+        if (center.empty())
+            for (size_t j = 0; j < rows.dim; ++j) to[j] = x[j] * scale;
+        else
+            for (size_t j = 0; j < rows.dim; ++j) to[j] = x[j] - center[j];
     }
-    rows_ = Rows::of(scaled_.data(), rows.n, rows.dim, rows.first);
+    rows_ = Rows::of(changed_.data(), rows.n, rows.dim, rows.first);
 }
 
 float unit_score_within(float radius) {

@@ -1,6 +1,8 @@
-// Rows of length one, for cosine over codecs that know inner products only: the distance is then 1 + score.
+// Rows as the codecs of an index see them. Those of length one are for cosine over codecs that know inner products
+// only: the distance is then 1 + score.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "annkit/core/metric.h"
@@ -8,14 +10,14 @@
 
 namespace annkit {
 
-// Rows as the codecs of an index see them: scaled to length one for cosine (zeros stay), otherwise as they are.
+// Scaled to length one (zeros stay), or less a point, unless that is empty; otherwise as they are.
 class InnerRows {
   public:
-    InnerRows(const Rows& rows, bool unit, std::string_view what);
+    InnerRows(const Rows& rows, bool unit, std::string_view what, std::span<const float> center = {});
     const Rows& rows() const { return rows_; }
 
   private:
-    std::vector<float> scaled_;
+    std::vector<float> changed_;
     Rows rows_;
 };
 
