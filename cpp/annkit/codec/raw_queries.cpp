@@ -76,8 +76,8 @@ void RawQueries::score(size_t query, const Partition& partition, float, const ui
     finish(query, *partition.codes, [positions](size_t i) { return positions[i]; }, n, out);
 }
 
-template <class PositionOf>
-void RawQueries::finish(size_t query, const Codes& codes, PositionOf&& position_of, size_t n, float* scores) const {
+template <class PlaceOf>
+void RawQueries::finish(size_t query, const Codes& codes, PlaceOf&& position_of, size_t n, float* scores) const {
     if (!scoring_.cosine()) return;
     const float inverse = inverse_norm(queries_.norm2(query));
     const Column& norms = codes.columns[RowScoring::kNorms];

@@ -28,8 +28,8 @@ class RawQueries final : public TileQueries {
 
   private:
     // Products become cosines. position_of(i): where the i-th score's row lies.
-    template <class PositionOf>
-    void finish(size_t query, const Codes& codes, PositionOf&& position_of, size_t n, float* scores) const;
+    template <class PlaceOf>
+    void finish(size_t query, const Codes& codes, PlaceOf&& position_of, size_t n, float* scores) const;
 
     RowScoring scoring_;
     bool l2_, bits_, exact_;  // exact_: what tiles compute has no rounding that the scores do not have
