@@ -293,3 +293,20 @@ def test_real_data(real_data, stem):
     x, q = np.array(x[:20000]), np.array(q[:40])
     index = ak.Flat(codec=ak.Raw("u8" if x.dtype == np.uint8 else "f32")).add(x)
     assert_nearest(index.search(q, k=10), distances(q, x, "l2"), np.arange(len(x)), "l2", tolerance_of(q, x, "l2"))
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        ak.Flat(codec=ak.PQ(8, bits=6)),
+        ak.IVF(lists=16, codec=ak.PQ(8)),
+        ak.Pipeline(ak.OPQ(4), ak.Flat(codec=ak.SQ(8))),
+        ak.Refine(ak.IVF(lists=16, codec=ak.SQ(8)), codec=ak.Raw("f16")),
+    ],
+    ids=repr,
+)
+def test_progress_of_fit_rises_to_the_end(rng, index):
+    seen = []
+    index.fit(rng.random((20_000, 32), np.float32), progress=lambda *call: seen.append(call))
+    assert seen == sorted(set(seen))
+    assert seen[-1] == (20_000, 20_000)

@@ -305,11 +305,14 @@ def test_links_lead_to_other_clusters():
 
 @pytest.mark.parametrize("codec", [ak.Raw("f32"), ak.SQ(8)])
 @pytest.mark.parametrize("share", [0.5, 1.0])
-def test_wide_ranges_hold_all_rows(codec, share):
+@pytest.mark.parametrize("removed", [[], [5, 77]])
+def test_wide_ranges_hold_all_rows(codec, share, removed):
     rng = np.random.default_rng(4)
     x = rng.standard_normal((6000, 48)).astype(np.float32)
     graph = ak.HNSW(degree=8, ef_build=30, codec=codec).fit(x).add(x)
     flat = ak.Flat(codec=codec).fit(x).add(x)
-    radius = float(flat.search(x[0], k=round(share * len(x))).distances[0, -1])
+    for index in (graph, flat):
+        index.remove(removed)
+    radius = float(flat.search(x[0], k=round(share * len(flat))).distances[0, -1])
     for got, wanted in zip(graph.range_search(x[:4], radius), flat.range_search(x[:4], radius), strict=True):
         np.testing.assert_array_equal(got, wanted)

@@ -178,3 +178,13 @@ def test_large_batches_are_shared_by_threads_to_the_same_result(name):
     for threads in (1, 2):
         with pytest.raises(ValueError, match=r"row 700, column 3"):
             index.search(bad, k=5, threads=threads)
+
+
+def test_rows_near_the_origin_keep_their_digits_beside_many_far_away(rng):
+    x, far = rng.standard_normal((4000, 16)).astype(np.float32), np.arange(4000) % 5 > 0
+    x[far] = 1e4
+    queries = rng.standard_normal((100, 16)).astype(np.float32)
+    exact = ak.Flat().add(x).search(queries, 10).ids
+    index = ak.IVF(lists=8, codec=ak.SQ(8), residual=True).fit(x).add(x)
+    found = index.search(queries, 10, nprobe=8).ids
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact, found, strict=True)]) > 0.95

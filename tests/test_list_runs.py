@@ -121,3 +121,20 @@ np.save({str(tmp_path / "near.npy")!r}, ak.load({str(tmp_path / "index.ak")!r}).
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "ANNKIT_SIMD": level}, check=True)
     # The last bits of floats, and so the order of nearly equal rows, differ between levels.
     np.testing.assert_allclose(np.load(tmp_path / "near.npy"), index.search(q, nprobe=2).distances, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [8, 6, 4])
+@pytest.mark.parametrize("dim", [1, 2, 40])
+@pytest.mark.parametrize("offset", [1e3, 1e4, 1e5, 1e6])
+def test_rows_far_from_the_origin_are_found(rng, offset, dim, bits):
+    x = (rng.standard_normal((600, dim)) + offset).astype(np.float32)
+    codec = ak.SQ(bits).fit(x)
+    scores, lower, upper = kernels.tile_scores(codec, "l2", x, None, codec.decode(codec.encode(x[:50])))
+    assert (lower <= scores).all()
+    assert (scores <= upper).all()
+    for index in (ak.Flat(codec=ak.SQ(bits)), ak.IVF(lists=4, codec=ak.SQ(bits))):
+        index.fit(x).add(x)
+        batch = index.search(x[:60], 10)
+        assert (batch.ids >= 0).all()
+        for i in range(20):
+            np.testing.assert_array_equal(index.search(x[i], 10).ids[0], batch.ids[i])

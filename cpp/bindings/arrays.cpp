@@ -181,8 +181,11 @@ void PythonMonitor::poll() {
 
 void PythonMonitor::progress(size_t done, size_t total) {
     if (callback_ == nullptr || total == 0) return;
+    const auto now = size_t(double(total_) * double(done) / double(total));
+    if (now <= reported_) return;  // each pass over the rows counts from its own beginning
+    reported_ = now;
     py::gil_scoped_acquire locked;
-    report(size_t(double(total_) * double(done) / double(total)));
+    report(now);
 }
 
 void PythonMonitor::warn(std::string_view message) {

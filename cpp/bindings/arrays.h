@@ -73,11 +73,12 @@ class PythonMonitor final : public Monitor {
     void poll() override;
     void progress(size_t done, size_t total) override;
     void warn(std::string_view message) override;  // a UserWarning
+    void finish() { progress(1, 1); }
 
   private:
     void report(size_t done);
     PyObject* callback_ = nullptr;
-    size_t total_;
+    size_t total_, reported_ = 0;
     std::optional<bool> main_thread_;
 };
 

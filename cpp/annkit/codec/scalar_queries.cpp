@@ -26,17 +26,20 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
       rest_(codec.bits_ == 8 ? codes_.size() : 0),
       factors_(simd::kMostTileRows, l2_ ? -2.0f : -1.0f),
       nothing_(l2_ ? 0 : simd::kMostTileRows) {
-    double largest2 = 0, middle2 = 0;
+    double largest2 = 0, middle2 = 0, far2 = 0;
     for (size_t j = 0; j < codec.low_.size(); ++j) {
         const double center = l2_ && !residual_ ? codec.center_[j] : 0.0f, step = codec.step_[j];
         const double low = codec.low_[j] - center, high = low + step * codec.most();
         const double middle = low + step * codec.mean_code_[j];
+        const double lowest = codec.low_[j], highest = lowest + step * codec.most();
+        far2 += std::max(lowest * lowest, highest * highest);
         largest2 += std::max(low * low, high * high);
         middle2 += middle * middle;
         largest_step_ = std::max(largest_step_, codec.step_[j]);
     }
     largest_norm_ = float(std::sqrt(largest2)) * kUp;
     middle_norm_ = float(std::sqrt(middle2)) * kUp;
+    decoding_error_ = l2_ && !residual_ ? 3 * kUnit * float(std::sqrt(far2)) * kUp : 0.0f;
     constexpr size_t kBlock = 64;
     const int threads = threads_for(call, 8 * double(codes_.size()));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
@@ -98,12 +101,16 @@ void ScalarQueries::round_rest(const float* rest, size_t at, Query& query) {
 // What rounding takes from sums, here and in the canonical score, is as large as what they are made of: the products of
 // a query q with codes, which are as large for a row x in the middle as for others, and squares. |x|^2 is at most
 // largest * (middle + step * reach): where a few rows lie far away, margins of the others stay small.
+//
+// Decoded rows are rounded where they lie, however near the center that is: |x|^2 is off by as much, and scores stop at
+// zero, where bounds would not. (Not of residuals, whose centroid counts in norm.)
 ScalarQueries::Margin ScalarQueries::margin(size_t query, const Partition& partition, float coarse) const {
-    constexpr float kLanes = 8;  // that sums have, at least
+    constexpr float kLanes = 8;  // AVX has sums in 16 lanes, plain C++ in 4: that is within the factor
     const float rounding = 4 * (float(tile_dim()) / kLanes + 32) * kUnit, largest = largest_norm_;
     const float norm = rounded_[query].norm + partition.centroid_norm, of_rows = l2_ ? rounding * largest : 0.0f;
-    return {rounding * (norm * (norm + 2 * largest) + std::abs(coarse)) + of_rows * middle_norm_ + FLT_MIN,
-            of_rows * largest_step_};
+    const float decoding = (2 * middle_norm_ + decoding_error_) * decoding_error_;
+    return {rounding * (norm * (norm + 2 * largest) + std::abs(coarse)) + of_rows * middle_norm_ + decoding + FLT_MIN,
+            (of_rows + 2 * decoding_error_) * largest_step_};
 }
 
 LaneTerms ScalarQueries::terms(size_t query, const Partition& partition, float coarse) const {

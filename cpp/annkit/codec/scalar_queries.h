@@ -47,6 +47,7 @@ class ScalarQueries final : public TileQueries {
     float largest_norm_;                    // that a decoded row, from center, or residual can have
     float middle_norm_;                     // of the row of mean codes, likewise
     float largest_step_ = 0;
+    float decoding_error_;  // by which decoded rows are off, where they are not residuals
 };
 
 }  // namespace annkit

@@ -22,17 +22,17 @@ double sum(size_t n, Number&& number) {
     return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
-}  // namespace
-
-// An entry about a third up those of a group, a fifth up 256 of them: the largest of the least of each lane.
-template <size_t kLanes>
+// An entry about a third up those of a group, a fifth up 256 of them: the largest of the least of each stripe.
+template <size_t kStripes>
 float near_entry(const float* table, size_t entries) {
-    float least[kLanes];
-    std::copy_n(table, kLanes, least);
-    for (size_t e = kLanes; e < entries; e += kLanes)
-        for (size_t lane = 0; lane < kLanes; ++lane) least[lane] = std::min(least[lane], table[e + lane]);
-    return *std::max_element(least, least + kLanes);
+    float least[kStripes];
+    std::copy_n(table, kStripes, least);
+    for (size_t e = kStripes; e < entries; e += kStripes)
+        for (size_t i = 0; i < kStripes; ++i) least[i] = std::min(least[i], table[e + i]);
+    return *std::max_element(least, least + kStripes);
 }
+
+}  // namespace
 
 // Of each group's entries; zeros behind the last group.
 struct TableQueries::Ranges {
@@ -149,7 +149,8 @@ TableQueries::Query TableQueries::round(const float* table, float norm, Ranges& 
     kernels.round_tables(table, m, entries, ranges.least.data(), 1 / scale, steps);
     const auto most = uint8_t(std::min(ranges.most / scale, kByte));
     if (most < kByte) std::transform(steps, steps + m * entries, steps, [=](uint8_t x) { return std::min(x, most); });
-    const double magnitude = ranges.magnitude() + 2 * double(norm) * groups_.reach + all;
+    const double products = l2_ && !residual_ ? 0.0 : 2 * double(norm) * groups_.reach;
+    const double magnitude = ranges.magnitude() + products + all;
     return {scale, float(ranges.low()), float(ranges.width(scale, most)) * (1 + 4 * FLT_EPSILON), float(magnitude)};
 }
 

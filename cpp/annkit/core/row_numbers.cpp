@@ -20,9 +20,8 @@ size_t RowNumbers::run_of(size_t position) const {
 
 std::optional<uint32_t> RowNumbers::find(uint32_t row) const {
     if (n_ == 0 || row < (*this)[0] || row > (*this)[n_ - 1]) return std::nullopt;
-    uint32_t first = 0,
-             last = uint32_t(n_ - 1);  // of runs, where there are some: the place that it may have in its run
-    if (by_runs_) {
+    uint32_t first = 0, last = uint32_t(n_ - 1);
+    if (by_runs_) {  // each has one place where it may lie
         const auto next =
             std::upper_bound(runs_.begin(), runs_.end(), row, [](uint32_t at, const Run& run) { return at < run.row; });
         if (next == runs_.begin()) return std::nullopt;

@@ -117,8 +117,10 @@ void GraphSearch::find_anywhere(WalkLimits limits, const GraphFilter& everything
 
 void GraphSearch::find_allowed(WalkLimits limits, const GraphFilter& filter, TopK& top) {
     const double share = double(filter.count) / double(graph_.size());
-    for (;; limits.widen()) {
-        if (share * double(filter.count) < kScanned * double(limits.ef)) return scan(filter, top);
+    for (const size_t first = limits.ef;; limits.widen()) {
+        // Only ranges widen a walk.
+        const bool wide = limits.ef > first && double(graph_.size()) < kScannedRange * double(limits.ef);
+        if (wide || share * double(filter.count) < kScanned * double(limits.ef)) return scan(filter, top);
         const Way way = share < kAround ? Way::around : Way::through;
         if (!walk_allowed(limits, filter, way)) return scan(filter, top);
         // Around what is not allowed there may be no way to where the allowed rows are.

@@ -103,16 +103,24 @@ void Pipeline::fit(const Rows& rows, const Fit& fit) {
     std::vector<std::unique_ptr<Transform>> fitted;
     std::vector<float> now;
     Rows current = rows;
+    constexpr double kTransforms = 0.7;  // of the time
+    const double share = kTransforms / double(std::max<size_t>(transforms_.size(), 1));
+    const auto part_of = [&fit](Phase& phase) {
+        return Fit{fit.seed, {fit.call.threads, phase.monitor()}, fit.labels};
+    };
     for (const auto& transform : transforms_) {
+        Phase phase(fit.call.monitor, share * double(fitted.size()), share * double(fitted.size() + 1));
+        const Fit part = part_of(phase);
         fitted.push_back(transform->clone());
         Transform& next = *fitted.back();
-        if (!next.is_fitted() || next.dim_in() != current.dim) next.fit(current, fit);
-        std::vector<float> out = apply_one(next, current, fit.call);
+        if (!next.is_fitted() || next.dim_in() != current.dim) next.fit(current, part);
+        std::vector<float> out = apply_one(next, current, part.call);
         const size_t dim = next.dim_out(current.dim);
         now = std::move(out);
         current = Rows::of(now.data(), rows.n, dim, rows.first);
     }
-    index_->fit(current, fit);
+    Phase rest(fit.call.monitor, kTransforms, 1);
+    index_->fit(current, part_of(rest));
     transforms_ = std::move(fitted);
     dim_ = rows.dim;
 }

@@ -249,14 +249,18 @@ using Memories = Pool<GroupTrainer::Memory>;
 void train_in_rounds(std::span<GroupTrainer> groups, size_t rounds, size_t chunk, int threads, Memories& memory,
                      const Call& call) {
     std::vector<uint8_t> live(groups.size(), 1);
-    parallel_apart(groups.size(), threads, call, [&](size_t g, int) { groups[g].open(memory.take(), {.threads = 1}); });
+    const Call unseen{threads, nullptr};  // too short to be looked at
+    parallel_apart(groups.size(), threads, unseen,
+                   [&](size_t g, int) { groups[g].open(memory.take(), {.threads = 1}); });
     for (size_t round = 0; round < rounds; ++round) {
+        Phase share(call.monitor, double(round) / double(rounds), double(round + 1) / double(rounds));
+        const Call part{threads, share.monitor()};
         const size_t n = groups[0].rows_in(round, rounds), panels = panels_of(n), chunks = (panels + chunk - 1) / chunk;
-        parallel_apart(groups.size() * chunks, threads, call, [&](size_t task, int) {
+        parallel_apart(groups.size() * chunks, threads, part, [&](size_t task, int) {
             const size_t first = task % chunks * chunk;
             if (live[task / chunks]) groups[task / chunks].assign(first, std::min(first + chunk, panels));
         });
-        parallel_apart(groups.size(), threads, call, [&](size_t g, int) {
+        parallel_apart(groups.size(), threads, unseen, [&](size_t g, int) {
             with_crew(1, {}, [&](Crew& alone) {
                 live[g] = live[g] && (groups[g].update(n, alone) || n < groups[g].rows_in(rounds, rounds));
             });
@@ -290,7 +294,9 @@ void train_apart(std::span<GroupTrainer> groups, size_t rounds, int threads, Mem
     const size_t together = std::max<size_t>(1, most), batches = (groups.size() + together - 1) / together;
     for (size_t b = 0; b < batches; ++b) {
         const size_t first = b * groups.size() / batches, last = (b + 1) * groups.size() / batches;
-        train_in_rounds(groups.subspan(first, last - first), rounds, share, threads, memory, call);
+        Phase batch(call.monitor, double(b) / double(batches), double(b + 1) / double(batches));
+        train_in_rounds(groups.subspan(first, last - first), rounds, share, threads, memory,
+                        {threads, batch.monitor()});
     }
 }
 

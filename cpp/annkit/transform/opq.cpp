@@ -165,13 +165,28 @@ std::vector<float> refine(const Floats& rows, std::vector<std::vector<float>> st
     const size_t trial = std::min<size_t>(options.rounds, 4);
     std::unique_ptr<Alternation> best;
     double least = 0;
+    // Rounds of the trials are shorter.
+    constexpr double kTrials = 0.2;
+    const auto go_on = [&](Alternation& one, size_t rows_seen, double from, double to) {
+        Phase share(fit.call.monitor, from, to);
+        Fit part = fit;
+        part.call.monitor = share.monitor();
+        return one.round(rows_seen, part);
+    };
+    size_t done = 0;
+    const double step = kTrials / double(starts.size() * std::max<size_t>(trial, 1));
     for (auto& start : starts) {
         auto one = std::make_unique<Alternation>(rows, std::move(start), options);
         double error = 0;
-        for (size_t round = 0; round < trial; ++round) error = one->round(few, fit);
+        for (size_t round = 0; round < trial; ++round, ++done)
+            error = go_on(*one, few, step * double(done), step * double(done + 1));
         if (!best || error < least) best = std::move(one), least = error;
     }
-    for (size_t round = trial; round < options.rounds; ++round) best->round(3 * round < options.rounds ? few : n, fit);
+    const double rest = (1 - kTrials) / double(std::max<size_t>(options.rounds - trial, 1));
+    for (size_t round = trial; round < options.rounds; ++round) {
+        const double from = kTrials + rest * double(round - trial);
+        go_on(*best, 3 * round < options.rounds ? few : n, from, from + rest);
+    }
     return best->rotation();
 }
 
@@ -235,15 +250,18 @@ void Opq::fit(const Rows& rows, const Fit& fit) {
     if (dim > inputs) fail(repr(), " got rows of dimension ", inputs, ", expected at least ", dim);
     if (dim % options_.m != 0) fail(repr(), " got rows of dimension ", inputs, ", expected a multiple of ", options_.m);
     const auto chosen = sample_of(rows.n, sample_size(inputs), fit.seed);
-    const Principal start = principal(rows, chosen, dim, options_.m, fit.call);
+    Phase first(fit.call.monitor, 0, 0.1), rest(fit.call.monitor, 0.1, 1);
+    Fit later = fit;
+    later.call.monitor = rest.monitor();
+    const Principal start = principal(rows, chosen, dim, options_.m, {fit.call.threads, first.monitor()});
     std::vector<float> matrix = start.basis;
     if (options_.rounds > 0) {
-        const Floats rows_there = project(rows, chosen, start, dim, fit.call);
+        const Floats rows_there = project(rows, chosen, start, dim, {fit.call.threads, first.monitor()});
         const std::vector<float> rotation =
-            refine(rows_there, starts_for(start.basis, dim, inputs), dim, options_, fit);
+            refine(rows_there, starts_for(start.basis, dim, inputs), dim, options_, later);
         multiply(rotation.data(), dim, dim, PackedMatrix::of_transposed(start.basis.data(), dim, inputs), matrix.data(),
-                 fit.call);
-        orthonormalise(matrix, dim, inputs, fit.seed, fit.call);
+                 later.call);
+        orthonormalise(matrix, dim, inputs, fit.seed, later.call);
     }
     map_ = Affine(std::move(matrix), dim, inputs);
 }
