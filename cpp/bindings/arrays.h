@@ -73,7 +73,6 @@ class PythonMonitor final : public Monitor {
     void poll() override;
     void progress(size_t done, size_t total) override;
     void warn(std::string_view message) override;  // a UserWarning
-    void finish() { progress(1, 1); }
 
   private:
     void report(size_t done);

@@ -131,7 +131,6 @@ py::object fit(py::object self, py::handle x, py::handle labels, uint64_t seed, 
         check_rows(input.rows, "the array", how.call);
         index.fit(input.rows, how);
     });
-    monitor.finish();
     return self;
 }
 

@@ -37,6 +37,7 @@ void Flat::fit(const Rows& rows, const Fit& fit, const std::function<void()>& la
     auto codec = codec_->clone();
     const InnerRows inner(rows, unit_, "the array");
     codec->fit(inner.rows(), fit);
+    if (fit.call.monitor) fit.call.monitor->progress(1, 1);  // before anything changes: a callback may still raise
     last();
     codes_.reset();
     dim_ = rows.dim;

@@ -61,6 +61,7 @@ void Hnsw::fit(const Rows& rows, const Fit& fit) {
     auto codec = codec_->clone(), build_codec = build_codec_ ? build_codec_->clone() : nullptr;
     codec->fit(inner.rows(), fit);
     if (build_codec) build_codec->fit(inner.rows(), fit);
+    if (fit.call.monitor) fit.call.monitor->progress(1, 1);  // before anything changes: a callback may still raise
     forget_searches();
     codes_.reset();
     dim_ = rows.dim;

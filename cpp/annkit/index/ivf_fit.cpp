@@ -73,6 +73,7 @@ void Ivf::fit(const Rows& rows, const Fit& fit) {
     const Fit last{fit.seed + 1, {fit.call.threads, rest.monitor()}};
     fit_codec(*codec, inner.rows(), trained.centroids, last);
     auto graph = graph_of(Rows::of(trained.centroids.data(), n_lists_, rows.dim), {fit.call.threads, end.monitor()});
+    if (fit.call.monitor) fit.call.monitor->progress(1, 1);  // before anything changes: a callback may still raise
     set_up(rows.dim, std::move(codec), std::move(trained.centroids), std::move(graph), std::move(center));
 }
 
