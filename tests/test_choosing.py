@@ -211,6 +211,31 @@ def test_advice_fits_and_reaches_the_recall(data, dtype, memory, recall):
     assert found.recall >= recall - (0.03 if "int" in dtype else 0.01)
 
 
+@pytest.mark.parametrize(("dtype", "word"), [("uint8", "SQ8_direct"), ("int8", "SQ8_direct_signed")])
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+def test_bytes_are_advised_as_they_are_where_codes_of_8_bits_would_take_as_much(rng, dtype, word, metric):
+    advised = set()
+    for n, dim, recall, memory in itertools.product(
+        (8000, 10**6), (128, 768), (0.8, 0.9, 0.95, 0.99), (None, "900MB", "800MB", "200MB", "150MB", "7MB")
+    ):
+        try:
+            found = ak.recommend(n=n, dim=dim, recall=recall, dtype=dtype, metric=metric, memory=memory)
+        except ValueError:
+            continue
+        assert memory is None or found.memory <= float(memory[:-2]) * 1e6
+        *transforms, _, last = ["", *found.factory.split(",")]
+        if last.startswith("Refine"):
+            assert (transforms[1][:3], last) == ("PCA", f"Refine({word})")
+        elif not transforms or transforms == [""]:
+            assert last == word or last.startswith(("RaBitQ", "PQ"))
+        if n == 8000:
+            advised.add((dim, found.factory, found.memory))
+    assert any("IVF" in spec and spec.endswith(word) for _, spec, _ in advised)
+    for dim, spec, memory in advised:
+        x = rng.integers(0, 127, (8000, dim)).astype(dtype)
+        assert memory == pytest.approx(ak.index(spec, metric=metric).fit(x).add(x).nbytes, rel=0.05)
+
+
 @pytest.mark.parametrize("mode", ["batch", "single"])
 @pytest.mark.parametrize("memory", [None, "120 kB"])
 @pytest.mark.parametrize("recall", [0.9, 0.99, 1.0])

@@ -100,32 +100,40 @@ def spec_of(kind: str, n: int, dim: int) -> str | None:
     return kind.format(lists=f"{lists}{graph}", narrow=narrow, quarter=quarter)
 
 
-def _as_given(spec: str, dtype: str) -> str | None:
-    """Return the string that keeps rows of a type as they are where `spec` keeps floats; None where there is better."""
+def _as_given(spec: str, dtype: str) -> str:
+    """Return the string that keeps rows of a type as they are where `spec` keeps floats, or makes bytes of them."""
     exact = _EXACT[dtype]
     if exact == "Flat":
         return spec
-    if dtype in ("uint8", "int8") and spec.startswith("HNSW"):  # bytes are walked over as SQ8 is
-        return f"HNSW16,{exact}" if "Refine" in spec else None
+    if dtype in ("uint8", "int8"):
+        # Bytes as they are take no more than SQ8 and are scanned and walked over as fast: nothing is left to refine.
+        bare, _, finer = spec.partition(",Refine(")
+        if spec.startswith("PCA"):
+            return f"{bare},Refine({exact})" if finer else spec
+        spec = re.sub("SQ(8|fp16)$", exact, bare)
     if spec in ("Flat", "HNSW16"):
         return exact if spec == "Flat" else f"HNSW16,{exact}"
     return spec.replace("SQfp16", exact)
 
 
 def _offers(estimate: Estimate, recall: float, dtype: str, metric: Metric, margin: float) -> list[_Offer]:
-    offers = []
+    """Return the kinds; those that come to the same for rows of this type are one, as fast as its fastest."""
+    offers: dict[str, _Offer] = {}
     for kind in BITS if metric == "hamming" else FLOATS:
         spec = spec_of(kind, estimate.n, estimate.dim)
         if spec is None or ("PCA" in kind and metric == "ip"):  # without the mean, inner products have another order
             continue
-        if metric != "hamming" and (spec := _as_given(spec, dtype)) is None:
-            continue
+        if metric != "hamming":
+            spec = _as_given(spec, dtype)
         most = estimate.most(kind, margin)
         able = most >= recall if recall < 1 else kind in EXACT
         micros = estimate.micros(kind, recall) if able else math.inf
         build = estimate.build(kind)
-        offers.append(_Offer(spec, memory_of(spec, estimate.n, estimate.dim, metric), most, micros, build))
-    return offers
+        offer = _Offer(spec, memory_of(spec, estimate.n, estimate.dim, metric), most, micros, build)
+        if (same := offers.get(spec)) is not None:
+            offer = min(same, offer, key=lambda one: one.micros)._replace(most=max(same.most, most))
+        offers[spec] = offer
+    return list(offers.values())
 
 
 def _bytes_from(memory: int | str | None) -> float:
