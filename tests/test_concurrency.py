@@ -10,7 +10,7 @@ import weakref
 
 import numpy as np
 import pytest
-from test_processes import posix, run
+from processes import posix, run
 
 import annkit as ak
 
