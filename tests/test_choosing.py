@@ -11,7 +11,6 @@ import pytest
 
 import annkit as ak
 from annkit._estimate import read
-from annkit._memory import memory_of
 from annkit._recommend import advise, spec_of
 
 # Small data, so that the tests are quick.
@@ -160,30 +159,6 @@ def test_lists_are_tuned_for_inner_products(data, spec, recall):
     found = ak.tune(index, queries, truth, recall, within=2)
     assert found.reached
     assert ak.metrics.recall(index.search(queries, 10, **found.settings).ids, truth) >= recall
-
-
-SPECS = ["Flat", "SQfp16", "IVF128,SQ8", "IVF128,SQ6", "IVF128,SQfp16", "IVF128,PQ24x4fsr", "IVF128,PQ12x4fsr"]
-SPECS += ["IVF128,RaBitQ", *(f"IVF128,RaBitQ{bits}" for bits in (2, 3, 4, 5, 7)), "IVF256_HNSW16,SQ8"]
-SPECS += ["IVF128,SQ8,RFlat", "IVF128,SQ8,Refine(SQfp16)", "PCA24,IVF128,SQ8,Refine(SQ8)"]
-SPECS += ["HNSW16", "HNSW16,SQ8", "HNSW16,SQ8,Refine(SQfp16)", "PCA24,HNSW16,SQ8,Refine(SQfp16)"]
-
-
-@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
-@pytest.mark.parametrize("spec", SPECS)
-def test_memory_is_what_the_index_takes(rng, spec, metric):
-    if "PCA" in spec and metric == "ip":
-        pytest.skip("PCA takes the mean away, and recommend leaves it out")
-    n = 4000 if "HNSW" in spec else 9000
-    x = rng.standard_normal((n, 48)).astype(np.float32)
-    index = ak.index(spec, 48, metric=metric).fit(x[:2000]).add(x)
-    assert memory_of(spec, n, 48, metric) == pytest.approx(index.nbytes, rel=0.05)
-
-
-@pytest.mark.parametrize("bits", [32, 64, 256])
-@pytest.mark.parametrize("spec", ["BFlat", "BHNSW16", "BIVF128", "BMIH"])
-def test_memory_of_codes_is_what_the_index_takes(rng, spec, bits):
-    x = rng.integers(0, 256, (5000, bits // 8), dtype=np.uint8)
-    assert memory_of(spec, 5000, bits, "hamming") == pytest.approx(ak.index(spec).fit(x).add(x).nbytes, rel=0.05)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int8"])

@@ -1,4 +1,4 @@
-"""Too little memory, memory that was freed, and what an index holds."""
+"""Too little memory, memory that was freed, what an index holds, and what it is expected to."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 from processes import own_allocator, run
+
+import annkit as ak
+from annkit._memory import memory_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:got .* rows to train:UserWarning")
 
 
 @own_allocator
@@ -92,3 +98,75 @@ def test_an_index_takes_the_memory_that_it_says(index):
         grown = resident() - before
         assert grown < 1.05 * index.nbytes + (1 << 20), (grown, index.nbytes)
     """)
+
+
+LEARNED = {
+    "PQ of 12 bits": "ak.Flat(codec=ak.PQ(96, bits=12))",
+    "lists of PQ": "ak.IVF(lists=1024, codec=ak.PQ(96))",
+    "finer PQ": "ak.Refine(ak.Flat(codec=ak.SQ(8)), codec=ak.PQ(96, bits=10))",
+    "build codec": "ak.HNSW(degree=8, codec=ak.SQ(8), build_codec=ak.PQ(48, bits=11))",
+    "rotation": "ak.Pipeline(ak.OPQ(192, bits=4), ak.Flat(codec=ak.PQ(192, bits=4)))",
+}
+
+
+@own_allocator
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs /proc and malloc_trim")
+@pytest.mark.parametrize("index", LEARNED)
+def test_memory_has_what_was_learned(tmp_path, index):
+    """Of an index that is read from a file, as learning takes memory of its own."""
+    path = tmp_path / "index.ak"
+    run(f"""
+        import warnings
+        warnings.simplefilter("ignore")
+        rows = rng.standard_normal((4200, 768)).astype(np.float32)
+        {LEARNED[index]}.fit(rows).add(rows[:100]).save({str(path)!r})
+    """)
+    run(f"""
+        import ctypes
+
+        def resident():
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        before = resident()
+        loaded = ak.load({str(path)!r})
+        grown = resident() - before
+        assert loaded.nbytes > 2_000_000
+        assert abs(grown - loaded.nbytes) < 0.05 * loaded.nbytes + (1 << 20), (grown, loaded.memory())
+    """)
+
+
+SPECS = ["Flat", "SQfp16", "IVF128,SQ8", "IVF128,SQ6", "IVF128,SQfp16", "IVF128,PQ24x4fsr", "IVF128,PQ12x4fsr"]
+SPECS += ["IVF128,RaBitQ", *(f"IVF128,RaBitQ{bits}" for bits in (2, 3, 4, 5, 7)), "IVF256_HNSW16,SQ8"]
+SPECS += ["IVF128,SQ8,RFlat", "IVF128,SQ8,Refine(SQfp16)", "PCA24,IVF128,SQ8,Refine(SQ8)"]
+SPECS += ["HNSW16", "HNSW16,SQ8", "HNSW16,SQ8,Refine(SQfp16)", "PCA24,HNSW16,SQ8,Refine(SQfp16)"]
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+@pytest.mark.parametrize("spec", SPECS)
+def test_memory_is_what_the_index_takes(rng, spec, metric):
+    if "PCA" in spec and metric == "ip":
+        pytest.skip("PCA takes the mean away, and recommend leaves it out")
+    n = 4000 if "HNSW" in spec else 9000
+    x = rng.standard_normal((n, 48)).astype(np.float32)
+    index = ak.index(spec, 48, metric=metric).fit(x[:2000]).add(x)
+    assert memory_of(spec, n, 48, metric) == pytest.approx(index.nbytes, rel=0.05)
+
+
+@pytest.mark.parametrize("spec", ["SQ8", "SQ4", "PQ96x4fs", "RaBitQ", "RaBitQ4", "IVF16,SQ8,Refine(SQ8)"])
+@pytest.mark.parametrize("dim", [192, 1024])
+def test_memory_has_what_codecs_learn(rng, spec, dim):
+    spec = spec.replace("96", "64") if dim == 1024 else spec
+    x = rng.standard_normal((500, dim)).astype(np.float32)
+    index = ak.index(spec, dim).fit(x).add(x[:32])
+    learned = sum(size for name, size in index.memory().items() if name.endswith("codec"))
+    assert learned >= dim * {"SQ": 8, "PQ": 16 * 4, "Ra": 4, "IV": 16}[spec[:2]]
+    assert memory_of(spec, 32, dim) == pytest.approx(index.nbytes, rel=0.03)
+
+
+@pytest.mark.parametrize("bits", [32, 64, 256])
+@pytest.mark.parametrize("spec", ["BFlat", "BHNSW16", "BIVF128", "BMIH"])
+def test_memory_of_codes_is_what_the_index_takes(rng, spec, bits):
+    x = rng.integers(0, 256, (5000, bits // 8), dtype=np.uint8)
+    assert memory_of(spec, 5000, bits, "hamming") == pytest.approx(ak.index(spec).fit(x).add(x).nbytes, rel=0.05)

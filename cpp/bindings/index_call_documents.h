@@ -69,7 +69,8 @@ inline constexpr char kMemory[] = R"doc(Say where the bytes are.
 Returns
 -------
 dict of str to int
-    Bytes of the codes, of the factors beside them, of ids and so on; they add up to ``nbytes``.
+    Bytes of the codes, of the factors beside them, of what the codec has learned, of ids and so on; they add up to
+    ``nbytes``.
 
 Examples
 --------

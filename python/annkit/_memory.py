@@ -18,16 +18,17 @@ def memory_of(spec: str, n: int, dim: int, metric: Metric = "l2") -> int:
     if spec.startswith("B"):
         return int(_of_bits(spec, n, dim))
     base, _, finer = spec.replace("RFlat", "Refine(Flat)").partition(",Refine(")
-    total = _code(finer.rstrip(")"), dim, metric, False)[0] * n if finer else 0.0
+    finer = finer.rstrip(")")
+    total = _code(finer, dim, metric, False)[0] * n + _learned(finer, dim) if finer else 0.0
     *words, last = base.split(",")
     for word in words:
         if match := re.fullmatch(r"PCA(\d+)", word):
             narrow = int(match[1])
             total += 4 * dim * (narrow + 16 * math.ceil(narrow / 16)) + 4 * dim + 8 * narrow  # the matrix, twice
             dim = narrow
-    lists, half = _lists(base), _half_degree(base)
-    row, blocks, columns = _code("Flat" if last.startswith("HNSW") else last, dim, metric, lists > 0)
-    total += row * n
+    lists, half, word = _lists(base), _half_degree(base), "Flat" if last.startswith("HNSW") else last
+    row, blocks, columns = _code(word, dim, metric, lists > 0)
+    total += row * n + _learned(word, dim)
     if lists:
         # Row numbers; centroids, sixteen a panel, many of them also in bytes, or twice with a graph; about half a block
         # a list is empty.
@@ -92,3 +93,16 @@ def _code(word: str, dim: int, metric: Metric, lists: bool) -> tuple[float, floa
         rest = 4 + (8 if lists else 4) + (bits - 1) * plane if bits > 1 else 0
         return plane + 8 + rest, plane, 3 + (2 if bits > 1 else 0)
     raise ValueError(f'"{word}" has no formula of its memory')
+
+
+def _learned(word: str, dim: int) -> float:
+    """Return the bytes of what a codec has learned."""
+    if re.fullmatch(r"SQ\d", word):
+        return 20 * dim
+    if match := re.fullmatch(r"PQ(\d+)x4fsr?", word):
+        return 4 * (3 * 16 * dim + dim + 16 * int(match[1]))  # codebooks, from their middle and by dimensions, too
+    if word.startswith("RaBitQ"):
+        padded = 8 * math.ceil(dim / 8)
+        part = 1 << (padded.bit_length() - 1)
+        return 4 * (dim + 3 * part * (1 if part == padded else 2))  # the mean, and the signs of its rotation
+    return 0

@@ -68,6 +68,7 @@ class Codec : public Part {
     virtual bool learns() const { return false; }
     virtual bool is_fitted() const { return true; }   // also true of those that learn nothing
     virtual size_t fitted_dim() const { return 0; }   // 0: any
+    virtual size_t nbytes() const { return 0; }       // of what it has learned
     virtual size_t rows_wanted() const { return 0; }  // fit takes fewer, and learns little from them
     virtual bool in_lists() const { return true; }    // false: not searched in the lists of IVF
     virtual bool takes_residuals() const { return false; }

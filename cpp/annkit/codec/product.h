@@ -33,6 +33,7 @@ class Product final : public Codec {
     bool learns() const override { return true; }
     bool is_fitted() const override { return quantizer_.is_trained(); }
     size_t fitted_dim() const override { return quantizer_.dim(); }
+    size_t nbytes() const override { return quantizer_.nbytes(); }
     bool takes_residuals() const override { return true; }
     size_t rows_wanted() const override { return kLeastRowsPerCentroid * quantizer_.entries(); }
     void fit(const Rows& rows, const Fit& fit) override;

@@ -47,6 +47,7 @@ class RaBitQ final : public Codec {
     bool learns() const override { return true; }
     bool is_fitted() const override { return !mean_.empty(); }
     size_t fitted_dim() const override { return mean_.size(); }
+    size_t nbytes() const override { return mean_.size() * sizeof(float) + rotation_.nbytes(); }
     bool takes_residuals() const override { return true; }
     bool has_certain_bounds() const override { return bits_ == 1; }
     Codes make_codes(size_t dim, const CodeUse& use) const override;

@@ -145,6 +145,10 @@ void Scalar::derive() {
     }
 }
 
+size_t Scalar::nbytes() const {
+    return (low_.size() + step_.size() + inverse_.size() + center_.size() + mean_code_.size()) * sizeof(float);
+}
+
 size_t Scalar::code_bytes() const {
     const size_t dim = low_.size();
     return bits_ == 8 ? padded(dim) : (dim * bits_ + 7) / 8;

@@ -31,6 +31,7 @@ class Scalar final : public Codec {
     bool learns() const override { return true; }
     bool is_fitted() const override { return !low_.empty(); }
     size_t fitted_dim() const override { return low_.size(); }
+    size_t nbytes() const override;
     bool takes_residuals() const override { return true; }
     bool prefers_residuals() const override { return bits_ < 8; }  // 8 bits tell rows apart as they are
     void fit(const Rows& rows, const Fit& fit) override;

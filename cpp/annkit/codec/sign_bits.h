@@ -40,6 +40,7 @@ class SignBits final : public Codec {
     bool learns() const override { return median_; }
     bool is_fitted() const override { return !median_ || !medians_.empty(); }
     size_t fitted_dim() const override { return medians_.size(); }
+    size_t nbytes() const override { return medians_.size() * sizeof(float); }
     void fit(const Rows& rows, const Fit& fit) override;
     Codes make_codes(size_t dim, const CodeUse& use) const override {
         return Codes(code_bytes(dim), {}, asymmetric_ && !use.singly);

@@ -51,6 +51,7 @@ void Hnsw::measure(std::vector<MemoryEntry>& entries) const {
         entries.push_back({"factors", codes_->side_memory()});
     }
     entries.push_back({"links", graph_.nbytes()});
+    if (build_codec_ && build_codec_->nbytes() > 0) entries.push_back({"build codec", build_codec_->nbytes()});
 }
 
 void Hnsw::fit(const Rows& rows, const Fit& fit) {

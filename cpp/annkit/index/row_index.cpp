@@ -30,6 +30,7 @@ std::vector<MemoryEntry> RowIndex::memory() const {
     std::shared_lock lock(mutex_);
     std::vector<MemoryEntry> entries;
     measure(entries);
+    if (const size_t learned = codec_->nbytes(); learned > 0) entries.push_back({"codec", learned});
     entries.push_back({"ids", members_.nbytes()});
     return entries;
 }

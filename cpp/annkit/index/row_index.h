@@ -49,7 +49,7 @@ class RowIndex : public Index {
     virtual bool has_learned() const = 0;
     virtual void run(const Rows& queries, const TopK& empty, const Request& request, Take take) const = 0;
     virtual void decode(std::span<const uint32_t> rows, std::byte* out) const = 0;
-    virtual void measure(std::vector<MemoryEntry>& entries) const = 0;  // all but the ids
+    virtual void measure(std::vector<MemoryEntry>& entries) const = 0;  // all but codec and ids
     virtual bool is_view() const = 0;                                   // of a mapped file, which does not change
     // Compaction of all that knows rows but members_, which comes next and cannot fail; nothing has changed if it
     // throws. lock is of mutex_, and may be let go until something is written.

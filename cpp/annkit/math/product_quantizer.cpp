@@ -65,6 +65,10 @@ void ProductQuantizer::set(std::vector<float> codebooks) {
     has_far_ = dim_ > 0 && *std::max_element(norms_.begin(), norms_.end()) > kFar * usual_norm();
 }
 
+size_t ProductQuantizer::nbytes() const {
+    return (codebooks_.size() + centered_.size() + columns_.size() + middles_.size() + norms_.size()) * sizeof(float);
+}
+
 float ProductQuantizer::usual_norm() const {
     std::vector<float> norms(norms_), medians;
     for (auto first = norms.begin(); first != norms.end(); first += ptrdiff_t(entries())) {

@@ -38,6 +38,7 @@ class ProductQuantizer {
     size_t dim() const { return dim_; }
     size_t entries() const { return size_t(1) << bits_; }
     size_t group() const { return dim_ / m_; }  // dimensions of each codebook
+    size_t nbytes() const;
     // m * entries * group: codebook(g)[c] is centroid c of group g.
     std::span<const float> codebooks() const { return codebooks_; }
     // Some centroids lie much farther from the middle of their group than most do in theirs: rows with heavy tails.
