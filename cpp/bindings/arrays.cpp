@@ -113,6 +113,18 @@ size_t count_from(py::handle given, std::string_view what) {
     return size_t(value);
 }
 
+uint64_t seed_from(py::handle given, uint64_t most) {
+    if (PyIndex_Check(given.ptr()) == 0)
+        fail<TypeError>("seed is a ", text(py::type::of(given).attr("__name__")), ", expected an integer");
+    const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr()));
+    if (!index) throw py::error_already_set();
+    const unsigned long long seed = PyLong_AsUnsignedLongLong(index.ptr());
+    const bool beyond = PyErr_Occurred() != nullptr;
+    if (beyond) PyErr_Clear();
+    if (beyond || seed > most) fail("seed is ", text(index), ", expected 0 to ", most);
+    return seed;
+}
+
 int threads_from(py::handle given) { return given.is_none() ? 0 : int(count_from(given, "threads")); }
 
 PyObject* new_matrix(int type, size_t rows, size_t columns) {

@@ -38,6 +38,7 @@ py::array_t<int64_t> ids_from(py::handle given, std::string_view what);  // 1-D 
 py::array_t<int64_t> labels_from(py::handle given, size_t rows);
 size_t count_from(py::handle given, std::string_view what);  // 1 to 2^31 - 1
 int threads_from(py::handle given);                          // None: 0
+uint64_t seed_from(py::handle given, uint64_t most = UINT64_MAX);
 
 // Filters as the caller gave them: none, one, or a list of one a query.
 class Filters {

@@ -13,6 +13,9 @@ namespace {
 
 // What a fit learned. Never changed, only replaced: a predict goes on with what it started with.
 struct Clusters {
+    Clusters(KMeansResult result, size_t dim, bool spherical)
+        : learned(std::move(result)), nearest(learned.centroids, dim, spherical) {}
+
     KMeansResult learned;
     Nearest nearest;
 };
@@ -24,12 +27,17 @@ class KMeans {
     const KMeansOptions& options() const { return options_; }
     uint64_t seed() const { return seed_; }
 
-    void fit(const Rows& rows, const Call& call) {
-        KMeansResult learned = kmeans(rows, options_, {seed_, call});
-        Nearest nearest(learned.centroids, rows.dim, options_.spherical);
-        auto clusters = std::make_shared<const Clusters>(std::move(learned), std::move(nearest));
+    void fit(const Rows& rows, const Call& call) { set(kmeans(rows, options_, {seed_, call}), rows.dim); }
+
+    void set(KMeansResult learned, size_t dim) {
+        auto clusters = std::make_shared<const Clusters>(std::move(learned), dim, options_.spherical);
         const std::lock_guard lock(mutex_);
         clusters_ = std::move(clusters);
+    }
+
+    bool is_fitted() const {
+        const std::lock_guard lock(mutex_);
+        return clusters_ != nullptr;
     }
 
     std::shared_ptr<const Clusters> clusters() const {
@@ -50,7 +58,7 @@ size_t whole(py::handle given, std::string_view what) {
 }
 
 std::unique_ptr<KMeans> make(py::handle k, py::handle rounds, std::string_view start, bool spherical, double balance,
-                             py::handle sample, uint64_t seed) {
+                             py::handle sample, py::handle seed) {
     check(start == "random" || start == "k-means++", "start is \"", start, "\", expected \"random\" or \"k-means++\"");
     check(std::isfinite(balance) && balance >= 0, "balance is ", balance, ", expected a number from 0 on");
     return std::make_unique<KMeans>(KMeansOptions{.k = count_from(k, "k"),
@@ -59,7 +67,7 @@ std::unique_ptr<KMeans> make(py::handle k, py::handle rounds, std::string_view s
                                                   .spherical = spherical,
                                                   .balance = balance,
                                                   .sample = whole(sample, "sample")},
-                                    seed);
+                                    seed_from(seed));
 }
 
 std::string_view start_of(const KMeans& model) { return model.options().plus_plus ? "k-means++" : "random"; }
@@ -103,6 +111,37 @@ py::array_t<float> centroids(const KMeans& model) {
     const auto clusters = model.clusters();
     return to_array(clusters->learned.centroids)
         .reshape({py::ssize_t(clusters->nearest.size()), py::ssize_t(clusters->nearest.dim())});
+}
+
+// The constructor's arguments, and what was learned. (pybind11 calls no __setstate__ of an object that is made
+// already.)
+py::tuple reduce(py::object self) {
+    const auto& model = self.cast<const KMeans&>();
+    const KMeansOptions& o = model.options();
+    py::dict rest;
+    rest["rounds"] = o.rounds;
+    rest["start"] = start_of(model);
+    rest["spherical"] = o.spherical;
+    rest["balance"] = o.balance;
+    rest["sample"] = o.sample;
+    rest["seed"] = model.seed();
+    py::object learned = py::none();
+    if (model.is_fitted()) learned = py::make_tuple(centroids(model), to_array(model.clusters()->learned.objective));
+    return py::make_tuple(py::module_::import("annkit._pickle").attr("kmeans_of"),
+                          py::make_tuple(py::type::of(self), o.k, rest, learned));
+}
+
+void restore(KMeans& model, py::handle centroids, const py::array_t<double, py::array::forcecast>& objective) {
+    const Input input = rows_from(centroids, "the centroids");
+    check(input.rows.n == model.options().k && input.rows.dim <= (size_t(1) << 24), "got ", input.rows.n,
+          " centroids of dimension ", input.rows.dim, ", expected ", model.options().k);
+    const FloatBlock block(input.rows, "the centroids");
+    KMeansResult learned;
+    for (size_t i = 0; i < input.rows.n; ++i)
+        learned.centroids.insert(learned.centroids.end(), block.row(i), block.row(i) + input.rows.dim);
+    check(objective.ndim() == 1, "the objective has ", objective.ndim(), " dimensions, expected 1");
+    for (py::ssize_t i = 0; i < objective.size(); ++i) learned.objective.push_back(objective.at(i));
+    model.set(std::move(learned), input.rows.dim);
 }
 
 constexpr const char* kClass = R"doc(k-means: ``k`` centroids that lie near the rows (Lloyd 1982).
@@ -195,7 +234,8 @@ void bind_clustering(py::module_& m) {
         .def(py::init(&make), arg("k"), py::kw_only(), arg("rounds") = 10, arg("start") = "random",
              arg("spherical") = false, arg("balance") = 0.0, arg("sample") = 256, arg("seed") = 0)
         .def("fit", fit, arg("x"), py::kw_only(), arg("threads") = py::none(), arg("progress") = py::none(), kFit)
-        .def("__reduce__", [](const KMeans&) -> py::object { fail<TypeError>("cannot pickle a KMeans"); })
+        .def("__reduce__", reduce)
+        .def("_restore", restore, arg("centroids"), arg("objective"), "Become what a pickle says that was learned.")
         .def("predict", predict, arg("x"), py::kw_only(), arg("threads") = py::none(), kPredict)
         .def_property_readonly(
             "k", [](const KMeans& model) { return model.options().k; }, "int: how many centroids.")

@@ -298,15 +298,6 @@ std::unique_ptr<Codec> from_bytes(const py::buffer& given) {
 
 }  // namespace
 
-uint64_t seed_from(py::handle given) {
-    const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr()));
-    if (!index) throw py::error_already_set();
-    const unsigned long long seed = PyLong_AsUnsignedLongLong(index.ptr());
-    if (PyErr_Occurred() == nullptr) return seed;
-    PyErr_Clear();
-    fail("seed is ", py::cast<std::string>(py::str(index)), ", expected 0 to 2^64 - 1");
-}
-
 // Codecs are copied by value, so their locks lie apart; two codecs seldom share one.
 FairMutex& lock_of(const Codec& codec) {
     static std::array<FairMutex, 64> locks;

@@ -11,8 +11,6 @@ namespace annkit::bindings {
 // fit takes it alone, what reads the codec shares it; never while holding the interpreter's lock.
 FairMutex& lock_of(const Codec& codec);
 
-uint64_t seed_from(pybind11::handle given);
-
 void bind_codec_calls(pybind11::class_<Codec>& base);
 
 }  // namespace annkit::bindings

@@ -120,13 +120,13 @@ py::object range_search(const Index& index, const Arguments& given) {
     return range_result(index.metric(), run([&] { return index.range_search(input.rows, radius, request); }));
 }
 
-py::object fit(py::object self, py::handle x, py::handle labels, uint64_t seed, py::handle progress,
+py::object fit(py::object self, py::handle x, py::handle labels, py::handle seed, py::handle progress,
                py::handle threads) {
     auto& index = self.cast<Index&>();
     const Input input = input_for(index, x, "the array");
     const py::array_t<int64_t> classes = labels_from(labels, input.rows.n);
     PythonMonitor monitor(progress, input.rows.n);
-    const Fit how{seed, {threads_from(threads), &monitor}, {classes.data(), size_t(classes.size())}};
+    const Fit how{seed_from(seed), {threads_from(threads), &monitor}, {classes.data(), size_t(classes.size())}};
     run([&] {
         check_rows(input.rows, "the array", how.call);
         index.fit(input.rows, how);

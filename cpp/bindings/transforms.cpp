@@ -30,26 +30,14 @@ T fitted_copy(const T& transform) {
     return transform;
 }
 
-uint64_t seed_from(py::handle given) {
-    if (PyIndex_Check(given.ptr()) == 0)
-        fail<TypeError>("seed is a ", py::cast<std::string>(py::type::of(given).attr("__name__")),
-                        ", expected an integer");
-    const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(given.ptr()));
-    if (!index) throw py::error_already_set();
-    int overflow = 0;
-    const long long value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
-    if (overflow != 0 || value < 0)
-        fail("seed is ", py::cast<std::string>(py::str(index)), ", expected 0 to ", INT64_MAX);
-    return uint64_t(value);
-}
-
 template <class T>
 py::object fit(py::object self, py::handle x, py::handle labels, py::handle seed, py::handle threads) {
     auto& transform = self.cast<T&>();
     const Input input = rows_from(x, "the array");
     const py::array_t<int64_t> classes = labels_from(labels, input.rows.n);
     PythonMonitor monitor;
-    const Fit how{seed_from(seed), {threads_from(threads), &monitor}, {classes.data(), size_t(classes.size())}};
+    const Fit how{
+        seed_from(seed, INT64_MAX), {threads_from(threads), &monitor}, {classes.data(), size_t(classes.size())}};
     run([&] {
         check_rows(input.rows, "the array", how.call);
         const std::unique_ptr<Transform> fresh = copy_of(transform);

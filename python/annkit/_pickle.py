@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from annkit._core import Codec, Index, Transform
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annkit._core import Codec, Index, KMeans, Transform
 
 
 def index_from_bytes(data: bytes) -> Index:
@@ -18,3 +23,16 @@ def transform_from_bytes(data: bytes) -> Transform:
 def codec_from_bytes(data: bytes) -> Codec:
     """Return the codec that these bytes of ``to_bytes`` hold."""
     return Codec.from_bytes(data)
+
+
+def kmeans_of(
+    kind: type[KMeans],
+    k: int,
+    rest: dict[str, Any],
+    learned: tuple[NDArray[np.float32], NDArray[np.float64]] | None,
+) -> KMeans:
+    """Return the KMeans of these arguments, which has learned these centroids and their objective."""
+    model = kind(k, **rest)
+    if learned is not None:
+        model._restore(*learned)
+    return model
