@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from hard_rows import HARD, blobs
+from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans as Peer
 from sklearn.cluster import kmeans_plusplus
 
@@ -268,3 +270,18 @@ def test_other_levels_are_as_good(rng, name, tmp_path):
     assert cost(x, centroids) <= 1.02 * cost(x, ak.KMeans(80, sample=0).fit(x).centroids_)
     scores = ((x[:, None].astype(np.float64) - centroids) ** 2).sum(axis=2)
     np.testing.assert_allclose(scores[np.arange(len(x)), got], scores.min(axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0, 100, 1e4, 1e6])
+@pytest.mark.parametrize(("dim", "k"), [(3, 40), (32, 64), (96, 600)])
+def test_rows_far_from_the_origin_go_to_their_nearest_centroid(rng, offset, dim, k):
+    x = (rng.standard_normal((3000, dim)) + offset).astype(np.float32)
+    model = ak.KMeans(k, rounds=3, sample=0).fit(x)
+    scores = cdist(x.astype(np.float64), model.centroids_.astype(np.float64), "sqeuclidean")
+    for got in (model.predict(x), pickle.loads(pickle.dumps(model)).predict(x[::-1])[::-1]):
+        beyond = scores[np.arange(len(x)), got] / scores.min(axis=1) - 1
+        assert beyond.max() < (1e-6 if offset >= 1e4 else 1e-3)
+    for rows in (x[:1], x[:0], x[:50].astype(np.float64)):
+        np.testing.assert_array_equal(model.predict(rows), model.predict(x)[: len(rows)])
+    near = cost(x, ak.KMeans(k, rounds=3, sample=0).fit(x - np.float32(offset)).centroids_ + np.float32(offset))
+    assert cost(x, model.centroids_) <= 1.03 * near

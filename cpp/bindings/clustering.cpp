@@ -5,6 +5,7 @@
 
 #include "annkit/core/check_rows.h"
 #include "annkit/math/kmeans.h"
+#include "annkit/math/middle.h"
 #include "arrays.h"
 #include "module.h"
 
@@ -14,7 +15,11 @@ namespace {
 // What a fit learned. Never changed, only replaced: a predict goes on with what it started with.
 struct Clusters {
     Clusters(KMeansResult result, size_t dim, bool spherical)
-        : learned(std::move(result)), nearest(learned.centroids, dim, spherical) {}
+        : learned(std::move(result)), nearest(learned.centroids, dim, spherical, {}, center_of(dim, spherical)) {}
+    std::vector<float> center_of(size_t dim, bool spherical) const {
+        if (spherical) return {};
+        return center_of_far(Rows::of(learned.centroids.data(), learned.centroids.size() / dim, dim));
+    }
 
     KMeansResult learned;
     Nearest nearest;
@@ -206,7 +211,7 @@ UserWarning
 constexpr const char* kPredict = R"doc(Return the nearest centroid of each row.
 
 Centroids are compared by ``|c|^2 - 2 x.c`` in float32 (``-x.c`` if spherical), and the lowest number wins among equals.
-The answer for a row does not depend on the other rows or on threads.
+Where all centroids lie far from the origin their middle is taken away first, so that no digits are lost. The answer for a row does not depend on the other rows or on threads.
 
 Parameters
 ----------

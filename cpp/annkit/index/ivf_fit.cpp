@@ -20,30 +20,6 @@ namespace {
 constexpr size_t kCodecRows = 65536;
 constexpr size_t kRounds = 10;
 
-// |q - c - r|^2 is put together of products with the query and with the centroid, which lose digits where both are far
-// larger than what they differ by. Nearer rows stay as they are, and so do all if some lie near the origin: those would
-// lose what the others gain.
-std::vector<float> center_of_far(const Rows& rows) {
-    constexpr double kFar = 32;
-    Middle middle = middle_of(rows);
-    double norm2 = 0;
-    for (const float x : middle.point) norm2 += double(x) * double(x);
-    if (norm2 <= kFar * kFar * middle.reach2) return {};
-    constexpr size_t kRows = 1024;
-    const size_t n = std::min(rows.n, kRows);
-    for (size_t i = 0; i < n; ++i) {
-        const FloatView one(rows.slice(i * rows.n / n, 1));
-        double from_origin = 0, from_middle = 0;
-        for (size_t j = 0; j < rows.dim; ++j) {
-            const double x = one.row(0)[j], off = x - middle.point[j];
-            from_origin += x * x;
-            from_middle += off * off;
-        }
-        if (from_middle > 4 * from_origin) return {};
-    }
-    return std::move(middle.point);
-}
-
 }  // namespace
 
 std::unique_ptr<Index> Ivf::graph_of(const Rows& centroids, const Call& call) const {

@@ -9,6 +9,7 @@
 #include "annkit/math/byte_assigner.h"
 #include "annkit/math/cells.h"
 #include "annkit/math/kmeans_start.h"
+#include "annkit/math/middle.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
@@ -151,7 +152,8 @@ KMeansResult kmeans(const Rows& rows, const KMeansOptions& options, const Fit& f
     RoundsMonitor monitor(fit.call.monitor, options.rounds);
     const Call call{fit.call.threads, fit.call.monitor == nullptr ? nullptr : &monitor};
     Random seeds(fit.seed);
-    const TrainingRows training(rows, options.sample * options.k, {seeds.next(), call});
+    const std::vector<float> center = options.spherical ? std::vector<float>() : center_of_far(rows);
+    const TrainingRows training(rows, options.sample * options.k, center, {seeds.next(), call});
     std::vector<float> start = options.plus_plus
                                    ? plus_plus_start(training, options.k, options.spherical, {seeds.next(), call})
                                    : random_start(training, options.k, seeds.next());
@@ -167,7 +169,9 @@ KMeansResult kmeans(const Rows& rows, const KMeansOptions& options, const Fit& f
         filled = lloyd.update(call);
     }
     if (fit.call.monitor) fit.call.monitor->progress(1, 1);
-    return std::move(lloyd).result();
+    KMeansResult result = std::move(lloyd).result();
+    for (size_t i = 0; !center.empty() && i < result.centroids.size(); ++i) result.centroids[i] += center[i % rows.dim];
+    return result;
 }
 
 }  // namespace annkit

@@ -57,4 +57,25 @@ Middle middle_of(const Rows& rows) {
     return middle_of(n, rows.dim, [&](size_t i) { return &values[i * rows.dim]; });
 }
 
+std::vector<float> center_of_far(const Rows& rows) {
+    constexpr double kFar = 32;
+    Middle middle = middle_of(rows);
+    double norm2 = 0;
+    for (const float x : middle.point) norm2 += double(x) * double(x);
+    if (norm2 <= kFar * kFar * middle.reach2) return {};
+    constexpr size_t kRows = 1024;
+    const size_t n = std::min(rows.n, kRows);
+    for (size_t i = 0; i < n; ++i) {
+        const FloatView one(rows.slice(i * rows.n / n, 1));
+        double from_origin = 0, from_middle = 0;
+        for (size_t j = 0; j < rows.dim; ++j) {
+            const double x = one.row(0)[j], off = x - middle.point[j];
+            from_origin += x * x;
+            from_middle += off * off;
+        }
+        if (from_middle > 4 * from_origin) return {};
+    }
+    return std::move(middle.point);
+}
+
 }  // namespace annkit

@@ -27,4 +27,9 @@ Middle middle_of(size_t n, size_t dim, const Row& row) {
 }
 Middle middle_of(const Rows& rows);  // ValueError where one that is looked at is not finite
 
+// The middle of rows that lie far from the origin, nothing of others. |x - y|^2 is put together of products, which lose
+// digits where rows are far larger than what they differ by. Nearer rows stay as they are, and so do all if some lie
+// near the origin: those would lose what the others gain.
+std::vector<float> center_of_far(const Rows& rows);
+
 }  // namespace annkit

@@ -23,14 +23,24 @@ constexpr size_t kLeastDim = 48, kLeastCentroids = 512;
 constexpr size_t kLeastFiltered = 512;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+// Rows of floats, less a point.
+std::vector<float> less(const FloatView& rows, size_t n, std::span<const float> center) {
+    std::vector<float> out(n * center.size());
+    for (size_t i = 0; i < n; ++i)
+        for (size_t j = 0; j < center.size(); ++j) out[i * center.size() + j] = rows.row(i)[j] - center[j];
+    return out;
+}
+
 }  // namespace
 
-Nearest::Nearest(std::span<const float> centroids, size_t dim, bool ip, std::span<const float> penalty)
-    : centroids_(centroids.begin(), centroids.end()), dim_(dim), ip_(ip) {
+Nearest::Nearest(std::span<const float> centroids, size_t dim, bool ip, std::span<const float> penalty,
+                 std::span<const float> center)
+    : center_(center.begin(), center.end()), centroids_(centroids.begin(), centroids.end()), dim_(dim), ip_(ip) {
     check(dim > 0 && !centroids.empty() && centroids.size() % dim == 0, "got ", centroids.size(),
           " numbers, expected centroids of ", dim);
     const size_t n = centroids.size() / dim;
     check(n < UINT32_MAX, "got ", n, " centroids, expected fewer than 2^32 - 1");
+    if (!center_.empty()) centroids_ = less(FloatView(Rows::of(centroids_.data(), n, dim)), n, center_);
     const simd::Kernels& k = simd::kernels();
     stride_ = dim < kShortDim ? dim * sizeof(float) : k.tiles[simd::kF32].wide.stride(dim);
     rows_ = allocate(n * stride_);
@@ -43,11 +53,11 @@ Nearest::Nearest(std::span<const float> centroids, size_t dim, bool ip, std::spa
         add_[i] = 0.0f - add_[i] + (penalty.empty() ? 0.0f : penalty[i]);
     }
     if (penalty.empty() && dim >= kLeastDim && n >= kLeastCentroids && ByteFilter::can(dim))
-        filter_.emplace(centroids, dim, ip);
+        filter_.emplace(std::span<const float>(centroids_), dim, ip);
 }
 
 size_t Nearest::nbytes() const {
-    const size_t floats = centroids_.capacity() + add_.capacity();
+    const size_t floats = center_.capacity() + centroids_.capacity() + add_.capacity();
     return floats * sizeof(float) + size() * stride_ + (filter_ ? filter_->nbytes() : 0);
 }
 
@@ -62,7 +72,13 @@ void Nearest::find(const Rows& rows, uint32_t* nearest, float* scores, const Cal
     std::atomic<bool> useful = filters;
     parallel_apart((rows.n + step - 1) / step, threads, call, [&](size_t task, int) {
         const size_t first = task * step, n = std::min(step, rows.n - first);
-        const FloatBlock block(rows.slice(first, n), "the array");
+        Rows part = rows.slice(first, n);
+        std::vector<float> moved;
+        if (!center_.empty()) {
+            moved = less(FloatBlock(part, "the array"), n, center_);
+            part = Rows::of(moved.data(), n, dim_, part.first);
+        }
+        const FloatBlock block(part, "the array");
         if (!useful || !find_filtered(block, nearest + first)) {
             useful = false;
             for (size_t i = 0; i < n; i += kBlock)
