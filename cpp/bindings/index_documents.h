@@ -206,12 +206,14 @@ base : Index
 codec : Codec, optional
     The finer codes: ``Raw("f32")`` (the default), "f16", ``SQ(8)`` and so on.
 k_factor : float, default 4
-    How many candidates a hit the base is asked for; the setting ``k_factor`` of ``search`` takes its place.
+    How many candidates a hit the base is asked for; the setting ``k_factor`` of a search takes its place.
 
 Notes
 -----
-``range_search`` gives those of the base's hits that are within the radius by the finer codes too. ``reconstruct`` gives
-the finer codes' rows.
+``range_search`` looks at the base's hits, and at ``k_factor`` times as many of its nearest rows as there are hits within
+the radius: the base's codes put some rows beyond it that lie within. It finds about as many of them as ``search`` with
+this ``k_factor`` finds of as many neighbours. With ``k_factor=1`` it looks at the base's hits alone, which takes least
+time. ``reconstruct`` gives the finer codes' rows.
 
 What may run beside what is as in the base: searches of ``Refine(HNSW(...))`` go on beside ``add``, and see its rows once it
 is done. Where rows are replaced they wait, and ``remove`` and ``compact`` wait for a moment until no search looks at the

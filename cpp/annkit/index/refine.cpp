@@ -129,19 +129,6 @@ void Refine::search(const Rows& queries, size_t k, const Request& request, const
     }
 }
 
-RangeAnswer Refine::range_search(const Rows& queries, float radius, const Request& request) const {
-    std::shared_lock lock(mutex_);
-    const RangeAnswer coarse = base_->range_search(queries, radius, request);
-    RangeAnswer answer{{0}, {}, {}};
-    for (size_t i = 0; i < queries.n; ++i) {
-        const auto first = size_t(coarse.lims[i]), last = size_t(coarse.lims[i + 1]);
-        const std::span found(coarse.ids.data() + first, last - first);
-        finer_->rescore_within(queries.slice(i, 1), found, radius, answer);
-        answer.lims.push_back(int64_t(answer.ids.size()));
-    }
-    return answer;
-}
-
 void Refine::remove(std::span<const int64_t> ids, const Call& call) {
     std::unique_lock change(changing_);
     const std::vector<uint32_t> rows = finer_->expect_removal(ids);

@@ -34,7 +34,7 @@ class Refine final : public Index {
     void reserve(size_t rows) override;
     Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
-    // Those of the base's hits that are within the radius by the finer codes too.
+    // The rows within the radius by the finer codes, of k_factor candidates a hit.
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
     void remove(std::span<const int64_t> ids, const Call& call) override;
     void compact(const Call& call) override;
@@ -44,6 +44,7 @@ class Refine final : public Index {
     Held hold_for_reading() const override;
 
   private:
+    class Range;
     Refine(std::unique_ptr<Index> base, std::unique_ptr<Flat> finer, double k_factor);
 
     std::unique_ptr<Index> base_;
