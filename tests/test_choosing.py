@@ -333,5 +333,35 @@ def test_recommend_refuses_what_makes_no_sense():
     for wrong in ({"n": 1.5}, {"dim": "8"}):
         with pytest.raises(TypeError, match="expected an integer"):
             ak.recommend(**{"n": 100, "dim": 8, **wrong})
-    with pytest.raises(TypeError, match="memory"):
-        ak.recommend(n=1, dim=1, memory=True)
+    for wrong in (True, [1], b"8GB", 1j):
+        with pytest.raises(TypeError, match="memory is"):
+            ak.recommend(n=1, dim=1, memory=wrong)
+    with pytest.raises(TypeError, match=r"recall is '0.9', expected a number"):
+        ak.recommend(n=1, dim=1, recall="0.9")
+    with pytest.raises(ValueError, match=r"recall is 1\.2, expected"):
+        ak.recommend(n=1, dim=1, recall=np.float32(1.2))
+    with pytest.raises(ValueError, match="memory is nan"):
+        ak.recommend(n=1, dim=1, memory=np.nan)
+
+
+def test_recommend_takes_numbers_of_numpy():
+    expected = ak.recommend(n=10**6, dim=128, memory=200_000_000, recall=0.9)
+    for kind in (np.int64, np.float64, float, np.uint32):
+        found = ak.recommend(n=np.int32(10**6), dim=np.uint8(128), memory=kind(2e8), recall=np.float64(0.9))
+        assert found == expected
+    assert ak.recommend(n=1000, dim=8, memory=np.inf) == ak.recommend(n=1000, dim=8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        ({"metric": "euclid"}, "euclidean"),
+        ({"metric": "cosin"}, "cosine"),
+        ({"dtype": "float"}, "float"),
+        ({"dtype": "unit8"}, "uint8"),
+        ({"mode": "batched"}, "batch"),
+    ],
+)
+def test_recommend_says_what_may_be_meant(arguments, meant):
+    with pytest.raises(ValueError, match=f'did you mean "{meant}'):
+        ak.recommend(n=1000, dim=8, **arguments)

@@ -294,3 +294,41 @@ def test_a_python_class_that_asks_before_init_is_an_error():
 
     with pytest.raises(TypeError, match="__init__"):
         Early()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ak.Flat(metric="L2"), 'did you mean "l2"'),
+        (lambda: ak.Flat(metric="cosin"), 'did you mean "cosine"'),
+        (lambda: ak.Flat(metric="euclidian"), 'did you mean "euclidean"'),
+        (lambda: ak.Flat(metric="manhattan"), '"hamming"$'),
+        (lambda: ak.Flat(metric=""), '"hamming"$'),
+        (lambda: ak.Raw("fp16"), 'did you mean "f16"'),
+        (lambda: ak.LSHTables(family="pstable"), 'did you mean "p-stable"'),
+        (lambda: ak.IVF(lists=2).search(ROWS, npobe=3), r'expected one of nprobe, spread; did you mean "nprobe"'),
+        (lambda: ak.IVF(lists=2).search(ROWS, probes=3), 'did you mean "nprobe"'),
+        (lambda: ak.HNSW().search(ROWS, EF=3), 'did you mean "ef"'),
+        (lambda: ak.Flat().search(ROWS, thread=3), 'expected none; did you mean "threads"'),
+        (lambda: ak.Flat().search(ROWS, anything=3), "expected none$"),
+    ],
+)
+def test_what_may_be_meant_is_said(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ak.Refine(ak.Flat(), k_factor=0.5), "k_factor is 0.5, expected"),
+        (lambda: ak.Refine(ak.Flat(), k_factor=1e9), r"k_factor is 1e\+09, expected"),
+        (lambda: ak.KMeans(2, balance=-1), "balance is -1, expected"),
+        (lambda: ak.KMeans(2, balance=-0.1), "balance is -0.1, expected"),
+        (lambda: ak.LSHTables(width=0), "width is 0, expected"),
+        (lambda: ak.HNSW().add(ROWS).search(ROWS, gamma=-1e-9), "gamma is -1e-09, expected"),
+    ],
+)
+def test_numbers_are_written_as_short_as_they_are(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

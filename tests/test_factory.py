@@ -75,6 +75,13 @@ def test_factory_of_an_index_makes_its_like(spec, metric):
         ("SQ4,Refine(SQ8),IDMap", ak.Refine(ak.Flat(codec=ak.SQ(4)), codec=ak.SQ(8))),
         ("HNSW32", ak.HNSW(degree=64)),
         ("HNSW16,Flat", ak.HNSW(degree=32)),
+        *[(spec, ak.HNSW(degree=64)) for spec in ("HNSW", "HNSW,Flat", "HNSW_Flat", "HNSW32_Flat")],
+        *[(spec, ak.HNSW(degree=64, codec=ak.SQ(8))) for spec in ("HNSW,SQ8", "HNSW_SQ8", "HNSW32_SQ8")],
+        ("PCA8,HNSW8_SQ4,RFlat", ak.Refine(ak.Pipeline(ak.PCA(8), ak.HNSW(degree=16, codec=ak.SQ(4))))),
+        *[
+            (spec, ak.IVF(lists=16, codec=ak.SQ(8), coarse=ak.HNSW(degree=64)))
+            for spec in ("IVF16_HNSW,SQ8", "IVF16(HNSW),SQ8", "IVF16(HNSW32),SQ8")
+        ],
         ("HNSW32,SQ8,RFlat", ak.Refine(ak.HNSW(degree=64, codec=ak.SQ(8)))),
         ("HNSW32,RFlat", ak.Refine(ak.HNSW(degree=64))),
         ("PCA8,HNSW8,IDMap,SQ4", ak.Pipeline(ak.PCA(8), ak.HNSW(degree=16, codec=ak.SQ(4)))),
@@ -150,7 +157,10 @@ def test_parts_without_a_word_have_no_factory(index):
         ("SQ8,Refine(SQ9)", ['"Refine(SQ9)"', "not known", 'mean "Refine(SQ8)"']),
         ("SQ8,Refine(HNSW32)", ["Refine(HNSW32)"]),
         ("BFlat,RFlat", ['"RFlat", word 2', "nothing after BFlat"]),
-        ("HNSW32_SQ8", ["HNSW32_SQ8", "HNSW32,SQ8"]),
+        ("HNSW32_SQ9", ['"SQ9", word 2', "character 8", "expected a codec"]),
+        ("HNSW32_2x32", ['"2x32", word 2', "expected a codec"]),
+        ("BHNSW", ['"BHNSW", word 1', 'mean "BHNSW32"']),
+        ("HNSWs", ['"HNSWs", word 1', 'mean "HNSW32"']),
         ("HNSW32,SQ9", ['"SQ9", word 2', "expected a codec"]),
         ("HNSW32,IVF64", ["IVF64", "does not belong there"]),
         ("HNSW1,SQ8", ["HNSW1,SQ8", "degree 2"]),

@@ -4,6 +4,7 @@
 #include "annkit/core/check_rows.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/registry.h"
+#include "annkit/core/spelling.h"
 #include "annkit/core/writer.h"
 #include "annkit/index/flat.h"
 #include "annkit/index/hnsw.h"
@@ -71,6 +72,17 @@ constexpr std::pair<std::string_view, size_t Settings::*> kCounts[] = {{"nprobe"
                                                                        {"probes", &Settings::probes},
                                                                        {"candidates", &Settings::candidates}};
 
+[[noreturn]] void unexpected(const Index& index, std::string_view name) {
+    std::vector<std::string_view> known;
+    std::string listed;
+    for (const std::string_view one : kSettings)
+        if (index.takes(one)) known.push_back(one), listed += concat(listed.empty() ? "" : ", ", one);
+    const std::string expected = known.empty() ? "expected none" : concat("expected one of ", listed);
+    known.insert(known.end(), {"k", "filter", "threads"});
+    fail<TypeError>("search of ", repr(index), " got an unexpected setting \"", name, "\", ", expected,
+                    did_you_mean(name, known));
+}
+
 // What a search was told by keywords; a TypeError where the index knows no such setting.
 Settings settings_from(const Index& index, const Arguments& given) {
     Settings settings;
@@ -79,7 +91,7 @@ Settings settings_from(const Index& index, const Arguments& given) {
         const char* text = PyUnicode_AsUTF8AndSize(key, &size);
         if (text == nullptr) throw py::error_already_set();
         const std::string_view name(text, size_t(size));
-        if (!index.takes(name)) fail<TypeError>("search of ", repr(index), " got an unexpected setting \"", name, "\"");
+        if (!index.takes(name)) unexpected(index, name);
         const auto count = std::find_if(std::begin(kCounts), std::end(kCounts),
                                         [&](const auto& known) { return known.first == name; });
         if (count != std::end(kCounts)) {

@@ -21,7 +21,18 @@ from annkit._core import (
     SignBits,
     Transform,
 )
-from annkit._words import GRAPH, LISTS, REFINE, ROTATED_LSH, TABLES, Words, codec_of, transforms_of
+from annkit._words import (
+    GRAPH,
+    HALF_DEGREE,
+    LISTS,
+    REFINE,
+    ROTATED_LSH,
+    TABLES,
+    Words,
+    codec_of,
+    half_degree,
+    transforms_of,
+)
 
 Metric = Literal["l2", "euclidean", "ip", "cosine", "hamming"]
 
@@ -42,8 +53,10 @@ def index(spec: str, dim: int | None = None, *, metric: Metric = "l2") -> Index:
     ``L2norm``           ``Normalize()``
     ``Center``           ``Center()``, which Faiss has no word for
     ``IVF1024``          ``IVF(lists=1024)``; ``IVF4k`` has 4 * 1024 and ``IVF1M`` 1024 * 1024 lists
-    ``IVF65536_HNSW32``  ``IVF(lists=65536, coarse=HNSW(degree=64))``: a graph finds the lists
-    ``HNSW32``           ``HNSW(degree=64)``, over rows as they are unless a codec follows, as in ``HNSW32,SQ8``
+    ``IVF65536_HNSW32``  ``IVF(lists=65536, coarse=HNSW(degree=64))``: a graph finds the lists; ``IVF65536_HNSW`` and
+                         ``IVF65536(HNSW32)`` are the same
+    ``HNSW32``           ``HNSW(degree=64)``, as is ``HNSW``; over rows as they are unless a codec follows, as in
+                         ``HNSW32,SQ8`` or ``HNSW32_SQ8``
     ``Flat``             rows as they are; ``SQfp16``, ``SQbf16``, ``SQ8_direct`` (uint8), ``SQ8_direct_signed`` (int8)
     ``SQ8``              ``SQ(8)``; also ``SQ6`` and ``SQ4``
     ``PQ32``             ``PQ(32)``; ``PQ32x10`` with 10 bits
@@ -159,7 +172,7 @@ def _read_bits(words: Words, metric: Metric) -> Index | None:
 
 def _lists_of(match: re.Match[str], codec: Codec, residual: bool | None, metric: Metric) -> Index:
     """Make the index of a word that LISTS matches."""
-    n, half = int(match[2]) * _UNITS[match[3]], int(match[4] or 0)
+    n, half = int(match[2]) * _UNITS[match[3]], half_degree(match)
     of_centroids: Codec = Bits() if metric == "hamming" else Raw("f32")
     coarse = HNSW(degree=2 * half, codec=of_centroids, metric=metric) if half else None
     return IVF(lists=n, codec=codec, residual=residual, coarse=coarse, metric=metric)
@@ -181,7 +194,7 @@ def _read_rows(words: Words, metric: Metric) -> Index:
         word = "LSH" + match[1]
     lists, graph = LISTS.fullmatch(word or ""), GRAPH.fullmatch(word or "")
     if graph and not graph[1]:
-        return _read_graph(words, metric, int(graph[2]))
+        return _read_graph(words, metric, int(graph[2] or HALF_DEGREE))
     if (tables := TABLES.fullmatch(word or "")) and not tables[1]:
         return _read_tables(words, metric, int(tables[2]) if tables[2] else None)
     if lists and lists[1]:

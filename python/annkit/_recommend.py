@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import numbers
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat, TypeGuard
 
 from annkit import _measured
 from annkit._estimate import EXACT, MARGIN, Estimate, Mode, Set, read
 from annkit._factory import Metric, whole
 from annkit._memory import memory_of
+from annkit._words import did_you_mean
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
@@ -32,6 +34,7 @@ FLOATS = (
     "IVF{lists},PQ{quarter}x4fsr",
 )
 BITS = ("BFlat", "BHNSW16", "BIVF{lists}", "BMIH")
+_MODES = ("batch", "single")
 _METRICS = ("l2", "euclidean", "ip", "cosine", "hamming")
 _MOST_BITS = 1024  # of BMIH
 _MOST_ROWS, _MOST_LINKED, _WIDEST, _WIDEST_PCA = (1 << 32) - 2, (1 << 31) - 2, 1 << 24, 1 << 16  # what indexes take
@@ -136,7 +139,7 @@ def _offers(estimate: Estimate, recall: float, dtype: str, metric: Metric, margi
     return list(offers.values())
 
 
-def _bytes_from(memory: int | str | None) -> float:
+def _bytes_from(memory: float | str | None) -> float:
     if memory is None:
         return math.inf
     if isinstance(memory, str):
@@ -144,13 +147,17 @@ def _bytes_from(memory: int | str | None) -> float:
         if match is None:
             raise ValueError(f'memory is "{memory}", expected bytes, or a string such as "8GB" or "512 MiB"')
         value = float(match[1]) * _UNITS[match[2] or ""]
-    elif isinstance(memory, int) and not isinstance(memory, bool):
-        value = memory
+    elif _is_number(memory):
+        value = float(memory)
     else:
-        raise TypeError(f'memory is {memory!r}, expected bytes as an int, or a string such as "8GB"')
-    if value <= 0:
+        raise TypeError(f'memory is {memory!r}, expected bytes as a number, or a string such as "8GB"')
+    if not value > 0:
         raise ValueError(f"memory is {memory}, expected more than 0")
     return value
+
+
+def _is_number(value: object) -> TypeGuard[SupportsFloat]:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _text(size: float) -> str:
@@ -236,7 +243,7 @@ def recommend(
     *,
     n: int,
     dim: int,
-    memory: int | str | None = None,
+    memory: float | str | None = None,
     recall: float = 0.95,
     dtype: str = "float32",
     metric: Metric = "l2",
@@ -256,7 +263,7 @@ def recommend(
         Rows there will be.
     dim : int
         Their dimension; of bits, how many.
-    memory : int or str, optional
+    memory : float or str, optional
         The most bytes that the index may take: a number, or such as "8GB" (10 ** 9 bytes) or "512 MiB" (2 ** 20).
     recall : float, default 0.95
         The share of the 10 nearest that is to be found; 1 for all of them.
@@ -294,12 +301,16 @@ def recommend(
         raise ValueError(f"n is {n} and dim is {dim}, expected 1 or more")
     if n > _MOST_ROWS or dim > _WIDEST:
         raise ValueError(f"n is {n} and dim is {dim}, an index takes at most {_MOST_ROWS} rows of {_WIDEST} dimensions")
+    if not _is_number(recall):
+        raise TypeError(f"recall is {recall!r}, expected a number")
+    recall = float(recall)
     if not 0 < recall <= 1:
-        raise ValueError(f"recall is {recall}, expected more than 0 and at most 1")
-    if mode not in ("batch", "single"):
-        raise ValueError(f'mode is "{mode}", expected "batch" or "single"')
+        raise ValueError(f"recall is {recall:.6g}, expected more than 0 and at most 1")
+    if mode not in _MODES:
+        raise ValueError(f'mode is "{mode}", expected "batch" or "single"{did_you_mean(mode, _MODES)}')
     if metric not in _METRICS:
-        raise ValueError(f'metric is "{metric}", expected one of {", ".join(_METRICS)}')
+        wanted = did_you_mean(metric, _METRICS)
+        raise ValueError(f'metric is "{metric}", expected one of {", ".join(_METRICS)}{wanted}')
     limit = _bytes_from(memory)
     if dtype == "bits":
         metric = "hamming"
@@ -307,6 +318,7 @@ def recommend(
     if bits and dim % 8 != 0:
         raise ValueError(f"dim is {dim}, expected a multiple of 8 bits")
     if not bits and dtype not in _EXACT:
-        raise ValueError(f'dtype is "{dtype}", expected one of {", ".join(_EXACT)}, bits')
+        wanted = did_you_mean(dtype, [*_EXACT, "bits"])
+        raise ValueError(f'dtype is "{dtype}", expected one of {", ".join(_EXACT)}, bits{wanted}')
     sets = read(_measured.BITS if bits else _measured.FLOATS)
     return advise(sets, n=n, dim=dim, limit=limit, recall=recall, dtype=dtype, metric=metric, mode=mode)

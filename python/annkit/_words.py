@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, NoReturn
 
 from annkit._core import (
@@ -25,8 +25,9 @@ from annkit._core import (
 )
 
 _IDMAP = re.compile(r"IDMap2?")
-LISTS = re.compile(r"(B?)IVF([1-9]\d*)([kM]?)(?:_HNSW([1-9]\d*))?")
-GRAPH = re.compile(r"(B?)HNSW([1-9]\d*)")
+LISTS = re.compile(r"(B?)IVF([1-9]\d*)([kM]?)(_HNSW([1-9]\d*)?|\(HNSW([1-9]\d*)?\))?")
+GRAPH = re.compile(r"(?:(B)(?=HNSW\d))?HNSW([1-9]\d*)?")
+HALF_DEGREE = 32  # of graphs whose word has no number
 TABLES = re.compile(r"(B?)MIH([1-9]\d*)?")
 ROTATED_LSH = re.compile(r"LSHr(t?a?)")
 REFINE = re.compile(r"RFlat|Refine\((.*)\)")
@@ -89,7 +90,6 @@ _SPELLINGS = {
 }
 # Words of Faiss that nothing here answers to.
 _ABSENT = (
-    (r"HNSW\d*_.*", "a codec follows the comma: HNSW32,SQ8"),
     (r"NSG.*|NNDescent.*", "annkit has one kind of graph: HNSW32 takes its place"),
     (
         r"IVF\d+[kM]?_NSG.*",
@@ -107,6 +107,20 @@ _ABSENT = (
     (r"SQ0|SQ(tqmse|eden|tq)\d?", "annkit has SQ8, SQ6, SQ4, SQfp16 and SQbf16, and RaBitQ for fewer bits"),
     (r"PQ\d+\+\d+", "annkit refines by a word at the end: PQ32,Refine(PQ16)"),
 )
+
+
+def half_degree(match: re.Match[str]) -> int:
+    """Return half the links of the graph in a word that LISTS matches; 0 for none."""
+    return int(match[5] or match[6] or HALF_DEGREE) if match[4] else 0
+
+
+def did_you_mean(given: object, words: Iterable[str]) -> str:
+    """Return the question that a message ends with, or nothing where no word is spelled nearly so."""
+    exact = {word.lower(): word for word in words}
+    low = str(given).lower()
+    near = difflib.get_close_matches(low, exact, 1, 0.6)
+    near = near or [word for word in exact if len(low) > 1 and word.startswith(low)]
+    return f'; did you mean "{exact[near[0]]}"?' if near else ""
 
 
 def transforms_of(word: str, bits: int = _OPQ_BITS) -> list[Transform] | None:
@@ -164,7 +178,11 @@ class Words:
         for at, letter in enumerate(spec + ","):
             depth += (letter == "(") - (letter == ")")
             if letter == "," and (depth <= 0 or at == len(spec)):
-                self.words.append((start, spec[start:at]))
+                word = spec[start:at]
+                if match := re.fullmatch(r"(HNSW\d*_)(.+)", word):  # HNSW32_SQ8 is HNSW32,SQ8
+                    self.words += [(start, match[1][:-1]), (start + match.end(1), match[2])]
+                else:
+                    self.words.append((start, word))
                 start = at + 1
         self.next = 0
 

@@ -9,6 +9,7 @@
 #include "annkit/codec/walk_scorer.h"
 #include "annkit/core/errors.h"
 #include "annkit/core/reader.h"
+#include "annkit/core/spelling.h"
 #include "annkit/core/writer.h"
 
 namespace annkit {
@@ -20,7 +21,8 @@ constexpr size_t kBytes[] = {4, 2, 2, 1, 1};
 simd::Element element_from(std::string_view type) {
     for (uint8_t i = 0; i < std::size(kTypes); ++i)
         if (kTypes[i] == type) return simd::Element(i);
-    fail("Raw has type \"", type, "\", expected one of \"f32\", \"f16\", \"bf16\", \"u8\", \"i8\"");
+    fail("Raw has type \"", type, "\", expected one of \"f32\", \"f16\", \"bf16\", \"u8\", \"i8\"",
+         did_you_mean(type, kTypes));
 }
 
 // Below this many queries one scan a query, over rows that stay in cache, is as fast as a tile.

@@ -1,6 +1,7 @@
 // The errors the core throws. The binding maps each type to its Python exception.
 #pragma once
 
+#include <charconv>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -38,7 +39,10 @@ template <class T>
 void append(std::string& out, const T& part) {
     if constexpr (std::is_convertible_v<const T&, std::string_view>)
         out += std::string_view(part);
-    else
+    else if constexpr (std::is_floating_point_v<T>) {
+        char digits[32];  // the fewest that tell the number from all others
+        out.append(digits, std::to_chars(digits, digits + sizeof digits, part).ptr);
+    } else
         out += std::to_string(part);
 }
 }  // namespace detail

@@ -1,6 +1,7 @@
 #include "annkit/core/metric.h"
 
 #include "annkit/core/errors.h"
+#include "annkit/core/spelling.h"
 
 namespace annkit {
 namespace {
@@ -10,7 +11,8 @@ constexpr std::string_view kNames[] = {"l2", "euclidean", "ip", "cosine", "hammi
 Metric metric_from(std::string_view wanted) {
     for (uint8_t i = 0; i < std::size(kNames); ++i)
         if (kNames[i] == wanted) return Metric(i);
-    fail("metric is \"", wanted, "\", expected one of \"l2\", \"euclidean\", \"ip\", \"cosine\", \"hamming\"");
+    fail("metric is \"", wanted, "\", expected one of \"l2\", \"euclidean\", \"ip\", \"cosine\", \"hamming\"",
+         did_you_mean(wanted, kNames));
 }
 
 std::string_view name(Metric metric) { return kNames[size_t(metric)]; }

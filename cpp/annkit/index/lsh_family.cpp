@@ -1,6 +1,7 @@
 #include "annkit/index/lsh_family.h"
 
 #include "annkit/core/errors.h"
+#include "annkit/core/spelling.h"
 #include "annkit/index/lsh_cross_polytope.h"
 #include "annkit/index/lsh_hyperplane.h"
 #include "annkit/index/lsh_p_stable.h"
@@ -13,7 +14,8 @@ constexpr std::string_view kNames[] = {"hyperplane", "p-stable", "cross-polytope
 LshKind lsh_kind_from(std::string_view wanted) {
     for (uint8_t i = 0; i < std::size(kNames); ++i)
         if (kNames[i] == wanted) return LshKind(i);
-    fail("family is \"", wanted, "\", expected one of \"hyperplane\", \"p-stable\", \"cross-polytope\"");
+    fail("family is \"", wanted, "\", expected one of \"hyperplane\", \"p-stable\", \"cross-polytope\"",
+         did_you_mean(wanted, kNames));
 }
 
 std::string_view name(LshKind kind) { return kNames[size_t(kind)]; }
