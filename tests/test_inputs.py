@@ -72,9 +72,21 @@ def test_bfloat16_is_read_as_it_is(rng):
         assert_same(index.search(strided[:9], k=3), ak.Flat().add(exact).search(exact[:9], k=3))
 
 
-def test_swapped_bytes_are_refused(rng):
-    with pytest.raises(TypeError, match=r">f4.*expected float32"):
-        ak.Flat().add(rng.standard_normal((50, 6)).astype(">f4"))
+@pytest.mark.parametrize("dtype", [">f2", ">f4", ">f8"])
+def test_floats_of_the_other_byte_order_are_read_as_what_they_are(rng, dtype):
+    x = rng.standard_normal((50, 6)).astype(dtype)
+    for rows in (x, x[::-1, ::-1], np.asfortranarray(x)):
+        index = ak.Flat().add(rows)
+        np.testing.assert_array_equal(index.reconstruct(np.arange(50)), rows.astype(np.float32))
+        assert_same(index.search(rows[:5], k=3), index.search(rows[:5].astype(dtype[1:]), k=3))
+    assert_same(ak.Flat().add(x).search(x, k=2, filter=np.arange(9, dtype=">i8")), ak.Flat().add(x[:9]).search(x, k=2))
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64, ">i4", np.uint16, np.uint64, np.longdouble])
+@pytest.mark.parametrize("codec", ["f32", "bf16", "u8"])
+def test_numbers_that_floats_may_not_hold_are_refused_with_what_to_do(dtype, codec):
+    with pytest.raises(TypeError, match=r'expected float32.*; x.astype\("float32"\) gives that'):
+        ak.Flat(codec=ak.Raw(codec)).add(np.ones((3, 2), dtype))
 
 
 def test_one_dimension_is_one_row(rng):

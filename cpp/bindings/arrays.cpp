@@ -43,10 +43,16 @@ py::array array_from(py::handle given, std::string_view what) {
 
 Input rows_from(py::handle given, std::string_view what, std::string_view expected) {
     py::array array = array_from(given, what);
+    if (array.dtype().byteorder() == '>' && array.dtype().kind() == 'f')
+        array = array.attr("astype")(array.dtype().attr("newbyteorder")("="));
     const auto dtype = dtype_of(array);
-    if (!dtype)
+    if (!dtype) {
+        const char kind = array.dtype().kind();
         fail<TypeError>(what, " has dtype ", text(array.dtype()), ", expected ", expected,
-                        array.dtype().kind() == 'b' ? "; numpy.packbits(x, axis=1) packs bits" : "");
+                        kind == 'b'                                 ? "; numpy.packbits(x, axis=1) packs bits"
+                        : kind == 'i' || kind == 'u' || kind == 'f' ? "; x.astype(\"float32\") gives that"
+                                                                    : "");
+    }
     if (array.ndim() != 1 && array.ndim() != 2)
         fail(what, " has ", array.ndim(), " dimensions and shape ", text(array.attr("shape")),
              ", expected (n, dim), or (dim,) for a single row");

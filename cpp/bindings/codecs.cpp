@@ -102,8 +102,8 @@ void bind_codecs(py::module_& m) {
 Parameters
 ----------
 type : {"f32", "f16", "bf16", "u8", "i8"}, default "f32"
-    float32, float16, bfloat16, uint8 or int8. The float types take any numeric input and round it; a value beyond
-    float16 is a ValueError. The integer types take arrays of their own type alone.
+    float32, float16, bfloat16, uint8 or int8. The float types take arrays of all these types, and of float64, and
+    round them; a value beyond float16 is a ValueError. The integer types take arrays of their own type alone.
 
 Examples
 --------
