@@ -173,7 +173,9 @@ Returns
 -------
 SearchResult
     ``distances`` and ``ids``, both of shape (nq, k), nearest first, ties by id. Where there are fewer than k hits, ids
-    are -1 and distances inf (-inf for "ip", the largest int32 for Hamming).
+    are -1 and distances inf (-inf for "ip", the largest int32 for Hamming). Scores are compared before they become
+    distances ("euclidean" takes their root, "cosine" takes them from 1): two that differ may round to one distance, and
+    are then in the order of their scores, whatever their ids.
 
 Raises
 ------
@@ -206,7 +208,7 @@ Returns
 -------
 RangeResult
     ``lims`` of shape (nq + 1,), ``distances`` and ``ids`` of shape (lims[-1],): the hits of query i lie from lims[i] to
-    lims[i + 1], nearest first, ties by id.
+    lims[i + 1], nearest first, ties by id, as in ``search``.
 
 Examples
 --------
