@@ -4,6 +4,7 @@
 #include "annkit/index/multi_index_hash.h"
 #include "arrays.h"
 #include "hash_index_documents.h"
+#include "index_calls.h"
 #include "indexes.h"
 #include "module.h"
 
