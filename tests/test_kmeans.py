@@ -279,8 +279,8 @@ def test_rows_far_from_the_origin_go_to_their_nearest_centroid(rng, offset, dim,
     model = ak.KMeans(k, rounds=3, sample=0).fit(x)
     scores = cdist(x.astype(np.float64), model.centroids_.astype(np.float64), "sqeuclidean")
     for got in (model.predict(x), pickle.loads(pickle.dumps(model)).predict(x[::-1])[::-1]):
-        beyond = scores[np.arange(len(x)), got] / scores.min(axis=1) - 1
-        assert beyond.max() < (1e-6 if offset >= 1e4 else 1e-3)
+        beyond = scores[np.arange(len(x)), got] - scores.min(axis=1)
+        assert beyond.max() < (1e-6 if offset >= 1e4 else 1e-3) * dim
     for rows in (x[:1], x[:0], x[:50].astype(np.float64)):
         np.testing.assert_array_equal(model.predict(rows), model.predict(x)[: len(rows)])
     near = cost(x, ak.KMeans(k, rounds=3, sample=0).fit(x - np.float32(offset)).centroids_ + np.float32(offset))

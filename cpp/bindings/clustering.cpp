@@ -208,6 +208,13 @@ Warns
 UserWarning
     Fewer than 39 rows a centroid.)doc";
 
+constexpr const char* kRestore = R"doc(Become what a pickle says that was learned.
+
+Parameters
+----------
+centroids : array of shape (k, dim)
+objective : array of shape (rounds,))doc";
+
 constexpr const char* kPredict = R"doc(Return the nearest centroid of each row.
 
 Centroids are compared by ``|c|^2 - 2 x.c`` in float32 (``-x.c`` if spherical), and the lowest number wins among equals.
@@ -240,7 +247,7 @@ void bind_clustering(py::module_& m) {
              arg("spherical") = false, arg("balance") = 0.0, arg("sample") = 256, arg("seed") = 0)
         .def("fit", fit, arg("x"), py::kw_only(), arg("threads") = py::none(), arg("progress") = py::none(), kFit)
         .def("__reduce__", reduce)
-        .def("_restore", restore, arg("centroids"), arg("objective"), "Become what a pickle says that was learned.")
+        .def("_restore", restore, arg("centroids"), arg("objective"), kRestore)
         .def("predict", predict, arg("x"), py::kw_only(), arg("threads") = py::none(), kPredict)
         .def_property_readonly(
             "k", [](const KMeans& model) { return model.options().k; }, "int: how many centroids.")
