@@ -301,7 +301,7 @@ def test_a_python_class_that_asks_before_init_is_an_error():
     [
         (lambda: ak.Flat(metric="L2"), 'did you mean "l2"'),
         (lambda: ak.Flat(metric="cosin"), 'did you mean "cosine"'),
-        (lambda: ak.Flat(metric="euclidian"), 'did you mean "euclidean"'),
+        (lambda: ak.Flat(metric="euklidean"), 'did you mean "euclidean"'),
         (lambda: ak.Flat(metric="manhattan"), '"hamming"$'),
         (lambda: ak.Flat(metric=""), '"hamming"$'),
         (lambda: ak.Raw("fp16"), 'did you mean "f16"'),
