@@ -210,10 +210,9 @@ k_factor : float, default 4
 
 Notes
 -----
-``range_search`` looks at the base's hits, and at ``k_factor`` times as many of its nearest rows as there are hits within
-the radius: the base's codes put some rows beyond it that lie within. It finds about as many of them as ``search`` with
-this ``k_factor`` finds of as many neighbours. With ``k_factor=1`` it looks at the base's hits alone, which takes least
-time. ``reconstruct`` gives the finer codes' rows.
+``range_search`` looks at the base's hits, and at what the base's codes put beyond the radius by as much as they err: by
+``k_factor - 1`` times the spread of their errors above the mean, as seen on the query's own hits or nearest rows. With
+``k_factor=1`` it looks at the base's hits alone, which takes least time. ``reconstruct`` gives the finer codes' rows.
 
 What may run beside what is as in the base: searches of ``Refine(HNSW(...))`` go on beside ``add``, and see its rows once it
 is done. Where rows are replaced they wait, and ``remove`` and ``compact`` wait for a moment until no search looks at the

@@ -34,7 +34,7 @@ class Refine final : public Index {
     void reserve(size_t rows) override;
     Undo undo() override;
     void search(const Rows& queries, size_t k, const Request& request, const Answer& out) const override;
-    // The rows within the radius by the finer codes, of k_factor candidates a hit.
+    // The rows within the radius by the finer codes, of those that the base has in a somewhat larger one.
     RangeAnswer range_search(const Rows& queries, float radius, const Request& request) const override;
     void remove(std::span<const int64_t> ids, const Call& call) override;
     void compact(const Call& call) override;

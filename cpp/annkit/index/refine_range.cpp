@@ -1,20 +1,45 @@
-// Ranges of Refine. The base's codes put some rows beyond the radius that lie within: a query gets k_factor candidates
-// for each hit, the base's nearest rows, as in search.
+// Ranges of Refine. The base's codes put some rows beyond the radius that lie within. How far beyond shows in rows that
+// both have seen: by as much the base is asked for more.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
+#include <numeric>
 
 #include "annkit/index/refine.h"
 
 namespace annkit {
 namespace {
 
-// A query with fewer hits gets candidates for so many.
-constexpr size_t kLeastHits = 4;
-// Candidates of the queries that are searched together, at most (but for one query).
-constexpr size_t kTogether = size_t(1) << 22;
+// From so many rows on one learns how far codes err.
+constexpr size_t kFew = 32;
+// What a wider range finds may err more, for the narrower had those that err least: then it is asked again, so often.
+constexpr size_t kRounds = 3;
+constexpr double kMuchWider = 1.25;
+
+// By how much the base's distances of some rows are larger than their own.
+class Errors {
+  public:
+    void add(double error) { count_ += 1, sum_ += error, squares_ += error * error; }
+    // So many times their spread above their mean.
+    double reach(double times) const {
+        const double mean = sum_ / count_,
+                     reach = mean + times * std::sqrt(std::max(squares_ / count_ - mean * mean, 0.0));
+        return std::isfinite(reach) ? std::max(reach, 0.0) : 0.0;
+    }
+
+  private:
+    double count_ = 0, sum_ = 0, squares_ = 0;
+};
+
+// Rounded up a little, so that queries whose margins are about as wide go together: what one gets depends on no other.
+double rounded_up(double margin) {
+    constexpr double kSteps = 8;
+    int exponent = 0;
+    const double part = std::frexp(margin, &exponent);
+    return std::ldexp(std::ceil(part * kSteps) / kSteps, exponent);
+}
 
 // Some of the rows side by side, in their type.
 class SomeRows {
@@ -46,24 +71,18 @@ class Refine::Range {
         : refine_(refine),
           queries_(queries),
           radius_(radius),
+          sign_(refine.metric() == Metric::ip ? -1.0f : 1.0f),
           request_(request),
           factor_(request.settings.k_factor > 0 ? request.settings.k_factor : refine.k_factor_),
-          coarse_(refine.base_->range_search(queries, radius, request)),
           found_(queries.n) {}
 
     RangeAnswer run() {
-        for (size_t i = 0; i < queries_.n; ++i) {
-            rescore(i, found_by_base(i));
-            want(i, found_by_base(i).size());
-        }
-        while (!wanted_.empty()) {
-            const auto wanted = std::exchange(wanted_, {});
-            for (const auto& [candidates, queries] : wanted) {
-                const size_t step = std::max<size_t>(kTogether / candidates, 1);
-                for (size_t first = 0; first < queries.size(); first += step)
-                    search(std::span(queries).subspan(first, std::min(step, queries.size() - first)), candidates);
-            }
-        }
+        std::vector<size_t> all(queries_.n);
+        std::iota(all.begin(), all.end(), size_t(0));
+        look(all, 0);
+        sample();
+        for (size_t round = 0; round < kRounds && !wider_.empty(); ++round)
+            for (const auto& [margin, queries] : std::exchange(wider_, {})) look(queries, margin);
         RangeAnswer answer{{0}, {}, {}};
         for (const RangeAnswer& one : found_) {
             answer.distances.insert(answer.distances.end(), one.distances.begin(), one.distances.end());
@@ -74,72 +93,90 @@ class Refine::Range {
     }
 
   private:
-    std::span<const int64_t> found_by_base(size_t query) const {
-        const auto first = size_t(coarse_.lims[query]), last = size_t(coarse_.lims[query + 1]);
-        return std::span(coarse_.ids).subspan(first, last - first);
+    struct Found {
+        int64_t id;
+        float distance;
+    };
+
+    std::vector<Filter> filters_of(std::span<const size_t> queries) const {
+        const auto& filters = request_.filters;
+        if (filters.size() <= 1) return {filters.begin(), filters.end()};
+        std::vector<Filter> some;
+        for (const size_t query : queries) some.push_back(filters[query]);
+        return some;
     }
 
-    void rescore(size_t query, std::span<const int64_t> candidates) {
-        found_[query] = {};
-        refine_.finer_->rescore_within(queries_.slice(query, 1), candidates, radius_, found_[query]);
-    }
-
-    // Of so many candidates; a power of two of them, so that queries go together whose hits are about as many. What a
-    // query gets depends on no other one.
-    void want(size_t query, size_t candidates) {
-        if (factor_ <= 1 || candidates >= refine_.base_->size()) return;
-        const double most = double(refine_.base_->size());
-        const double wanted = std::min(factor_ * double(std::max(found_[query].ids.size(), kLeastHits)), most);
-        if (double(candidates) < wanted) wanted_[std::bit_ceil(size_t(std::ceil(wanted)))].push_back(query);
-    }
-
-    void search(std::span<const size_t> queries, size_t candidates) {
+    // What the base has within the radius and a margin.
+    void look(std::span<const size_t> queries, double margin) {
         const SomeRows some(queries_, queries);
-        std::vector<Filter> filters(request_.filters);
-        if (filters.size() > 1) {
-            filters.clear();
-            for (const size_t query : queries) filters.push_back(request_.filters[query]);
-        }
-        if (candidates >= refine_.base_->size()) return scan(some.rows(), queries, filters);
-        Settings settings = request_.settings;
-        settings.estimates = true;
-        std::vector<float> distances(queries.size() * candidates);
-        std::vector<int64_t> ids(distances.size());
-        refine_.base_->search(some.rows(), candidates, {filters, settings, request_.call},
-                              {distances.data(), nullptr, ids.data()});
-        std::vector<int64_t> both;
+        const std::vector<Filter> filters = filters_of(queries);
+        const RangeAnswer coarse = refine_.base_->range_search(some.rows(), radius_ + sign_ * float(margin),
+                                                               {filters, request_.settings, request_.call});
         for (size_t i = 0; i < queries.size(); ++i) {
-            const auto near = std::span(ids).subspan(i * candidates, candidates);
-            const auto end = std::find(near.begin(), near.end(), int64_t(-1));
-            const auto before = found_by_base(queries[i]);
-            both.assign(near.begin(), end);
-            both.insert(both.end(), before.begin(), before.end());
-            std::sort(both.begin(), both.end());
-            both.erase(std::unique(both.begin(), both.end()), both.end());
-            rescore(queries[i], both);
-            if (end == near.end()) want(queries[i], candidates);  // otherwise there are no more
+            const auto first = size_t(coarse.lims[i]), n = size_t(coarse.lims[i + 1]) - first;
+            take(queries[i], std::span(coarse.ids).subspan(first, n), coarse.distances.data() + first, margin);
         }
     }
 
-    // All rows are candidates.
-    void scan(const Rows& rows, std::span<const size_t> queries, const std::vector<Filter>& filters) {
-        const RangeAnswer all = refine_.finer_->range_search(rows, radius_, {filters, {}, request_.call});
-        for (size_t i = 0; i < queries.size(); ++i) {
-            const ptrdiff_t first = all.lims[i], last = all.lims[i + 1];
-            found_[queries[i]] = {{},
-                                  {all.distances.begin() + first, all.distances.begin() + last},
-                                  {all.ids.begin() + first, all.ids.begin() + last}};
+    void take(size_t query, std::span<const int64_t> ids, const float* distances, double margin) {
+        RangeAnswer& found = found_[query] = {};
+        refine_.finer_->rescore_within(queries_.slice(query, 1), ids, radius_, found);
+        if (factor_ <= 1) return;
+        if (found.ids.size() >= kFew)
+            widen(query, errors(ids, distances, found), margin);
+        else if (margin == 0)
+            few_.push_back(query);
+    }
+
+    // Of the rows that both have seen.
+    Errors errors(std::span<const int64_t> ids, const float* distances, const RangeAnswer& finer) {
+        known_.clear();
+        for (size_t i = 0; i < finer.ids.size(); ++i) known_.push_back({finer.ids[i], finer.distances[i]});
+        std::sort(known_.begin(), known_.end(), [](const Found& a, const Found& b) { return a.id < b.id; });
+        Errors errors;
+        for (size_t i = 0; i < ids.size(); ++i) {
+            const auto at = std::lower_bound(known_.begin(), known_.end(), ids[i],
+                                             [](const Found& found, int64_t id) { return found.id < id; });
+            if (at != known_.end() && at->id == ids[i])
+                errors.add(double(sign_) * (double(distances[i]) - double(at->distance)));
+        }
+        return errors;
+    }
+
+    void widen(size_t query, const Errors& errors, double margin) {
+        const double wanted = rounded_up(errors.reach(factor_ - 1));
+        if (wanted > kMuchWider * margin) wider_[wanted].push_back(query);
+    }
+
+    // Queries with few hits learn from their nearest rows how far codes err.
+    void sample() {
+        const size_t k = std::min(kFew, refine_.base_->size());
+        if (few_.empty() || k == 0) return;
+        const SomeRows some(queries_, few_);
+        const std::vector<Filter> filters = filters_of(few_);
+        std::vector<float> distances(few_.size() * k);
+        std::vector<int64_t> ids(distances.size());
+        refine_.base_->search(some.rows(), k, {filters, request_.settings, request_.call},
+                              {distances.data(), nullptr, ids.data()});
+        for (size_t i = 0; i < few_.size(); ++i) {
+            const auto near = std::span(ids).subspan(i * k, k);
+            const auto n = size_t(std::find(near.begin(), near.end(), int64_t(-1)) - near.begin());
+            RangeAnswer finer;
+            refine_.finer_->rescore_within(some.rows().slice(i, 1), near.first(n),
+                                           sign_ * std::numeric_limits<float>::infinity(), finer);
+            if (!finer.ids.empty()) widen(few_[i], errors(near.first(n), &distances[i * k], finer), 0);
         }
     }
 
     const Refine& refine_;
     const Rows& queries_;
-    float radius_;
+    float radius_, sign_;
     const Request& request_;
     double factor_;
-    RangeAnswer coarse_;
-    std::vector<RangeAnswer> found_;                // by the finer codes
-    std::map<size_t, std::vector<size_t>> wanted_;  // queries by how many candidates they need
+    std::vector<RangeAnswer> found_;               // by the finer codes
+    std::map<double, std::vector<size_t>> wider_;  // queries by the margin that they need
+    std::vector<size_t> few_;
+    std::vector<Found> known_;
 };
 
 RangeAnswer Refine::range_search(const Rows& queries, float radius, const Request& request) const {
