@@ -101,11 +101,15 @@ void Flat::run(const Rows& queries, const TopK& empty, const Request& request, T
         inner.rows(), request.call, take);
 }
 
-void Flat::rescore(Scorer& scorer, std::span<const int64_t> ids, TopK& top) const {
+std::vector<uint32_t> Flat::rows_here(std::span<const int64_t> ids) const {
     std::vector<uint32_t> rows;
     rows.reserve(ids.size());
     for (int64_t id : ids)
         if (const auto row = id < 0 ? std::nullopt : members_.find(id)) rows.push_back(*row);
+    return rows;
+}
+
+void Flat::rescore(Scorer& scorer, std::span<const uint32_t> rows, TopK& top) const {
     std::vector<float> scores(rows.size());
     scorer.gather(rows.data(), rows.size(), scores.data());
     for (size_t i = 0; i < rows.size(); ++i)
@@ -114,35 +118,46 @@ void Flat::rescore(Scorer& scorer, std::span<const int64_t> ids, TopK& top) cons
 
 void Flat::rescore(const Rows& queries, std::span<const int64_t> ids, size_t k, const Call& call,
                    const Answer& out) const {
-    constexpr size_t kQueriesATask = 8;
+    constexpr size_t kLeastATask = 8, kMostATask = 64, kTasksAThread = 4;
     std::shared_lock lock(mutex_);
     const size_t each = ids.size() / queries.n;
     const InnerRows inner(queries, unit_, "the query");
     const int threads = threads_for(call, double(ids.size()) * double(queries.dim));
-    parallel_for((queries.n + kQueriesATask - 1) / kQueriesATask, threads, call, [&](size_t task, int) {
+    const size_t a_task = std::clamp(queries.n / (kTasksAThread * size_t(threads)), kLeastATask, kMostATask);
+    parallel_for((queries.n + a_task - 1) / a_task, threads, call, [&](size_t task, int) {
         const auto scorer = members_.size() > 0 ? codec_->scorer(inner_metric(), *codes_, dim_) : nullptr;
-        for (size_t i = task * kQueriesATask; i < std::min(queries.n, (task + 1) * kQueriesATask); ++i) {
+        const size_t first = task * a_task, last = std::min(queries.n, first + a_task);
+        std::vector<uint32_t> next = rows_here(ids.subspan(first * each, each));
+        for (size_t i = first; i < last; ++i) {
+            const std::vector<uint32_t> rows = std::move(next);
+            if (i + 1 < last) {  // the next query's codes travel while this one's are scored
+                next = rows_here(ids.subspan((i + 1) * each, each));
+                for (const uint32_t row : next) fetch(row);
+            }
             TopK top(k, tie_order());
             if (scorer) {
                 scorer->query(inner.rows().slice(i, 1));
-                rescore(*scorer, ids.subspan(i * each, each), top);
+                rescore(*scorer, rows, top);
             }
             write_answer(out, i, k, top.sorted());
         }
     });
 }
 
-void Flat::fetch(std::span<const Hit> hits) const {
+void Flat::fetch(uint32_t row) const {
     // The rest of long codes comes by itself once they are read.
     constexpr size_t kLine = 64, kMost = 8 * kLine;
-    const std::shared_lock lock(mutex_, std::try_to_lock);  // a change may be waiting for the caller
-    if (!lock || !codes_ || codes_->block > 1) return;
+    if (codes_->block > 1) return;
     const size_t bytes = std::min(codes_->code_bytes(), kMost);
-    for (const Hit& hit : hits) {
-        if (hit.row >= members_.rows()) continue;
-        const std::byte* code = codes_->code(hit.row);
-        for (size_t i = 0; i < bytes; i += kLine) simd::prefetch(code + i);
-    }
+    const std::byte* code = codes_->code(row);
+    for (size_t i = 0; i < bytes; i += kLine) simd::prefetch(code + i);
+}
+
+void Flat::fetch(std::span<const Hit> hits) const {
+    const std::shared_lock lock(mutex_, std::try_to_lock);  // a change may be waiting for the caller
+    if (!lock || !codes_) return;
+    for (const Hit& hit : hits)
+        if (hit.row < members_.rows()) fetch(hit.row);
 }
 
 void Flat::rescore_within(const Rows& query, std::span<const int64_t> ids, float radius, RangeAnswer& answer) const {
@@ -152,7 +167,7 @@ void Flat::rescore_within(const Rows& query, std::span<const int64_t> ids, float
     const auto scorer = codec_->scorer(inner_metric(), *codes_, dim_);
     scorer->query(inner.rows());
     TopK top = TopK::within(score_within(radius), tie_order());
-    rescore(*scorer, ids, top);
+    rescore(*scorer, rows_here(ids), top);
     for (const Hit& hit : top.sorted()) {
         answer.distances.push_back(distance(hit.score));
         answer.ids.push_back(members_.id(hit.row));

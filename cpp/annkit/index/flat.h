@@ -56,7 +56,9 @@ class Flat final : public RowIndex {
     };
     Before before() const { return {members_.mark(), dim_, codes_.has_value()}; }
     void take_back(const Before& before);
-    void rescore(Scorer& scorer, std::span<const int64_t> ids, TopK& top) const;
+    std::vector<uint32_t> rows_here(std::span<const int64_t> ids) const;  // those of the ids that are here
+    void rescore(Scorer& scorer, std::span<const uint32_t> rows, TopK& top) const;
+    void fetch(uint32_t row) const;
     TieOrder tie_order() const { return {members_.ids().order().ids, true}; }
 
     std::optional<Codes> codes_;  // from the first rows on, when the dimension is known

@@ -17,16 +17,18 @@ struct ListSearch::Groups {
 
 namespace {
 
-// Asks for a list that is next: its first codes, behind which the processor sees the others come, and what lies beside
-// them.
+// Asks for a list that is next, and what lies beside its codes: the first codes come near, the others into the second
+// cache, where they disturb nobody until the list's turn comes.
 void fetch(const Partition& partition) {
-    constexpr size_t kLine = 64, kMost = 4096;
+    constexpr size_t kLine = 64, kNear = 1024, kMost = size_t(64) << 10;
     const Codes& codes = *partition.codes;
     const size_t rows = std::min(codes.n, codes.run(0));
     for (const Column& column : codes.columns) {
         const size_t entries = &column == codes.columns.data() ? (rows + codes.block - 1) / codes.block : rows;
         const size_t bytes = std::min(entries * column.row_bytes(), kMost);
-        for (size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(column.row(0) + at);
+        size_t at = 0;
+        for (; at < std::min(bytes, kNear); at += kLine) __builtin_prefetch(column.row(0) + at);
+        for (; at < bytes; at += kLine) __builtin_prefetch(column.row(0) + at, 0, 2);
     }
     partition.rows->prefetch(0, rows);
 }
