@@ -103,6 +103,7 @@ def own_methods(n: int, dim: int) -> Iterator[Method]:
     for lists in several:
         # Residuals: as good as rows where dimensions are alike, better where one is wider than the others.
         base = ak.IVF(lists=lists, codec=ak.SQ(8), residual=True)
+        yield own(f"IVF{lists}, SQ(8) of residuals", lists, base)
         yield own(f"IVF{lists}, SQ(8) of residuals, Refine f16", lists, ak.Refine(base, codec=ak.Raw("f16")), (2, 4))
     for share in (2, 4, 8):
         for lists in several[:2] if dim // share >= 32 else ():

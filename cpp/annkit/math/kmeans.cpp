@@ -43,8 +43,13 @@ double typical_gap(const TrainingRows& rows, const std::vector<float>& centroids
         std::vector<float> scores(k);
         const float* x = rows.row(i * rows.size() / n);
         simd::kernels().scan_l2[simd::kF32](x, centroids.data(), rows.dim(), k, scores.data());
-        std::nth_element(scores.begin(), scores.begin() + 1, scores.end());
-        gaps[i] = double(scores[1]) - double(scores[0]);
+        float nearest = std::min(scores[0], scores[1]), second = std::max(scores[0], scores[1]);
+        for (size_t c = 2; c < k; ++c) {
+            second = std::min(second, std::max(nearest, scores[c]));
+            nearest = std::min(nearest, scores[c]);
+        }
+        const double gap = double(second) - double(nearest);
+        gaps[i] = std::isfinite(gap) ? gap : 0;
     });
     std::nth_element(gaps.begin(), gaps.begin() + ptrdiff_t(n / 10), gaps.end());
     return 10 * gaps[n / 10];
