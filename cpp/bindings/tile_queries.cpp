@@ -28,6 +28,9 @@ std::vector<float> tile_values(const TileQueries& queries, const Partition& part
     std::vector<float> bounds(tile.lanes, std::numeric_limits<float>::quiet_NaN());
     std::vector<float> scales(tile.lanes), offsets(tile.lanes), errors(tile.lanes), out(partition.codes->n);
     bounds[0] = kInfinity, scales[0] = terms.scale, offsets[0] = terms.offset, errors[0] = terms.error;
+    const std::span<const uint32_t> heavy = queries.heavy();
+    std::vector<float> heavy_weights(heavy.size() * tile.lanes);
+    for (size_t i = 0; i < heavy.size(); ++i) heavy_weights[i * tile.lanes] = queries.heavy_weights(query)[i];
     std::vector<simd::TileHit> hits(simd::kMinHits);
     TileScratch scratch;
     const size_t n = partition.codes->n;
@@ -37,6 +40,7 @@ std::vector<float> tile_values(const TileQueries& queries, const Partition& part
         simd::TileArgs args{panel.get(), rows.data,     rows.stride,    queries.tile_dim(), count,
                             0,           rows.mul,      rows.add,       bounds.data(),      hits.data(),
                             hits.size(), scales.data(), offsets.data(), errors.data(),      rows.err};
+        args.heavy = heavy.size(), args.heavy_at = heavy.data(), args.heavy_weights = heavy_weights.data();
         while (args.first < count) {
             const simd::TileResult done = tile.run(args);
             for (size_t i = 0; i < done.hits; ++i) out[first + hits[i].row] = hits[i].score;

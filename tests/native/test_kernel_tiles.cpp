@@ -155,7 +155,7 @@ void all_rows_of_tile(Trial& t, const Tile& tile, TileArgs args, const Score& sc
     t.expect(right, "all rows of a tile of codes", args.dim, args.n);
 }
 
-void tile_of_codes(Trial& t, Kind kind, const Tile& tile, size_t dim, size_t n, bool sided) {
+void tile_of_codes(Trial& t, Kind kind, const Tile& tile, size_t dim, size_t n, bool sided, size_t heavy = 0) {
     const size_t entries = kind == Kind::bytes ? 1 : kind == Kind::nibbles ? 16 : 256;
     const int most = kind == Kind::bytes ? t.k.byte_query_levels : std::min(255, 65535 / int(dim));
     const Matrix codes(t.random, n, dim, 0, kind == Kind::nibbles ? 15 : 255);
@@ -173,8 +173,14 @@ void tile_of_codes(Trial& t, Kind kind, const Tile& tile, size_t dim, size_t n, 
     // Powers of two and small whole numbers: nothing is rounded.
     std::vector<float> mul(n), add(n), err(n), scales(tile.lanes, 2), offsets(tile.lanes, 1), errors(tile.lanes, -3);
     for (size_t i = 0; i < n; ++i) mul[i] = i % 2 ? 2 : -1, add[i] = float(i % 7), err[i] = float(i % 3);
+    std::vector<uint32_t> heavy_at(heavy);
+    std::vector<float> heavy_weights(heavy * tile.lanes);
+    for (size_t i = 0; i < heavy; ++i) heavy_at[i] = uint32_t(i + 1 < heavy ? i * dim / heavy : dim - 1);
+    for (size_t i = 0; i < heavy_weights.size(); ++i) heavy_weights[i] = float(int(i * i % 23) - 11);
     const auto score = [&](size_t row, size_t lane) {
-        const float inner = scales[lane] * dots(row, lane) + offsets[lane];
+        float inner = scales[lane] * dots(row, lane) + offsets[lane];
+        for (size_t i = 0; i < heavy; ++i)
+            inner += heavy_weights[i * tile.lanes + lane] * float(codes(row, heavy_at[i]));
         return sided ? mul[row] * inner + add[row] + errors[lane] * err[row] : inner;
     };
     const std::vector<float> bounds = bounds_of(tile.lanes, tile.lanes, score(0, tile.lanes - 1));
@@ -192,9 +198,23 @@ void tile_of_codes(Trial& t, Kind kind, const Tile& tile, size_t dim, size_t n, 
                   .scales = scales.data(),
                   .offsets = offsets.data(),
                   .errors = errors.data(),
-                  .err = sided ? err.data() : nullptr};
+                  .err = sided ? err.data() : nullptr,
+                  .heavy = heavy,
+                  .heavy_at = heavy_at.data(),
+                  .heavy_weights = heavy_weights.data()};
     args.far = n % 2 == 1;
     t.expect(hits_of(t, tile, args) == wanted(n, bounds, score), "a tile of codes", dim, n);
+    if (kind == Kind::bytes && tile.all_scores) {
+        std::vector<float> scores(tile.lanes * n);
+        TileHit none;
+        args.hits = &none, args.capacity = kMinHits, args.scores = scores.data();
+        tile.run(args);
+        args.scores = nullptr;
+        bool right = true;
+        for (size_t lane = 0; lane < tile.lanes; ++lane)
+            for (size_t row = 0; row < n; ++row) right = right && scores[lane * n + row] == score(row, lane);
+        t.expect(right, "all scores of a tile of codes", dim, n);
+    }
     if (kind == Kind::nibbles && tile.all_rows && !sided) all_rows_of_tile(t, tile, args, score);
 }
 
@@ -206,6 +226,9 @@ void tiles_of_codes(Trial& t) {
                     if (tile.run == nullptr || (kind == Kind::nibbles && dim % 2)) continue;
                     tile_of_codes(t, kind, tile, dim, n, true);
                     if (kind != Kind::bytes) tile_of_codes(t, kind, tile, dim, n, false);
+                    if (kind != Kind::bytes) continue;
+                    for (const size_t heavy : {size_t(1), kMostHeavy})
+                        tile_of_codes(t, kind, tile, dim, n, true, heavy);
                 }
     };
     each(Kind::bytes, t.k.byte_codes);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "annkit/codec/scalar_queries.h"
 #include "annkit/codec/scalar_walk.h"
@@ -143,6 +144,38 @@ void Scalar::derive() {
         inverse_.push_back(step_[j] > 0 ? 1 / step_[j] : 0.0f);
         mean_code_.push_back(std::clamp((center_[j] - low_[j]) * inverse_[j], 0.0f, most()));
     }
+    heavy_ = heavy(center_);
+    heavy_from_zero_ = heavy(std::vector<float>(low_.size()));
+}
+
+// Queries lie where rows do: so a dimension's weight, as ScalarQueries has it, is up to its step times its reach. Those
+// go that are more than kHeavy times as heavy as the rest in the mean, or the heaviest, if that makes such a
+// difference.
+std::vector<uint32_t> Scalar::heavy(const std::vector<float>& from) const {
+    constexpr double kHeavy = 4;
+    const size_t dim = low_.size(), most = std::min(simd::kMostHeavy + 1, dim);
+    std::vector<double> weights(dim);
+    for (size_t j = 0; j < dim; ++j) {
+        const double low = double(low_[j]) - from[j], high = low + double(step_[j]) * this->most();
+        weights[j] = step_[j] * std::max(std::abs(low), std::abs(high));
+    }
+    std::vector<uint32_t> order(dim);
+    std::iota(order.begin(), order.end(), 0u);
+    std::partial_sort(order.begin(), order.begin() + ptrdiff_t(most), order.end(), [&](uint32_t a, uint32_t b) {
+        return weights[a] != weights[b] ? weights[a] > weights[b] : a < b;
+    });
+    double rest2 = 0;
+    for (size_t i = dim; i-- > most;) rest2 += weights[order[i]] * weights[order[i]];
+    size_t n = most;
+    for (; n > 0; --n) {
+        const double weight2 = weights[order[n - 1]] * weights[order[n - 1]];
+        rest2 += weight2;
+        if (weight2 * double(dim - n + 1) > kHeavy * kHeavy * rest2) break;
+    }
+    if (n > simd::kMostHeavy) n = weights[order[0]] > kHeavy * weights[order[n - 1]] ? n - 1 : 0;
+    order.resize(n);
+    std::sort(order.begin(), order.end());
+    return order;
 }
 
 size_t Scalar::nbytes() const {

@@ -58,6 +58,7 @@ class Scalar final : public Codec {
     float most() const { return float((1u << bits_) - 1); }
     void set_range(std::vector<float> low, std::vector<float> high);
     void derive();
+    std::vector<uint32_t> heavy(const std::vector<float>& from) const;
     float reach(const uint8_t* wide) const;
     float square(const float* decoded, const float* centroid) const;
     void pack(const uint8_t* wide, std::byte* code) const;
@@ -69,6 +70,9 @@ class Scalar final : public Codec {
     std::vector<float> low_, step_, inverse_;
     std::vector<float> center_;     // the mean of what it learned from: rows that are not residuals are taken from it
     std::vector<float> mean_code_;  // where the center lies between the codes
+    // Dimensions that are so much wider than the others, from center or from zero, that a query's weights of them leave
+    // nothing of the others' when they are rounded together: those tiles multiply in floats.
+    std::vector<uint32_t> heavy_, heavy_from_zero_;
 };
 
 }  // namespace annkit

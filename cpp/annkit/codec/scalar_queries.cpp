@@ -4,6 +4,7 @@
 #include <cfloat>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 namespace annkit {
 namespace {
@@ -20,8 +21,10 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
       l2_(use.metric != Metric::ip),
       residual_(use.residual),
       rounded_(queries.n),
+      heavy_(l2_ && !residual_ ? codec.heavy_ : codec.heavy_from_zero_),
       weights_(queries.n * codec.low_.size()),
       zeros_(codec.low_.size()),
+      heavy_weights_(queries.n * heavy_.size()),
       codes_(queries.n * codec.low_.size()),
       rest_(codec.bits_ == 8 ? codes_.size() : 0),
       factors_(simd::kMostTileRows, l2_ ? -2.0f : -1.0f),
@@ -51,6 +54,7 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
 
 // q.x of x = low + step * u is q.low + w.u with w = q * step. With w = scale * w' + e:
 //     w.u = scale * w'.u + e.m + e.(u - m), with the mean code m, and the last at most |e| times the code's reach.
+// Heavy weights are no part of w here, but multiplied as they are.
 ScalarQueries::Query ScalarQueries::round(const float* query, size_t at, float* rest) {
     const size_t dim = codec_.low_.size();
     float* weights = &weights_[at * dim];
@@ -72,11 +76,19 @@ ScalarQueries::Query ScalarQueries::round(const float* query, size_t at, float* 
         low[lane] += q * (codec_.low_[j] - center[j]);
         norm2[lane] += q * q;
     });
+    const float* light = weights;
+    if (!heavy_.empty()) {
+        light = std::copy(weights, weights + dim, rest) - dim;
+        for (size_t i = 0; i < heavy_.size(); ++i)
+            heavy_weights_[at * heavy_.size() + i] = std::exchange(rest[heavy_[i]], 0.0f);
+        std::fill(largest, largest + kLanes, 0.0f);
+        in_lanes([&](size_t j, size_t lane) { largest[lane] = std::max(largest[lane], std::abs(rest[j])); });
+    }
     simd::I8Row rounded;
     const float most = *std::max_element(largest, largest + kLanes) / float(simd::kernels().byte_query_levels);
-    simd::kernels().to_i8(weights, zeros_.data(), dim, std::max(most, simd::kLeastScale), codes, rounded);
+    simd::kernels().to_i8(light, zeros_.data(), dim, std::max(most, simd::kLeastScale), codes, rounded);
     in_lanes([&](size_t j, size_t lane) {
-        rest[j] = weights[j] - rounded.scale * float(codes[j]);
+        rest[j] = light[j] - rounded.scale * float(codes[j]);
         left[lane] += rest[j] * codec_.mean_code_[j];
     });
     const float up = 1 + (float(dim) + 16) * FLT_EPSILON;
@@ -187,12 +199,15 @@ float ScalarQueries::bound_run(size_t query, const Visit& visit, RowRange range,
     auto* values = reinterpret_cast<float*>(scratch.values.bytes());
     const void* codes[kHalves] = {panel_row(query), &rest_[query * dim]};
     const float scales[simd::kMaxLanes] = {terms.scale, rounded.rest_scale}, zeros[simd::kMaxLanes] = {};
+    float heavy[simd::kMostHeavy * simd::kMaxLanes] = {};
+    for (size_t i = 0; i < heavy_.size(); ++i) heavy[i * tile.lanes] = heavy_weights(query)[i];
     simd::TileHit none;
     for (size_t half = 0; half < kHalves; half += tile.lanes) {
         tile.pack_queries(codes + half, std::min(tile.lanes, kHalves), dim, scratch.panel.bytes());
         simd::TileArgs args{
             scratch.panel.bytes(), rows.data,     rows.stride, dim,   n,      0, rows.mul, rows.add, zeros, &none,
             simd::kMinHits,        scales + half, zeros,       zeros, nullptr};
+        if (half == 0) args.heavy = heavy_.size(), args.heavy_at = heavy_.data(), args.heavy_weights = heavy;
         args.scores = values + half * n;
         tile.run(args);
     }

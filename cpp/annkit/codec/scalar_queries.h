@@ -19,6 +19,8 @@ class ScalarQueries final : public TileQueries {
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
+    std::span<const uint32_t> heavy() const override { return heavy_; }
+    const float* heavy_weights(size_t query) const override { return &heavy_weights_[query * heavy_.size()]; }
     bool bounds_runs() const override { return codec_.bits_ == 8; }
     float bound_run(size_t query, const Visit& visit, RowRange range, RunScratch& scratch, float* lower) const override;
 
@@ -41,8 +43,10 @@ class ScalarQueries final : public TileQueries {
     const Scalar& codec_;
     bool l2_, residual_;
     std::vector<Query> rounded_;
+    std::span<const uint32_t> heavy_;       // dimensions
     std::vector<float> weights_, zeros_;    // the queries times the steps
-    std::vector<int8_t> codes_, rest_;      // and rounded, and what rounding took
+    std::vector<float> heavy_weights_;      // of those
+    std::vector<int8_t> codes_, rest_;      // the others rounded, and what rounding took
     std::vector<float> factors_, nothing_;  // of as many rows as a tile takes
     float largest_norm_;                    // that a decoded row, from center, or residual can have
     float middle_norm_;                     // of the row of mean codes, likewise

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "annkit/codec/codes.h"
@@ -77,6 +78,9 @@ class TileQueries {
     virtual const simd::TilePair& tiles() const = 0;        // without a run: no tile, every row gets its score
     virtual size_t tile_dim() const = 0;                    // as the tile counts it
     virtual const void* panel_row(size_t query) const = 0;  // what the tile's pack_queries takes
+    // Codes of a row that tiles multiply in floats, and a query's weights of them: see simd::TileArgs::heavy.
+    virtual std::span<const uint32_t> heavy() const { return {}; }
+    virtual const float* heavy_weights(size_t) const { return nullptr; }
     // coarse: for partitions with a centroid c, the canonical score of the query and c: |q - c|^2 for l2, -q.c for ip.
     virtual LaneTerms terms(size_t query, const Partition& partition, float coarse) const = 0;
     // first is a multiple of codes.block; the rows lie in one run (Codes::run). The result lives until the next call

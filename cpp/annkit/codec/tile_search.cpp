@@ -66,8 +66,19 @@ size_t TileSearch::choose(std::span<const uint32_t> queries, std::span<const uin
         panel.errors[i] = terms.error;
     }
     if (!tiled) return panel.n;
+    choose_heavy(panel);
     for (size_t i = panel.n; i < panel.tile->lanes; ++i) panel.scales[i] = panel.offsets[i] = panel.errors[i] = 0;
     return panel.n;
+}
+
+void TileSearch::choose_heavy(TilePanel& panel) const {
+    const size_t heavy = queries_.heavy().size(), lanes = panel.tile->lanes;
+    if (heavy == 0) return;
+    panel.heavy.assign(heavy * lanes, 0.0f);
+    for (size_t lane = 0; lane < panel.n; ++lane) {
+        const float* weights = queries_.heavy_weights(panel.queries[lane]);
+        for (size_t i = 0; i < heavy; ++i) panel.heavy[i * lanes + lane] = weights[i];
+    }
 }
 
 void TileSearch::pack(const TilePanel& panel, TileScratch& to) const {
@@ -123,9 +134,12 @@ simd::TileArgs TileSearch::args_of(const Meeting& meeting, size_t n, const float
     const TilePanel& panel = meeting.panel;
     const TileRows& rows = meeting.rows;
     if (!hits_) hits_ = std::make_unique_for_overwrite<simd::TileHit[]>(kHits);
-    return {packed(panel), rows.data,    rows.stride, queries_.tile_dim(), n,     0,
-            rows.mul,      rows.add,     bounds,      hits_.get(),         kHits, panel.scales,
-            panel.offsets, panel.errors, rows.err};
+    simd::TileArgs args{packed(panel), rows.data,    rows.stride, queries_.tile_dim(), n,     0,
+                        rows.mul,      rows.add,     bounds,      hits_.get(),         kHits, panel.scales,
+                        panel.offsets, panel.errors, rows.err};
+    const std::span<const uint32_t> heavy = queries_.heavy();
+    args.heavy = heavy.size(), args.heavy_at = heavy.data(), args.heavy_weights = panel.heavy.data();
+    return args;
 }
 
 // How many hits of a query are taken together. For large k its bound moves once in so many hits only, and the more are

@@ -26,6 +26,7 @@ struct TilePanel {
     uint32_t queries[simd::kMaxLanes], visits[simd::kMaxLanes];
     LaneTerms terms[simd::kMaxLanes];
     float scales[simd::kMaxLanes], offsets[simd::kMaxLanes], errors[simd::kMaxLanes];
+    std::vector<float> heavy;  // weights, as simd::TileArgs has them
     TileScratch data;  // the queries as the tile takes them; empty: a search that meets the tile packs them for itself
 };
 
@@ -88,6 +89,7 @@ class TileSearch {
         if (!lists_[query]) lists_[query].emplace(empty_);
         return *lists_[query];
     }
+    void choose_heavy(TilePanel& panel) const;
     void pack(const TilePanel& panel, TileScratch& to) const;
     const void* packed(const TilePanel& panel);
     void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far);

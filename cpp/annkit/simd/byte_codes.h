@@ -13,6 +13,12 @@ struct Sides {
     const float *mul, *add, *err;
 };
 
+// Whether all rows of a block exist, for functions that are told by a type.
+template <bool kWhole>
+struct Whole {
+    static constexpr bool kValue = kWhole;
+};
+
 // The sides of kRows rows of which only the first n exist; the others get NaN for a score and are not reported.
 template <size_t kRows>
 struct LastSides {

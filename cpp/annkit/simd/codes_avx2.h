@@ -41,8 +41,21 @@ void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel)
     }
 }
 
+// The offsets of queries with what a row's heavy codes add to them.
+template <size_t kVectors>
+[[gnu::always_inline]] inline void heavy_offsets(const TileArgs& a, const uint8_t* row, __m256 (&out)[kVectors]) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kVectors; ++v) out[v] = _mm256_loadu_ps(a.offsets + 8 * v);
+    const float* weights = a.heavy_weights;
+    for (size_t i = 0; i < a.heavy; ++i, weights += 8 * kVectors) {
+        const __m256 code = _mm256_set1_ps(float(row[a.heavy_at[i]]));
+#pragma GCC unroll 2
+        for (size_t v = 0; v < kVectors; ++v) out[v] = _mm256_fmadd_ps(code, _mm256_loadu_ps(weights + 8 * v), out[v]);
+    }
+}
+
 // kRows rows from row on against all lanes, or of them those that exist (kWhole: all do); returns the number of hits.
-template <size_t kVectors, size_t kRows, bool kErr, bool kWhole>
+template <size_t kVectors, size_t kRows, bool kErr, bool kHeavy, bool kWhole>
 size_t block(const TileArgs& a, size_t row, Sides sides, TileHit* hits) {
     const auto* panel = static_cast<const __m256i*>(a.panel);
     const auto* x = static_cast<const uint8_t*>(a.rows) + row * a.stride;
@@ -66,24 +79,29 @@ size_t block(const TileArgs& a, size_t row, Sides sides, TileHit* hits) {
         x += 4;
         panel += kVectors;
     } while (--left > 0);
+    const auto* codes = static_cast<const uint8_t*>(a.rows) + row * a.stride;
     __m256 scores[kRows * kVectors];
     __m256 any = _mm256_setzero_ps();
 #pragma GCC unroll 16
-    for (size_t r = 0; r < kRows; ++r)
+    for (size_t r = 0; r < kRows; ++r) {
+        __m256 from[kVectors];
+        if constexpr (kHeavy) heavy_offsets<kVectors>(a, codes + offset[r], from);
 #pragma GCC unroll 2
         for (size_t v = 0; v < kVectors; ++v) {
             const __m256 dot = _mm256_cvtepi32_ps(__m256i(acc[r][v]));
-            __m256 score = _mm256_fmadd_ps(dot, _mm256_loadu_ps(a.scales + 8 * v), _mm256_loadu_ps(a.offsets + 8 * v));
+            if constexpr (!kHeavy) from[v] = _mm256_loadu_ps(a.offsets + 8 * v);
+            __m256 score = _mm256_fmadd_ps(dot, _mm256_loadu_ps(a.scales + 8 * v), from[v]);
             score = _mm256_fmadd_ps(score, _mm256_set1_ps(sides.mul[r]), _mm256_set1_ps(sides.add[r]));
             if constexpr (kErr)
                 score = _mm256_fmadd_ps(_mm256_loadu_ps(a.errors + 8 * v), _mm256_set1_ps(sides.err[r]), score);
             any = _mm256_or_ps(any, _mm256_cmp_ps(score, _mm256_loadu_ps(a.bounds + 8 * v), _CMP_LE_OQ));
             scores[r * kVectors + v] = score;
         }
+    }
     return _mm256_movemask_ps(any) == 0 ? 0 : bytes::report(a, row, kVectors, kRows, scores, hits);
 }
 
-template <size_t kVectors, bool kErr>
+template <size_t kVectors, bool kErr, bool kHeavy>
 TileResult run_rows(const TileArgs& a) {
     constexpr size_t kRows = 12 / kVectors, kLast = 4;
     constexpr size_t kMost = 12 * 8;
@@ -92,19 +110,20 @@ TileResult run_rows(const TileArgs& a) {
         if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
         if (a.far) fetch_ahead(a, row, kRows);
         const Sides sides{a.mul + row, a.add + row, kErr ? a.err + row : nullptr};
-        hits += block<kVectors, kRows, kErr, true>(a, row, sides, a.hits + hits);
+        hits += block<kVectors, kRows, kErr, kHeavy, true>(a, row, sides, a.hits + hits);
     }
     for (; row < a.n; row += kLast) {
         if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
         const LastSides<kLast> last(a, row, a.n - row);
-        hits += block<kVectors, kLast, kErr, false>(a, row, {last.mul, last.add, last.err}, a.hits + hits);
+        hits += block<kVectors, kLast, kErr, kHeavy, false>(a, row, {last.mul, last.add, last.err}, a.hits + hits);
     }
     return {a.n, hits};
 }
 
 template <size_t kVectors>
 TileResult run(const TileArgs& a) {
-    return a.err != nullptr ? run_rows<kVectors, true>(a) : run_rows<kVectors, false>(a);
+    if (a.err == nullptr) return run_rows<kVectors, false, false>(a);
+    return a.heavy > 0 ? run_rows<kVectors, true, true>(a) : run_rows<kVectors, true, false>(a);
 }
 
 // Single: up to four queries, each in a register along its elements, so that no lane goes to waste.
@@ -173,6 +192,30 @@ __m256 spread_rows(const float* x) {
     if constexpr (kQueries == 4) return _mm256_setr_ps(x[0], x[1], x[0], x[1], x[0], x[1], x[0], x[1]);
 }
 
+// One code of each of 8 / kQueries rows, for each query.
+template <size_t kQueries, bool kWhole>
+__m256 codes_at(const TileArgs& a, size_t row, size_t at) {
+    constexpr size_t kRows = 8 / kQueries;
+    const auto* rows = static_cast<const uint8_t*>(a.rows) + row * a.stride + at;
+    const auto x = [&](size_t r) {
+        const size_t i = r % kRows;
+        return int(rows[(kWhole || row + i < a.n ? i : a.n - 1 - row) * a.stride]);
+    };
+    __m128i codes = _mm_setzero_si128();
+    codes = _mm_insert_epi8(codes, x(0), 0);
+    codes = _mm_insert_epi8(codes, x(1), 1);
+    if constexpr (kRows == 2)
+        return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_set1_epi16(_mm_extract_epi16(codes, 0))));
+    codes = _mm_insert_epi8(codes, x(2), 2);
+    codes = _mm_insert_epi8(codes, x(3), 3);
+    if constexpr (kRows == 4) return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_shuffle_epi32(codes, 0)));
+    codes = _mm_insert_epi8(codes, x(4), 4);
+    codes = _mm_insert_epi8(codes, x(5), 5);
+    codes = _mm_insert_epi8(codes, x(6), 6);
+    codes = _mm_insert_epi8(codes, x(7), 7);
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(codes));
+}
+
 template <size_t kQueries>
 TileResult run_few(const TileArgs& a, size_t lanes) {
     constexpr size_t kRows = 8 / kQueries;
@@ -181,9 +224,16 @@ TileResult run_few(const TileArgs& a, size_t lanes) {
     spread_lanes<kQueries>(a.offsets, lanes, 0, offsets);
     spread_lanes<kQueries>(a.bounds, lanes, __builtin_nanf(""), bounds);
     if (a.err != nullptr) spread_lanes<kQueries>(a.errors, lanes, 0, errors);
+    float heavy[kMostHeavy][8];
+    for (size_t i = 0; i < a.heavy; ++i) spread_lanes<kQueries>(a.heavy_weights + i * kFewLanes, lanes, 0, heavy[i]);
     size_t hits = 0;
-    const auto finish = [&](size_t row, __m256i dots, Sides sides) {
-        __m256 score = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), _mm256_loadu_ps(scales), _mm256_loadu_ps(offsets));
+    const auto finish = [&](size_t row, auto whole, Sides sides) {
+        const __m256i dots = few_dots<kQueries, whole.kValue>(a, row);
+        __m256 from = _mm256_loadu_ps(offsets);
+        for (size_t i = 0; i < a.heavy; ++i)
+            from = _mm256_fmadd_ps(codes_at<kQueries, whole.kValue>(a, row, a.heavy_at[i]), _mm256_loadu_ps(heavy[i]),
+                                   from);
+        __m256 score = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots), _mm256_loadu_ps(scales), from);
         score = _mm256_fmadd_ps(score, spread_rows<kQueries>(sides.mul), spread_rows<kQueries>(sides.add));
         if (sides.err != nullptr)
             score = _mm256_fmadd_ps(_mm256_loadu_ps(errors), spread_rows<kQueries>(sides.err), score);
@@ -201,13 +251,12 @@ TileResult run_few(const TileArgs& a, size_t lanes) {
     size_t row = a.first;
     for (; row + kRows <= a.n; row += kRows) {
         if (hits >= a.pause || hits + 8 > a.capacity) return {row, hits};
-        finish(row, few_dots<kQueries, true>(a, row),
-               {a.mul + row, a.add + row, a.err != nullptr ? a.err + row : nullptr});
+        finish(row, Whole<true>{}, {a.mul + row, a.add + row, a.err != nullptr ? a.err + row : nullptr});
     }
     if (row == a.n) return {a.n, hits};
     if (hits >= a.pause || hits + 8 > a.capacity) return {row, hits};
     const LastSides<kRows> last(a, row, a.n - row);
-    finish(row, few_dots<kQueries, false>(a, row), {last.mul, last.add, last.err});
+    finish(row, Whole<false>{}, {last.mul, last.add, last.err});
     return {a.n, hits};
 }
 

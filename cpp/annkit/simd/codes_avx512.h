@@ -56,8 +56,21 @@ void pack_queries(const void* const* queries, size_t n, size_t dim, void* panel)
     }
 }
 
+// The offsets of queries with what a row's heavy codes add to them.
+template <size_t kVectors>
+[[gnu::always_inline]] inline void heavy_offsets(const TileArgs& a, const uint8_t* row, __m512 (&out)[kVectors]) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kVectors; ++v) out[v] = _mm512_loadu_ps(a.offsets + 16 * v);
+    const float* weights = a.heavy_weights;
+    for (size_t i = 0; i < a.heavy; ++i, weights += 16 * kVectors) {
+        const __m512 code = _mm512_cvtepi32_ps(_mm512_set1_epi32(row[a.heavy_at[i]]));
+#pragma GCC unroll 2
+        for (size_t v = 0; v < kVectors; ++v) out[v] = _mm512_fmadd_ps(code, _mm512_loadu_ps(weights + 16 * v), out[v]);
+    }
+}
+
 // kRows rows from row on against all lanes, or of them those that exist (kWhole: all do); returns the number of hits.
-template <size_t kVectors, size_t kRows, bool kErr, bool kWhole>
+template <size_t kVectors, size_t kRows, bool kErr, bool kHeavy, bool kWhole>
 size_t block(const TileArgs& a, size_t row, Sides sides, TileHit* hits) {
     const auto* panel = static_cast<const __m512i*>(a.panel);
     Cursor<kRows, kWhole> x(a, row);
@@ -79,23 +92,27 @@ size_t block(const TileArgs& a, size_t row, Sides sides, TileHit* hits) {
         x.step(4);
         panel += kVectors;
     } while (--left > 0);
+    const Cursor<kRows, kWhole> codes(a, row);
     __m512 scores[kRows * kVectors];
     __m512 least[kVectors];
 #pragma GCC unroll 2
     for (size_t v = 0; v < kVectors; ++v) least[v] = _mm512_set1_ps(__builtin_inff());
 #pragma GCC unroll 32
-    for (size_t r = 0; r < kRows; ++r)
+    for (size_t r = 0; r < kRows; ++r) {
+        __m512 from[kVectors];
+        if constexpr (kHeavy) heavy_offsets<kVectors>(a, codes.at(r), from);
 #pragma GCC unroll 2
         for (size_t v = 0; v < kVectors; ++v) {
             const __m512 dot = _mm512_cvtepi32_ps(__m512i(acc[r][v]));
-            __m512 score =
-                _mm512_fmadd_ps(dot, _mm512_loadu_ps(a.scales + 16 * v), _mm512_loadu_ps(a.offsets + 16 * v));
+            if constexpr (!kHeavy) from[v] = _mm512_loadu_ps(a.offsets + 16 * v);
+            __m512 score = _mm512_fmadd_ps(dot, _mm512_loadu_ps(a.scales + 16 * v), from[v]);
             score = _mm512_fmadd_ps(score, _mm512_set1_ps(sides.mul[r]), _mm512_set1_ps(sides.add[r]));
             if constexpr (kErr)
                 score = _mm512_fmadd_ps(_mm512_loadu_ps(a.errors + 16 * v), _mm512_set1_ps(sides.err[r]), score);
             least[v] = _mm512_min_ps(score, least[v]);  // unless it is NaN
             scores[r * kVectors + v] = score;
         }
+    }
     __mmask16 any = 0;
 #pragma GCC unroll 2
     for (size_t v = 0; v < kVectors; ++v)
@@ -103,7 +120,7 @@ size_t block(const TileArgs& a, size_t row, Sides sides, TileHit* hits) {
     return any == 0 ? 0 : bytes::report<kVectors>(a, row, kRows, scores, hits);
 }
 
-template <size_t kVectors, bool kErr>
+template <size_t kVectors, bool kErr, bool kHeavy>
 TileResult run_rows(const TileArgs& a) {
     constexpr size_t kRows = 24 / kVectors, kLast = 4;
     constexpr size_t kMost = kRows * kVectors * 16;
@@ -112,19 +129,20 @@ TileResult run_rows(const TileArgs& a) {
         if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
         if (a.far) fetch_ahead(a, row, kRows);
         const Sides sides{a.mul + row, a.add + row, kErr ? a.err + row : nullptr};
-        hits += block<kVectors, kRows, kErr, true>(a, row, sides, a.hits + hits);
+        hits += block<kVectors, kRows, kErr, kHeavy, true>(a, row, sides, a.hits + hits);
     }
     for (; row < a.n; row += kLast) {
         if (hits >= a.pause || hits + kMost > a.capacity) return {row, hits};
         const LastSides<kLast> last(a, row, a.n - row);
-        hits += block<kVectors, kLast, kErr, false>(a, row, {last.mul, last.add, last.err}, a.hits + hits);
+        hits += block<kVectors, kLast, kErr, kHeavy, false>(a, row, {last.mul, last.add, last.err}, a.hits + hits);
     }
     return {a.n, hits};
 }
 
 template <size_t kVectors>
 TileResult run(const TileArgs& a) {
-    return a.err != nullptr ? run_rows<kVectors, true>(a) : run_rows<kVectors, false>(a);
+    if (a.err == nullptr) return run_rows<kVectors, false, false>(a);
+    return a.heavy > 0 ? run_rows<kVectors, true, true>(a) : run_rows<kVectors, true, false>(a);
 }
 
 // Single: up to four queries, each in a register along its elements, so that no lane goes to waste.
@@ -207,6 +225,34 @@ __m512 spread_rows(const float* x) {
     if constexpr (kQueries == 4) return _mm512_broadcast_f32x4(_mm_loadu_ps(x));
 }
 
+// One code of each of 8 rows from first on, or of 4 where a block has no more.
+template <size_t kRows, class Rows>
+__m128i eight_codes(const Rows& x, size_t first) {
+    __m128i codes = _mm_setzero_si128();
+    codes = _mm_insert_epi8(codes, *x.at(first), 0);
+    codes = _mm_insert_epi8(codes, *x.at(first + 1), 1);
+    codes = _mm_insert_epi8(codes, *x.at(first + 2), 2);
+    codes = _mm_insert_epi8(codes, *x.at(first + 3), 3);
+    if constexpr (kRows == 4) return codes;
+    codes = _mm_insert_epi8(codes, *x.at(first + 4), 4);
+    codes = _mm_insert_epi8(codes, *x.at(first + 5), 5);
+    codes = _mm_insert_epi8(codes, *x.at(first + 6), 6);
+    return _mm_insert_epi8(codes, *x.at(first + 7), 7);
+}
+
+// One code of each of 16 / kQueries rows, for each query.
+template <size_t kQueries, bool kWhole>
+__m512 codes_at(const TileArgs& a, size_t row, size_t at) {
+    constexpr size_t kRows = 16 / kQueries;
+    Cursor<kRows, kWhole> x(a, row);
+    x.step(at);
+    __m128i codes = eight_codes<kRows>(x, 0);
+    if constexpr (kQueries == 1) codes = _mm_unpacklo_epi64(codes, eight_codes<kRows>(x, 8));
+    if constexpr (kQueries == 2) codes = _mm_unpacklo_epi64(codes, codes);
+    if constexpr (kQueries == 4) codes = _mm_shuffle_epi32(codes, 0);
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(codes));
+}
+
 template <size_t kQueries>
 TileResult run_few(const TileArgs& a, size_t lanes) {
     constexpr size_t kRows = 16 / kQueries;
@@ -215,9 +261,16 @@ TileResult run_few(const TileArgs& a, size_t lanes) {
     spread_lanes<kQueries>(a.offsets, lanes, 0, offsets);
     spread_lanes<kQueries>(a.bounds, lanes, __builtin_nanf(""), bounds);
     if (a.err != nullptr) spread_lanes<kQueries>(a.errors, lanes, 0, errors);
+    float heavy[kMostHeavy][16];
+    for (size_t i = 0; i < a.heavy; ++i) spread_lanes<kQueries>(a.heavy_weights + i * kFewLanes, lanes, 0, heavy[i]);
     size_t hits = 0;
-    const auto finish = [&](size_t row, __m512i dots, Sides sides) {
-        __m512 score = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), _mm512_loadu_ps(scales), _mm512_loadu_ps(offsets));
+    const auto finish = [&](size_t row, auto whole, Sides sides) {
+        const __m512i dots = few_dots<kQueries, whole.kValue>(a, row);
+        __m512 from = _mm512_loadu_ps(offsets);
+        for (size_t i = 0; i < a.heavy; ++i)
+            from = _mm512_fmadd_ps(codes_at<kQueries, whole.kValue>(a, row, a.heavy_at[i]), _mm512_loadu_ps(heavy[i]),
+                                   from);
+        __m512 score = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), _mm512_loadu_ps(scales), from);
         score = _mm512_fmadd_ps(score, spread_rows<kQueries>(sides.mul), spread_rows<kQueries>(sides.add));
         if (sides.err != nullptr)
             score = _mm512_fmadd_ps(_mm512_loadu_ps(errors), spread_rows<kQueries>(sides.err), score);
@@ -234,13 +287,12 @@ TileResult run_few(const TileArgs& a, size_t lanes) {
     size_t row = a.first;
     for (; row + kRows <= a.n; row += kRows) {
         if (hits >= a.pause || hits + 16 > a.capacity) return {row, hits};
-        finish(row, few_dots<kQueries, true>(a, row),
-               {a.mul + row, a.add + row, a.err != nullptr ? a.err + row : nullptr});
+        finish(row, Whole<true>{}, {a.mul + row, a.add + row, a.err != nullptr ? a.err + row : nullptr});
     }
     if (row == a.n) return {a.n, hits};
     if (hits >= a.pause || hits + 16 > a.capacity) return {row, hits};
     const LastSides<kRows> last(a, row, a.n - row);
-    finish(row, few_dots<kQueries, false>(a, row), {last.mul, last.add, last.err});
+    finish(row, Whole<false>{}, {last.mul, last.add, last.err});
     return {a.n, hits};
 }
 

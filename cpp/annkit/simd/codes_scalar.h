@@ -13,8 +13,8 @@ namespace codes {
 // Reports a row's pair with a lane, or writes its score, which is as kernels.h has it.
 struct Score {
     const TileArgs& a;
-    bool report(float dot, size_t row, size_t lane, TileHit& hit) const {
-        float score = a.scales[lane] * dot + a.offsets[lane];
+    bool report(float dot, float offset, size_t row, size_t lane, TileHit& hit) const {
+        float score = a.scales[lane] * dot + offset;
         if (a.mul != nullptr) score = a.mul[row] * score + a.add[row];
         if (a.err != nullptr) score += a.errors[lane] * a.err[row];
         if (a.scores != nullptr) return a.scores[lane * a.n + row] = score, false;
@@ -50,7 +50,9 @@ TileResult run_bytes(const TileArgs& a) {
         for (size_t lane = 0; lane < kLanes; ++lane, q += width) {
             int32_t dot = 0;
             for (size_t j = 0; j < width; ++j) dot += int32_t(q[j]) * int32_t(int16_t(x[j]));
-            hits += Score{a}.report(float(dot), row, lane, a.hits[hits]);
+            float offset = a.offsets[lane];
+            for (size_t i = 0; i < a.heavy; ++i) offset += a.heavy_weights[i * kLanes + lane] * float(x[a.heavy_at[i]]);
+            hits += Score{a}.report(float(dot), offset, row, lane, a.hits[hits]);
         }
     }
     return {row, hits};
@@ -92,7 +94,8 @@ TileResult run_nibbles(const TileArgs& a) {
         for (size_t lane = 0; lane < lanes; ++lane, table += a.dim * 16) {
             uint16_t dots[kBlockRows];
             look_up(table, static_cast<const uint8_t*>(a.rows) + row / kBlockRows * a.dim * 16, a.dim, dots);
-            for (size_t i = 0; i < rows; ++i) hits += Score{a}.report(dots[i], row + i, lane, a.hits[hits]);
+            for (size_t i = 0; i < rows; ++i)
+                hits += Score{a}.report(dots[i], a.offsets[lane], row + i, lane, a.hits[hits]);
         }
     }
     return {a.n, hits};

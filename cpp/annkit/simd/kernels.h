@@ -49,6 +49,12 @@ struct TileArgs {
     const float* offsets = nullptr;
     const float* errors = nullptr;
     const float* err = nullptr;
+    // Of byte codes: so many codes of a row, those at heavy_at, are also multiplied in floats, by weights of which each
+    // code has one a lane of the tile: what that gives is added to offsets[lane]. Wide and narrow tiles take it with
+    // err.
+    size_t heavy = 0;
+    const uint32_t* heavy_at = nullptr;
+    const float* heavy_weights = nullptr;
     size_t pause = SIZE_MAX;  // return after so many hits, if any, so that bounds can be tightened
     bool far = false;         // rows come from memory: fetch them kFetchAhead bytes before their turn
     // Of tiles with all_scores: all scores go here instead, lane by lane, n apart, with room for all lanes; there are
@@ -72,6 +78,7 @@ inline constexpr size_t kMostTileRows = 4096;  // of codes, in one call
 inline constexpr size_t kFetchAhead = 4096;
 inline constexpr size_t kBlockRows = 32;    // codes interleaved in a block
 inline constexpr size_t kMostGroups = 256;  // of byte_tables
+inline constexpr size_t kMostHeavy = 8;     // see TileArgs::heavy
 inline constexpr size_t kMoreWords = 16;    // see near_words
 inline constexpr size_t kGroupPoints = 64;  // points interleaved in a panel of nearest_in_group
 
