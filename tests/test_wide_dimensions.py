@@ -87,6 +87,19 @@ def test_nearest_rows_are_those_of_decoded_rows(rng, kind, metric, dim, bits):
         assert_same_in_batches(index, q[:40], **all_lists)
 
 
+@pytest.mark.parametrize("times", [20, 100])
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+def test_graphs_find_what_scans_find(rng, metric, bits, times):
+    x = rng.standard_normal((3100, 48)).astype(np.float32)
+    x[:, 20] *= times
+    x, q = x[:3000], x[3000:]
+    wanted = ak.Flat(codec=ak.SQ(bits), metric=metric).fit(x).add(x).search(q, 10)
+    found = ak.HNSW(codec=ak.SQ(bits), metric=metric).fit(x).add(x).search(q, 10, ef=40)
+    recall = ak.metrics.recall_by_distance(found.distances, wanted.distances, largest=metric == "ip", tolerance=1e-4)
+    assert recall > 0.95
+
+
 @pytest.mark.parametrize("level", ak.simd.levels())
 def test_levels_find_the_same(rng, tmp_path, level):
     x = rows(rng, "four", 3000, 50)

@@ -61,6 +61,10 @@ class Scalar final : public Codec {
     std::vector<uint32_t> heavy(const std::vector<float>& from) const;
     float reach(const uint8_t* wide) const;
     float square(const float* decoded, const float* centroid) const;
+    // Of 8 or 4 bits.
+    float code_at(const std::byte* code, size_t j) const {
+        return float(bits_ == 8 ? unsigned(code[j]) : unsigned(code[j / 2]) >> j % 2 * 4 & 15);
+    }
     void pack(const uint8_t* wide, std::byte* code) const;
     void unpack(const std::byte* code, uint8_t* wide) const;  // padded with zeros to a multiple of 4
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace annkit {
 namespace {
@@ -16,6 +17,8 @@ ScalarWalk::ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes)
       codes_(codes),
       l2_(metric != Metric::ip),
       column_(codes.columns[0]),
+      heavy_(l2_ ? codec.heavy_ : codec.heavy_from_zero_),
+      heavy_weights_(heavy_.size()),
       zeros_(codec.low_.size()),
       center_(l2_ ? codec.center_ : zeros_),
       low_(codec.low_),
@@ -45,7 +48,7 @@ void ScalarWalk::query_row(uint32_t row) {
 }
 
 // As ScalarQueries has it: of x = low + step * u, the dot is q.low + w.u with w = q * step, and w is rounded to scale *
-// w'; what that takes of the mean code is put back.
+// w'; what that takes of the mean code is put back. Heavy weights are no part of w, but multiplied as they are.
 void ScalarWalk::take(const float* query) {
     const simd::Kernels& kernels = simd::kernels();
     const size_t dim = row_.size();
@@ -54,6 +57,8 @@ void ScalarWalk::take(const float* query) {
     float most[kAtOnce] = {};
     for (size_t j = 0; j < dim; ++j) shifted_[j] = query[j] - center_[j];
     for (size_t j = 0; j < dim; ++j) weights_[j] = shifted_[j] * step[j];
+    const float factor = l2_ ? -2.0f : -1.0f;
+    for (size_t i = 0; i < heavy_.size(); ++i) heavy_weights_[i] = factor * std::exchange(weights_[heavy_[i]], 0.0f);
     size_t j = 0;
     for (; j + kAtOnce <= dim; j += kAtOnce)
         for (size_t i = 0; i < kAtOnce; ++i) most[i] = std::max(most[i], std::abs(weights_[j + i]));
@@ -75,7 +80,6 @@ void ScalarWalk::take(const float* query) {
     std::copy(rounded_.begin(), rounded_.end(), query_.begin());
     kernels.byte_scores({query_.data(), mean_.size()}, &mean, 1, &of_rounded);
     const float low = of_weights - rounded.scale * of_rounded - minus_dot(shifted_.data(), low_.data());
-    const float factor = l2_ ? -2.0f : -1.0f;
     terms_.mul = factor * rounded.scale;
     terms_.base = factor * low - (l2_ ? minus_dot(shifted_.data(), shifted_.data()) : 0.0f);
     if (codec_.bits() == 8) return;
@@ -87,6 +91,9 @@ void ScalarWalk::take(const float* query) {
 void ScalarWalk::score_codes(const uint32_t*, const void* const* codes, size_t n, float* out) const {
     const simd::Kernels& kernels = simd::kernels();
     (codec_.bits() == 8 ? kernels.byte_scores : kernels.nibble_scores)(terms_, codes, n, out);
+    for (size_t i = 0; i < heavy_.size(); ++i)
+        for (size_t row = 0; row < n; ++row)
+            out[row] += heavy_weights_[i] * codec_.code_at(static_cast<const std::byte*>(codes[row]), heavy_[i]);
 }
 
 }  // namespace annkit
