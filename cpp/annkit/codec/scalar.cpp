@@ -179,7 +179,8 @@ std::vector<uint32_t> Scalar::heavy(const std::vector<float>& from) const {
 }
 
 size_t Scalar::nbytes() const {
-    return (low_.size() + step_.size() + inverse_.size() + center_.size() + mean_code_.size()) * sizeof(float);
+    const size_t floats = low_.size() + step_.size() + inverse_.size() + center_.size() + mean_code_.size();
+    return floats * sizeof(float) + (heavy_.size() + heavy_from_zero_.size()) * sizeof(uint32_t);
 }
 
 size_t Scalar::code_bytes() const {
