@@ -162,3 +162,17 @@ def test_a_seed_that_is_none_is_named(rng, seed):
             call()
     with pytest.raises(TypeError, match="seed is a float, expected an integer"):
         ak.KMeans(4, seed=0.5)
+
+
+def test_copies_of_a_subclass_keep_what_it_is_and_has():
+    class Named(ak.KMeans):
+        def __init__(self, name):
+            super().__init__(4)
+            self.name = name
+
+    x = np.random.default_rng(0).random((300, 5), dtype=np.float32)
+    model = Named("four").fit(x)
+    for made in (copy.copy(model), copy.deepcopy(model)):
+        assert type(made) is Named
+        assert made.name == "four"
+        np.testing.assert_array_equal(made.predict(x), model.predict(x))

@@ -50,7 +50,7 @@ Input rows_from(py::handle given, std::string_view what, std::string_view expect
         const char kind = array.dtype().kind();
         fail<TypeError>(what, " has dtype ", text(array.dtype()), ", expected ", expected,
                         kind == 'b'                                 ? "; numpy.packbits(x, axis=1) packs bits"
-                        : kind == 'i' || kind == 'u' || kind == 'f' ? "; x.astype(\"float32\") gives that"
+                        : kind == 'i' || kind == 'u' || kind == 'f' ? "; x.astype converts it"
                                                                     : "");
     }
     if (array.ndim() != 1 && array.ndim() != 2)

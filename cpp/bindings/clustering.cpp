@@ -112,11 +112,12 @@ py::array_t<int64_t> predict(const KMeans& model, py::handle x, py::handle threa
     return out;
 }
 
-py::array_t<float> centroids(const KMeans& model) {
-    const auto clusters = model.clusters();
-    return to_array(clusters->learned.centroids)
-        .reshape({py::ssize_t(clusters->nearest.size()), py::ssize_t(clusters->nearest.dim())});
+py::array_t<float> centroids_of(const Clusters& clusters) {
+    return to_array(clusters.learned.centroids)
+        .reshape({py::ssize_t(clusters.nearest.size()), py::ssize_t(clusters.nearest.dim())});
 }
+
+py::array_t<float> centroids(const KMeans& model) { return centroids_of(*model.clusters()); }
 
 // The constructor's arguments, and what was learned. (pybind11 calls no __setstate__ of an object that is made
 // already.)
@@ -131,9 +132,14 @@ py::tuple reduce(py::object self) {
     rest["sample"] = o.sample;
     rest["seed"] = model.seed();
     py::object learned = py::none();
-    if (model.is_fitted()) learned = py::make_tuple(centroids(model), to_array(model.clusters()->learned.objective));
-    return py::make_tuple(py::module_::import("annkit._pickle").attr("kmeans_of"),
-                          py::make_tuple(py::type::of(self), o.k, rest, learned));
+    const auto arguments = [&] { return py::make_tuple(py::type::of(self), o.k, rest, learned); };
+    if (model.is_fitted()) {
+        const auto clusters = model.clusters();  // of one fit
+        learned = py::make_tuple(centroids_of(*clusters), to_array(clusters->learned.objective));
+    }
+    const auto make = py::module_::import("annkit._pickle").attr("kmeans_of");
+    const auto state = py::getattr(self, "__dict__", py::none());  // of a subclass
+    return py::make_tuple(make, arguments(), state);
 }
 
 void restore(KMeans& model, py::handle centroids, const py::array_t<double, py::array::forcecast>& objective) {

@@ -61,7 +61,7 @@ constexpr std::pair<std::string_view, size_t Settings::*> kCounts[] = {{"nprobe"
     for (const std::string_view one : kSettings)
         if (index.takes(one)) known.push_back(one), listed += concat(listed.empty() ? "" : ", ", one);
     const std::string expected = known.empty() ? "expected none" : concat("expected one of ", listed);
-    known.insert(known.end(), {"k", "filter", "threads"});
+    known.insert(known.end(), {"filter", "threads"});
     fail<TypeError>("search of ", repr(index), " got an unexpected setting \"", name, "\", ", expected,
                     did_you_mean(name, known));
 }

@@ -32,7 +32,8 @@ def kmeans_of(
     learned: tuple[NDArray[np.float32], NDArray[np.float64]] | None,
 ) -> KMeans:
     """Return the KMeans of these arguments, which has learned these centroids and their objective."""
-    model = kind(k, **rest)
+    model = kind.__new__(kind)
+    KMeans.__init__(model, k, **rest)  # a subclass may take other arguments
     if learned is not None:
         model._restore(*learned)
     return model

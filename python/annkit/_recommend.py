@@ -148,7 +148,11 @@ def _bytes_from(memory: float | str | None) -> float:
             raise ValueError(f'memory is "{memory}", expected bytes, or a string such as "8GB" or "512 MiB"')
         value = float(match[1]) * _UNITS[match[2] or ""]
     elif _is_number(memory):
-        value = float(memory)
+        try:
+            value = float(memory)
+        except OverflowError:
+            assert isinstance(memory, int)  # others are no larger than floats
+            value = math.inf if memory > 0 else -math.inf
     else:
         raise TypeError(f'memory is {memory!r}, expected bytes as a number, or a string such as "8GB"')
     if not value > 0:
@@ -183,7 +187,7 @@ def _refusal(offers: Sequence[_Offer], limit: float, recall: float) -> str:
     rest = "within the memory is" if within else "the least of all is"
     return (
         f"nothing with a recall of {recall:g} fits {_text(limit)}: the least is {least.spec}, {_text(least.memory)}; "
-        f"{rest} {best.spec}, {_text(best.memory)}, with a recall of {best.most:.2g}"
+        f"{rest} {best.spec}, {_text(best.memory)}, with a recall of {math.floor(1000 * best.most) / 1000:g}"
     )
 
 
@@ -303,9 +307,9 @@ def recommend(
         raise ValueError(f"n is {n} and dim is {dim}, an index takes at most {_MOST_ROWS} rows of {_WIDEST} dimensions")
     if not _is_number(recall):
         raise TypeError(f"recall is {recall!r}, expected a number")
+    if not 0 < float(recall) <= 1:
+        raise ValueError(f"recall is {recall!s}, expected more than 0 and at most 1")
     recall = float(recall)
-    if not 0 < recall <= 1:
-        raise ValueError(f"recall is {recall:.6g}, expected more than 0 and at most 1")
     if mode not in _MODES:
         raise ValueError(f'mode is "{mode}", expected "batch" or "single"{did_you_mean(mode, _MODES)}')
     if metric not in _METRICS:

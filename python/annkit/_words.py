@@ -118,7 +118,7 @@ def did_you_mean(given: object, words: Iterable[str]) -> str:
     """Return the question that a message ends with, or nothing where no word is spelled nearly so."""
     exact = {word.lower(): word for word in words}
     low = str(given).lower()
-    near = difflib.get_close_matches(low, exact, 1, 0.6)
+    near = difflib.get_close_matches(low, exact, 1, 0.78)
     near = near or [word for word in exact if len(low) > 1 and word.startswith(low)]
     return f'; did you mean "{exact[near[0]]}"?' if near else ""
 
@@ -229,7 +229,7 @@ class Words:
         # Numbers are left out of the comparison, and put back.
         folded = {re.sub(r"\d+", "", spelling).lower(): spelling for spelling in reversed(spellings)}
         exact = {spelling.lower(): spelling for spelling in spellings}
-        close = difflib.get_close_matches(word.lower(), exact, 1, 0.6)
+        close = difflib.get_close_matches(word.lower(), exact, 1, 0.78)
         hint = exact[close[0]] if close else None
         if hint is None and (near := difflib.get_close_matches(re.sub(r"\d+", "", word).lower(), folded, 1, 0.6)):
             hint = folded[near[0]]
