@@ -94,10 +94,14 @@ class Method:
         return lambda queries: self.search(index, queries, probe, factor)
 
 
+def numbers_of_lists(n: int) -> list[int]:
+    """Return what both sides try."""
+    return [round(factor * math.sqrt(n)) for factor in (1, 2, 4)]
+
+
 def own_methods(n: int, dim: int) -> Iterator[Method]:
     """Yield annkit's indexes."""
-    root = math.sqrt(n)
-    several = [round(factor * root) for factor in (1, 2, 4)]
+    several = numbers_of_lists(n)
     for lists in several:
         yield own(f"IVF{lists}, SQ(8)", lists, ak.IVF(lists=lists, codec=ak.SQ(8)))
     for lists in several:
@@ -131,12 +135,12 @@ def own(name: str, lists: int, index: ak.Index, k_factors: tuple[int, ...] = ())
 
 
 def faiss_methods(n: int, dim: int) -> Iterator[Method]:
-    """Yield Faiss's indexes."""
-    lists = round(4 * math.sqrt(n))
-    yield peer(f"IVF{lists},Flat", lists, dim)
-    yield peer(f"IVF{lists},SQ8", lists, dim)
-    yield peer(f"IVF{lists},PQ{dim // 2}x4fs,RFlat", lists, dim, (4, 10, 30))
-    yield peer(f"IVF{lists},RaBitQfs,RFlat", lists, dim, (10, 30, 100))
+    """Yield Faiss's indexes, over as many lists as annkit's."""
+    for lists in numbers_of_lists(n):
+        yield peer(f"IVF{lists},Flat", lists, dim)
+        yield peer(f"IVF{lists},SQ8", lists, dim)
+        yield peer(f"IVF{lists},PQ{dim // 2}x4fs,RFlat", lists, dim, (4, 10, 30))
+        yield peer(f"IVF{lists},RaBitQfs,RFlat", lists, dim, (10, 30, 100))
 
 
 def peer(key: str, lists: int, dim: int, k_factors: tuple[int, ...] = ()) -> Method:
