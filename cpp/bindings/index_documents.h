@@ -145,9 +145,6 @@ metric : {"l2", "euclidean", "ip", "cosine", "hamming"}, default "l2"
 
 Notes
 -----
-The centroids are those of ``KMeans(lists, balance=0.1)``: so little balance keeps lists from holding several clusters
-each, which most queries would visit among others.
-
 For "hamming" the centroids are packed bits as well: the signs of the means that k-means finds among the codes as rows
 of +1 and -1, as in Faiss's ``IndexBinaryIVF``. Rows go to, and queries visit, the lists whose centroids differ in the
 fewest bits, of equal ones the first; with every list, answers are those of ``Flat``.

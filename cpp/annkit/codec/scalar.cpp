@@ -169,8 +169,8 @@ std::vector<uint32_t> Scalar::heavy(const std::vector<float>& from) const {
     size_t n = most;
     for (; n > 0; --n) {
         const double weight2 = weights[order[n - 1]] * weights[order[n - 1]];
+        if (weight2 * double(dim - n) > kHeavy * kHeavy * rest2) break;
         rest2 += weight2;
-        if (weight2 * double(dim - n + 1) > kHeavy * kHeavy * rest2) break;
     }
     if (n > simd::kMostHeavy) n = weights[order[0]] > kHeavy * weights[order[n - 1]] ? n - 1 : 0;
     order.resize(n);

@@ -19,9 +19,6 @@ namespace {
 // The codec learns from so many residuals, or from more where it wants them.
 constexpr size_t kCodecRows = 65536;
 constexpr size_t kRounds = 10;
-// A start at random leaves lists that hold several clusters each, which most queries visit among others. So little
-// moves rows out of those alone; with 0.2, lists of clusters that lie far apart are no longer those of the nearest.
-constexpr double kBalance = 0.1;
 
 }  // namespace
 
@@ -44,7 +41,6 @@ void Ivf::fit(const Rows& rows, const Fit& fit) {
     options.k = n_lists_;
     options.rounds = kRounds;
     options.spherical = by_direction();
-    options.balance = kBalance;
     std::vector<float> center = centers() ? center_of_far(rows) : std::vector<float>();
     const InnerRows inner(rows, by_direction(), "the array", center);
     KMeansResult trained = kmeans(inner.rows(), options, {fit.seed, {fit.call.threads, first.monitor()}});

@@ -78,7 +78,7 @@ inline constexpr size_t kMostTileRows = 4096;  // of codes, in one call
 inline constexpr size_t kFetchAhead = 4096;
 inline constexpr size_t kBlockRows = 32;    // codes interleaved in a block
 inline constexpr size_t kMostGroups = 256;  // of byte_tables
-inline constexpr size_t kMostHeavy = 8;     // see TileArgs::heavy
+inline constexpr size_t kMostHeavy = 16;    // see TileArgs::heavy
 inline constexpr size_t kMoreWords = 16;    // see near_words
 inline constexpr size_t kGroupPoints = 64;  // points interleaved in a panel of nearest_in_group
 
