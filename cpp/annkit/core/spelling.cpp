@@ -40,7 +40,7 @@ std::string did_you_mean(std::string_view given, std::span<const std::string_vie
     std::string_view best;
     size_t least = given.size() > kLongest ? 0 : given.size() / 3 + 2;
     for (const std::string_view word : words) {
-        const size_t most = std::max(word.size(), given.size()) / 4;
+        const size_t size = std::max(word.size(), given.size()), most = size / (size < 6 ? 4 : 3);
         const bool part = begins(word, given) || begins(given, word);
         const size_t apart = part ? 1 : edits(given, word);
         if (apart < least && (part || apart <= most)) best = word, least = apart;
