@@ -120,10 +120,23 @@ void Scalar::fit(const Rows& rows, const Fit& fit) {
         std::fill(high.begin(), high.end(), *std::max_element(high.begin(), high.end()));
     }
     warn_of_far(rows, all, fit.call);
-    center_.resize(dim);
+    Scalar fitted(bits_, uniform_, outliers_);
+    fitted.center_.resize(dim);
     // Within the ranges: outliers lead a mean astray.
-    for (size_t j = 0; j < dim; ++j) center_[j] = std::clamp(float(all.sum[j] / double(n)), low[j], high[j]);
-    set_range(std::move(low), std::move(high));
+    for (size_t j = 0; j < dim; ++j) fitted.center_[j] = std::clamp(float(all.sum[j] / double(n)), low[j], high[j]);
+    fitted.set_range(std::move(low), std::move(high));
+    take(std::move(fitted));
+}
+
+// What another has learned: nothing fails from here on.
+void Scalar::take(Scalar&& other) noexcept {
+    low_ = std::move(other.low_);
+    step_ = std::move(other.step_);
+    inverse_ = std::move(other.inverse_);
+    center_ = std::move(other.center_);
+    mean_code_ = std::move(other.mean_code_);
+    heavy_ = std::move(other.heavy_);
+    heavy_from_zero_ = std::move(other.heavy_from_zero_);
 }
 
 // A dimension that is constant has a step of 0 and codes of 0.

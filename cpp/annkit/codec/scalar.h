@@ -58,6 +58,7 @@ class Scalar final : public Codec {
     float most() const { return float((1u << bits_) - 1); }
     void set_range(std::vector<float> low, std::vector<float> high);
     void derive();
+    void take(Scalar&& other) noexcept;
     std::vector<uint32_t> heavy(const std::vector<float>& from) const;
     float reach(const uint8_t* wide) const;
     float square(const float* decoded, const float* centroid) const;
