@@ -55,7 +55,7 @@ std::vector<float> tile_values(const TileQueries& queries, const Partition& part
 void bound_runs(const TileQueries& queries, size_t query, const Visit& visit, float* lower, float* upper) {
     constexpr size_t kRows = 100;
     const Codes& codes = *visit.partition->codes;
-    RunScratch scratch;
+    TileScratch scratch;
     std::vector<float> bounds(kRows);
     for (size_t first = 0; first < codes.n && queries.bounds_runs();) {
         const size_t n = std::min({kRows, codes.n - first, codes.run(first)});

@@ -94,7 +94,7 @@ size_t RawQueries::tile_rows() const {
     return std::clamp(kTileBytes / bytes * step, step, simd::kMostTileRows / step * step);
 }
 
-float RawQueries::bound_run(size_t query, const Visit& visit, RowRange range, RunScratch&, float* lower) const {
+float RawQueries::bound_run(size_t query, const Visit& visit, RowRange range, TileScratch&, float* lower) const {
     const Codes& codes = *visit.partition->codes;
     const size_t n = range.last - range.first;
     scoring_.scan(queries_.row(query), codes.code(range.first), scoring_.dim, n, lower);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 namespace annkit {
@@ -11,6 +10,16 @@ namespace {
 
 constexpr float kUnit = FLT_EPSILON / 2;
 constexpr float kUp = 1 + 8 * FLT_EPSILON;
+
+float largest_of(const float* x, size_t n) {
+    constexpr size_t kLanes = 4;
+    float most[kLanes] = {};
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+        for (size_t lane = 0; lane < kLanes; ++lane) most[lane] = std::max(most[lane], x[i + lane]);
+    for (; i < n; ++i) most[0] = std::max(most[0], x[i]);
+    return *std::max_element(most, most + kLanes);
+}
 
 float l2_score(float start, float dot, float add) { return std::max(start - 2 * dot + add, 0.0f); }
 
@@ -26,7 +35,7 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
       zeros_(codec.low_.size()),
       heavy_weights_(queries.n * heavy_.size()),
       codes_(queries.n * codec.low_.size()),
-      rest_(codec.bits_ == 8 ? codes_.size() : 0),
+      rest_(codes_.size()),
       factors_(simd::kMostTileRows, l2_ ? -2.0f : -1.0f),
       nothing_(l2_ ? 0 : simd::kMostTileRows) {
     double largest2 = 0, middle2 = 0, far2 = 0;
@@ -47,67 +56,40 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
     const int threads = threads_for(call, 8 * double(codes_.size()));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
         const FloatBlock block(queries.slice(first, count), "the query");
-        std::vector<float> rest(tile_dim());
-        for (size_t i = first; i < first + count; ++i) rounded_[i] = round(block.row(i - first), i, rest.data());
+        std::vector<float> scratch(tile_dim());
+        for (size_t i = first; i < first + count; ++i) rounded_[i] = round(block.row(i - first), i, scratch.data());
     });
 }
 
 // q.x of x = low + step * u is q.low + w.u with w = q * step. With w = scale * w' + e:
 //     w.u = scale * w'.u + e.m + e.(u - m), with the mean code m, and the last at most |e| times the code's reach.
 // Heavy weights are no part of w here, but multiplied as they are.
-ScalarQueries::Query ScalarQueries::round(const float* query, size_t at, float* rest) {
+ScalarQueries::Query ScalarQueries::round(const float* query, size_t at, float* scratch) {
     const size_t dim = codec_.low_.size();
     float* weights = &weights_[at * dim];
-    int8_t* codes = &codes_[at * dim];
     const float* center = l2_ && !residual_ ? codec_.center_.data() : zeros_.data();
-    constexpr size_t kLanes = 16;  // side by side, so that compilers use vectors
-    const auto in_lanes = [dim](auto&& take) {
-        size_t j = 0;
-        for (; j + kLanes <= dim; j += kLanes)
-            for (size_t lane = 0; lane < kLanes; ++lane) take(j + lane, lane);
-        for (size_t lane = 0; j + lane < dim; ++lane) take(j + lane, lane);
-    };
-    const auto total = [](const float(&x)[kLanes]) { return std::accumulate(x, x + kLanes, 0.0f); };
-    float largest[kLanes] = {}, low[kLanes] = {}, norm2[kLanes] = {}, left[kLanes] = {};
-    in_lanes([&](size_t j, size_t lane) {
-        const float q = query[j] - center[j];
-        weights[j] = q * codec_.step_[j];
-        largest[lane] = std::max(largest[lane], std::abs(weights[j]));
-        low[lane] += q * (codec_.low_[j] - center[j]);
-        norm2[lane] += q * q;
-    });
+    simd::WeightSums sums;
+    simd::kernels().weigh(query, {center, codec_.low_.data(), codec_.step_.data(), dim}, weights, sums);
     const float* light = weights;
     if (!heavy_.empty()) {
-        light = std::copy(weights, weights + dim, rest) - dim;
+        light = std::copy(weights, weights + dim, scratch) - dim;
         for (size_t i = 0; i < heavy_.size(); ++i)
-            heavy_weights_[at * heavy_.size() + i] = std::exchange(rest[heavy_[i]], 0.0f);
-        std::fill(largest, largest + kLanes, 0.0f);
-        in_lanes([&](size_t j, size_t lane) { largest[lane] = std::max(largest[lane], std::abs(rest[j])); });
+            heavy_weights_[at * heavy_.size() + i] = std::exchange(scratch[heavy_[i]], 0.0f);
     }
-    simd::I8Row rounded;
-    const float most = *std::max_element(largest, largest + kLanes) / float(simd::kernels().byte_query_levels);
-    simd::kernels().to_i8(light, zeros_.data(), dim, std::max(most, simd::kLeastScale), codes, rounded);
-    in_lanes([&](size_t j, size_t lane) {
-        rest[j] = light[j] - rounded.scale * float(codes[j]);
-        left[lane] += rest[j] * codec_.mean_code_[j];
-    });
+    simd::SplitWeights split{&codes_[at * dim], &rest_[at * dim], simd::kernels().byte_query_levels};
+    simd::kernels().split_weights(light, codec_.mean_code_.data(), dim, split);
     const float up = 1 + (float(dim) + 16) * FLT_EPSILON;
     // Squares of smaller weights than the least scale may be nothing, and what rounding takes is at most half a scale.
-    const float tiny = most < simd::kLeastScale ? simd::kLeastScale * std::sqrt(float(dim)) : 0.0f;
-    Query out{rounded.scale, total(left),  std::max(tiny, std::sqrt(rounded.error2) * up),
-              total(low),    total(norm2), std::sqrt(total(norm2)) * up};
-    if (codec_.bits_ == 8) round_rest(rest, at, out);
-    return out;
-}
-
-// With as many levels as the weights.
-void ScalarQueries::round_rest(const float* rest, size_t at, Query& query) {
-    const size_t dim = tile_dim();
-    simd::I8Row rounded;
-    const float step = query.scale / float(2 * simd::kernels().byte_query_levels) * kUp;
-    simd::kernels().to_i8(rest, zeros_.data(), dim, step, &rest_[at * dim], rounded);
-    query.rest_scale = rounded.scale;
-    query.rest_error = (rounded.scale > 0 ? step : query.scale) / 2 * std::sqrt(float(dim)) * kUp;
+    const float tiny = split.high_scale <= simd::kLeastScale ? simd::kLeastScale * std::sqrt(float(dim)) : 0.0f;
+    constexpr float kHalf = 0.5001f;  // as 1 / scale is rounded, too
+    return {.scale = split.high_scale,
+            .offset = split.rest_of_mean,
+            .error = std::max(tiny, std::sqrt(split.error2) * up),
+            .low = sums.low,
+            .norm2 = sums.norm2,
+            .norm = std::sqrt(sums.norm2) * up,
+            .rest_scale = split.low_scale,
+            .rest_error = kHalf * split.low_scale * std::sqrt(float(dim))};
 }
 
 // What rounding takes from sums, here and in the canonical score, is as large as what they are made of: the products of
@@ -185,38 +167,25 @@ void ScalarQueries::score(size_t query, const Partition& partition, float coarse
     }
 }
 
-// The query in two numbers of 8 bits, each a lane of a tile.
-float ScalarQueries::bound_run(size_t query, const Visit& visit, RowRange range, RunScratch& scratch,
+// The query in two numbers of 8 bits.
+float ScalarQueries::bound_run(size_t query, const Visit& visit, RowRange range, TileScratch& scratch,
                                float* lower) const {
-    constexpr size_t kHalves = 2;
     const size_t dim = tile_dim(), n = range.last - range.first;
-    const simd::Tile& tile = tiles().single;
     const Query& rounded = rounded_[query];
     const LaneTerms terms = this->terms(query, *visit.partition, visit.coarse);
-    const TileRows rows = this->rows(*visit.partition, range.first, n, scratch.rows);
-    scratch.panel.reserve(tile.panel_bytes(dim));
-    scratch.values.reserve((tile.lanes + kHalves) * n * sizeof(float));
-    auto* values = reinterpret_cast<float*>(scratch.values.bytes());
-    const void* codes[kHalves] = {panel_row(query), &rest_[query * dim]};
-    const float scales[simd::kMaxLanes] = {terms.scale, rounded.rest_scale}, zeros[simd::kMaxLanes] = {};
-    float heavy[simd::kMostHeavy * simd::kMaxLanes] = {};
-    for (size_t i = 0; i < heavy_.size(); ++i) heavy[i * tile.lanes] = heavy_weights(query)[i];
-    simd::TileHit none;
-    for (size_t half = 0; half < kHalves; half += tile.lanes) {
-        tile.pack_queries(codes + half, std::min(tile.lanes, kHalves), dim, scratch.panel.bytes());
-        simd::TileArgs args{
-            scratch.panel.bytes(), rows.data,     rows.stride, dim,   n,      0, rows.mul, rows.add, zeros, &none,
-            simd::kMinHits,        scales + half, zeros,       zeros, nullptr};
-        if (half == 0) args.heavy = heavy_.size(), args.heavy_at = heavy_.data(), args.heavy_weights = heavy;
-        args.scores = values + half * n;
-        tile.run(args);
-    }
+    const TileRows rows = this->rows(*visit.partition, range.first, n, scratch);
+    const float factor = l2_ ? 2.0f : 1.0f;
     const float largest = codec_.most() * std::sqrt(float(dim)) * kUp;  // |code|
-    const float reach = *std::max_element(rows.err, rows.err + n);
-    const float error = (l2_ ? 2.0f : 1.0f) * rounded.rest_error * largest +
-                        margin(query, *visit.partition, visit.coarse).by_reach * reach;
-    const float base = terms.base - error;
-    for (size_t i = 0; i < n; ++i) lower[i] = base + values[i] + (values[n + i] - rows.add[i]);
+    const float error = factor * rounded.rest_error * largest +
+                        margin(query, *visit.partition, visit.coarse).by_reach * largest_of(rows.err, n);
+    const simd::CodeRows codes{static_cast<const uint8_t*>(rows.data), rows.stride, dim, n, rows.add};
+    simd::kernels().fine_scores({&codes_[query * dim], &rest_[query * dim], terms.base - error, -factor * terms.scale,
+                                 -factor * rounded.rest_scale},
+                                codes, lower);
+    for (size_t i = 0; i < heavy_.size(); ++i) {
+        const float weight = -factor * heavy_weights(query)[i];
+        for (size_t row = 0; row < n; ++row) lower[row] += weight * float(codes.codes[row * codes.stride + heavy_[i]]);
+    }
     return terms.width + 2 * error;
 }
 

@@ -22,7 +22,8 @@ class ScalarQueries final : public TileQueries {
     std::span<const uint32_t> heavy() const override { return heavy_; }
     const float* heavy_weights(size_t query) const override { return &heavy_weights_[query * heavy_.size()]; }
     bool bounds_runs() const override { return codec_.bits_ == 8; }
-    float bound_run(size_t query, const Visit& visit, RowRange range, RunScratch& scratch, float* lower) const override;
+    float bound_run(size_t query, const Visit& visit, RowRange range, TileScratch& scratch,
+                    float* lower) const override;
 
   private:
     struct Query {
@@ -31,13 +32,12 @@ class ScalarQueries final : public TileQueries {
         float norm2, norm;           // of the query, from center where the codes are of rows
         // Of what rounding took from the weights, at most half a scale, which is rounded once more: how that scales and
         // the largest |e| of what is left. For bound_run().
-        float rest_scale = 0, rest_error = 0;
+        float rest_scale, rest_error;
     };
     struct Margin {
         float least, by_reach;  // what is added for each unit of a row's reach
     };
     Query round(const float* query, size_t at, float* rest);
-    void round_rest(const float* rest, size_t at, Query& query);
     Margin margin(size_t query, const Partition& partition, float coarse) const;
 
     const Scalar& codec_;

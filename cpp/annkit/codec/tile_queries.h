@@ -65,11 +65,6 @@ class TileScratch {
     size_t size_ = 0;
 };
 
-// A thread's memory for bounds of runs.
-struct RunScratch {
-    TileScratch rows, panel, values;
-};
-
 // A batch of queries, made ready once; the threads share it and it does not change.
 class TileQueries {
   public:
@@ -101,7 +96,7 @@ class TileQueries {
     // Whether bound_run() is there: lower bounds of the scores of all rows of a range, closer than a tile's, with one
     // width for all of them: lower <= score <= lower + width. 0: they are the scores. The rows lie in one run.
     virtual bool bounds_runs() const { return false; }
-    virtual float bound_run(size_t, const Visit&, RowRange, RunScratch&, float*) const { return 0; }
+    virtual float bound_run(size_t, const Visit&, RowRange, TileScratch&, float*) const { return 0; }
     // Canonical scores of the rows at these positions: the same for a row whatever else is asked for.
     virtual void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                        float* out) const = 0;

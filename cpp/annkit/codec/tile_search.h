@@ -160,7 +160,6 @@ class TileSearch {
     TileScratch scratch_;
     TileScratch packed_;  // of the panel that scan() has, once packed() was asked for it
     bool is_packed_ = false;
-    RunScratch run_;
     TilePanel first_panel_;
     std::vector<float> scores_, exact_;
     std::vector<size_t> met_;  // how many rows each query has met

@@ -57,7 +57,7 @@ void TileSearch::score_runs(const TilePanel& panel, size_t first, size_t n) {
 float TileSearch::bound_run(const TilePanel& panel, size_t lane, RowRange range) {
     scores_.resize(std::max<size_t>(scores_.size(), range.last - range.first));
     if (!estimates_ || panel.tile == nullptr)
-        return queries_.bound_run(panel.queries[lane], visits_[panel.visits[lane]], range, run_, scores_.data());
+        return queries_.bound_run(panel.queries[lane], visits_[panel.visits[lane]], range, scratch_, scores_.data());
     estimate_run(panel, lane, range);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "annkit/simd/code_scores_avx2.h"
 #include "annkit/simd/codes_avx2.h"
 #include "annkit/simd/convert_avx2.h"
+#include "annkit/simd/fine_scores_avx2.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/groups_avx2.h"
 #include "annkit/simd/hadamard_kernels.h"
@@ -20,6 +21,7 @@
 #include "annkit/simd/ranks.h"
 #include "annkit/simd/reflection_kernels.h"
 #include "annkit/simd/rotation_kernels.h"
+#include "annkit/simd/weights.h"
 #include "annkit/simd/words_avx2.h"
 
 namespace annkit::simd {
@@ -99,6 +101,8 @@ void fill_avx2(Kernels& k) {
     k.nearest_in_group = nearest_in_group<F32x8, Choice8, 2>;
     fill_bytes(k);
     fill_byte_codes(k);
+    fill_fine_scores(k);
+    fill_weights(k);
     fill_nibbles(k);
     fill_hamming(k);
     fill_words(k);

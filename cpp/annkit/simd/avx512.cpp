@@ -10,6 +10,7 @@
 #include "annkit/simd/code_scores_avx512.h"
 #include "annkit/simd/codes_avx512.h"
 #include "annkit/simd/convert_avx512.h"
+#include "annkit/simd/fine_scores_avx512.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/float_pairs.h"
 #include "annkit/simd/groups_avx512.h"
@@ -28,6 +29,7 @@
 #include "annkit/simd/reflection_kernels.h"
 #include "annkit/simd/rotation_kernels.h"
 #include "annkit/simd/table_ranges_avx512.h"
+#include "annkit/simd/weights.h"
 #include "annkit/simd/words_avx512.h"
 
 namespace annkit::simd {
@@ -99,6 +101,8 @@ void fill_avx512(Kernels& k) {
     fill_affine(k);
     fill_byte_codes(k);
     fill_code_scores(k);
+    fill_fine_scores(k);
+    fill_weights(k);
     fill_nibbles(k);
     fill_byte_tables(k);
     fill_hamming(k);

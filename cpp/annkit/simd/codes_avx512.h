@@ -23,12 +23,13 @@ template <size_t kRows, bool kWhole>
 struct Cursor {
     const uint8_t* base[(kRows + 3) / 4];
     size_t apart, rest[kWhole ? 1 : kRows];
-    Cursor(const TileArgs& a, size_t row) : apart(a.stride), rest{} {
-        const auto* x = static_cast<const uint8_t*>(a.rows) + row * a.stride;
+    Cursor(const TileArgs& a, size_t row) : Cursor(static_cast<const uint8_t*>(a.rows), a.stride, a.n, row) {}
+    Cursor(const uint8_t* rows, size_t stride, size_t n, size_t row) : apart(stride), rest{} {
+        const uint8_t* x = rows + row * stride;
 #pragma GCC unroll 6
         for (size_t i = 0; i < (kRows + 3) / 4; ++i) base[i] = x + (kWhole ? 4 * i * apart : 0);
         if constexpr (!kWhole)
-            for (size_t r = 0; r < kRows; ++r) rest[r] = (row + r < a.n ? r : a.n - 1 - row) * apart;
+            for (size_t r = 0; r < kRows; ++r) rest[r] = (row + r < n ? r : n - 1 - row) * apart;
     }
     const uint8_t* at(size_t r) const { return kWhole ? base[r / 4] + r % 4 * apart : base[0] + rest[r]; }
     void step(size_t bytes) {

@@ -4,6 +4,7 @@
 #include "annkit/simd/code_scores_scalar.h"
 #include "annkit/simd/codes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
+#include "annkit/simd/fine_scores_scalar.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/groups_scalar.h"
 #include "annkit/simd/hadamard_kernels.h"
@@ -18,6 +19,7 @@
 #include "annkit/simd/ranks.h"
 #include "annkit/simd/reflection_kernels.h"
 #include "annkit/simd/rotation_kernels.h"
+#include "annkit/simd/weights.h"
 #include "annkit/simd/words_scalar.h"
 
 namespace annkit::simd {
@@ -100,6 +102,8 @@ void fill_scalar(Kernels& k) {
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
     fill_affine(k);
     fill_code_scores(k);
+    fill_fine_scores(k);
+    fill_weights(k);
     fill_nearest<F32x4, 2, 3>(k);
     fill_product<F32x4, 3, 2, 2, 4>(k);
     fill_tables<F32x4>(k);
