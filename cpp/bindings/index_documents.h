@@ -74,7 +74,9 @@ Walks over ``Raw("f32")`` rows of 128 dimensions or more read the upper 16 bits 
 rows lie in two halves, which take what whole ones do. Rows near the query, and all that a walk ends with, are compared
 whole, and distances are those of the rows as they were given.
 
-The graph depends on the rows and their order, not on the number of threads.
+The graph depends on the rows and their order, not on the number of threads. Nor do answers, and on the batch only with a
+filter or removed rows: what is left is scanned, which is exact, where that is sooner, and for 16 queries and more it is for
+more rows.
 
 Searches may run beside each other and beside ``add``, ``remove`` and ``compact``, from any thread; they see the rows of an
 ``add`` once it is done. Changes wait for each other, and so does ``save`` for a change. A row that was removed is walked

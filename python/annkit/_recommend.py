@@ -48,6 +48,8 @@ _NARROWEST = 64
 _LEAST_FOR_GRAPHS = 256
 # With fewer rows a query takes Flat so few microseconds that a loss of recall is not worth what is left to gain.
 FEW = 5000
+# With fewer, fit warns.
+_LEAST_ROWS_A_LIST = 39
 # Of kinds that are nearly as fast as the fastest, the one that is built soonest.
 _NEARLY = 1.1
 # Of what reaches the recall on the data measured and would not with a margin.
@@ -91,7 +93,8 @@ def _groups(dim: int, width: int) -> int:
 
 def spec_of(kind: str, n: int, dim: int) -> str | None:
     """Return the factory string of a kind for n rows; None where the dimension does not allow it."""
-    lists = 1 << min(20, max(4, round(math.log2(4 * math.sqrt(n)))))
+    trainable = max(n // _LEAST_ROWS_A_LIST, 1).bit_length() - 1
+    lists = 1 << min(20, max(4, round(math.log2(4 * math.sqrt(n)))), max(trainable, 2))
     narrow, quarter = max(dim // 4, _NARROWEST), _groups(dim, 4)
     if "{narrow}" in kind and (2 * narrow > dim or ("HNSW" in kind and dim < _LEAST_FOR_GRAPHS)):
         return None

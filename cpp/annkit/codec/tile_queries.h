@@ -40,6 +40,7 @@ struct Visit {
 // offset nor error: where their rows are bytes, v is the tile's value times `times`.
 struct LaneTerms {
     float base = 0, scale = 1, offset = 0, error = 0, width = 0, rounding = 0, times = 1;
+    float middle(float value, float err) const { return base + value + (width - 2 * error * err) / 2; }
 };
 
 // Rows [first, first + n) of a partition as a tile takes them.

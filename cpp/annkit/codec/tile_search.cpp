@@ -18,11 +18,6 @@ const simd::Tile& tile_for(const simd::TilePair& tiles, size_t queries) {
 // The bound of a value that is multiplied afterwards; a query of zeros has one score for all rows.
 float before_times(float bound, float times) { return times > 0 ? bound / times : bound >= 0 ? kInfinity : -kInfinity; }
 
-// The middle of a tile's bounds.
-float estimate(const LaneTerms& terms, float value, float err) {
-    return terms.base + value + (terms.width - 2 * terms.error * err) / 2;
-}
-
 // The largest |size|, for the margin of rounding.
 float largest(const float* add, size_t n) {
     float most[4] = {};
@@ -329,7 +324,7 @@ void TileSearch::take(const Meeting& meeting, const simd::TileHit& hit) {
     const float* err = meeting.rows.err;
     Shortlist& list = *lists_[query];
     if (estimates_)
-        return list.push_exact(estimate(terms, hit.score, err != nullptr ? err[hit.row] : 0.0f), meeting.row(hit));
+        return list.push_exact(terms.middle(hit.score, err != nullptr ? err[hit.row] : 0.0f), meeting.row(hit));
     const float width = terms.width - (err != nullptr ? 2 * terms.error * err[hit.row] : 0.0f);
     list.push(
         meeting.lower(hit), width + 2 * meeting.margin(hit.lane), meeting.position(hit), meeting.panel.visits[hit.lane],
@@ -374,23 +369,6 @@ bool TileSearch::tile_tells_little(const TilePanel& panel, size_t n) {
     if (told.met > kMostMet) told.met /= 2, told.hits /= 2;
     const size_t dim = queries_.tile_dim(), hit = kHit + kRowsAHit * dim;
     return told.met >= kLeastMet && told.hits * hit > told.met * (dim + kRow) && ++told.passed % kAgain != 0;
-}
-
-// The estimates of a run, as take() has them.
-void TileSearch::estimate_run(const TilePanel& panel, size_t lane, RowRange range) {
-    const size_t n = range.last - range.first;
-    const Partition& partition = *visits_[panel.visits[lane]].partition;
-    choose(std::span(&panel.queries[lane], 1), std::span(&panel.visits[lane], 1), first_panel_);
-    pack(first_panel_);
-    const TileRows rows = queries_.rows(partition, range.first, n, scratch_);
-    const Meeting meeting{first_panel_, partition, range.first, rows, 0};
-    scores_.resize(std::max(scores_.size(), first_panel_.tile->lanes * n));
-    const float bounds[simd::kMaxLanes] = {};
-    simd::TileArgs args = args_of(meeting, n, bounds);
-    args.scores = scores_.data();
-    first_panel_.tile->run(args);
-    const LaneTerms& terms = first_panel_.terms[0];
-    for (size_t i = 0; i < n; ++i) scores_[i] = estimate(terms, scores_[i], rows.err != nullptr ? rows.err[i] : 0.0f);
 }
 
 TopK& TileSearch::result(size_t query) {

@@ -87,6 +87,23 @@ size_t TileSearch::near_of_run(const TilePanel& panel, size_t lane, RowRange ran
     return kept;
 }
 
+// The estimates of a run, as take() has them.
+void TileSearch::estimate_run(const TilePanel& panel, size_t lane, RowRange range) {
+    const size_t n = range.last - range.first;
+    const Partition& partition = *visits_[panel.visits[lane]].partition;
+    choose(std::span(&panel.queries[lane], 1), std::span(&panel.visits[lane], 1), first_panel_);
+    pack(first_panel_);
+    const TileRows rows = queries_.rows(partition, range.first, n, scratch_);
+    const Meeting meeting{first_panel_, partition, range.first, rows, 0};
+    scores_.resize(std::max(scores_.size(), first_panel_.tile->lanes * n));
+    const float bounds[simd::kMaxLanes] = {};
+    simd::TileArgs args = args_of(meeting, n, bounds);
+    args.scores = scores_.data();
+    first_panel_.tile->run(args);
+    const LaneTerms& terms = first_panel_.terms[0];
+    for (size_t i = 0; i < n; ++i) scores_[i] = terms.middle(scores_[i], rows.err != nullptr ? rows.err[i] : 0.0f);
+}
+
 void TileSearch::score_run(const TilePanel& panel, size_t lane, RowRange range) {
     const float width = bound_run(panel, lane, range);
     const size_t found = near_of_run(panel, lane, range, width);
