@@ -109,18 +109,18 @@ def code_rates(level: str, dims: list[int], most: dict[str, float]) -> None:
                 name = f"codes of {dim} nibbles up to {largest} {shape} {terms}".rstrip()
                 line(name, rate, "pairs/s", dim / 16 * rate / most["shuffle"], "shuffle")
     for dim in dims:
-        rate = fine_rate(level, dim)
-        line(f"codes of bytes d={dim}, query in two", rate, "rows/s", 4 * dim * rate / most["fma"], "fma")
+        rate = run_rate(level, dim)
+        line(f"codes of bytes d={dim}, a run", rate, "rows/s", 2 * dim * rate / most["fma"], "fma")
     for m in (16, 32, 64):
         rate = entry_rate(level, m)
         line(f"sums of {m} entries of scattered nibbles", rate, "rows/s", 1.25 * m * rate / most["shuffle"], "shuffle")
 
 
-def fine_rate(level: str, dim: int) -> float:
-    """Return rows a second, in the first cache, against a query in two bytes an element."""
-    rows = as_rows(max(8, (16 << 10) // dim), dim)
-    one, add = [1] * dim, np.zeros(len(rows), np.float32)
-    few, many = (seconds(lambda r=r: _kernels.fine_scores(level, one, one, rows, [0, 1, 1], add, r)) for r in (1, 101))
+def run_rate(level: str, dim: int) -> float:
+    """Return rows a second, in the first cache, against one query."""
+    rows = as_rows(max(8, (16 << 10) // dim), (dim + 3) // 4 * 4)
+    add = np.zeros(len(rows), np.float32)
+    few, many = (seconds(lambda r=r: _kernels.byte_run(level, [1] * dim, rows, 0, 1, add, r)) for r in (1, 101))
     return 100 * len(rows) / max(many - few, 1e-9)
 
 

@@ -137,47 +137,42 @@ def test_scores_of_scattered_codes_are_rounded_once_a_step(rng, level, nibbles, 
             np.testing.assert_array_equal(scores, base + mul * dots + np.array(adds))
 
 
+@pytest.mark.parametrize("place", [before_nothing, after_nothing])
 @pytest.mark.parametrize("size", [1, 4, 17, 31, 32, 33, 63, 64, 65, 100, 128, 257, 1536])
-def test_scores_of_queries_in_two_bytes_are_those_of_numpy(rng, level, size):
+def test_scores_of_rows_of_codes_that_follow_each_other(rng, level, size, place):
+    """Rows are read up to a multiple of four bytes, and what lies there does not count."""
     levels = kernels.byte_query_levels(level)
     for n in (1, 2, 3, 4, 5, 7, 8, 9, 31):
         for extreme in (False, True):
-            rows = unaligned(rng.integers(0, 256, (n, size + 3), np.uint8))
-            high, low = rng.integers(-levels, levels + 1, (2, size)).astype(np.int8)
+            rows = place(rng.integers(0, 256, (n, (size + 3) // 4 * 4), np.uint8))
+            query = rng.integers(-levels, levels + 1, size).astype(np.int8)
             if extreme:
-                rows[:], high[:], low[:] = 255, levels, -levels
-            base, high_mul, low_mul, *add = rng.standard_normal(n + 3).astype(np.float32)
-            dots = rows[:, :size].astype(np.float64) @ np.array([high, low], np.float64).T
-            wanted = base + np.array(add) + dots @ np.array([high_mul, low_mul], np.float64)
-            got = kernels.fine_scores(level, high, low, rows, [base, high_mul, low_mul], np.float32(add))
-            size_of = abs(base) + np.abs(add) + rows[:, :size] @ (abs(high_mul * high) + abs(low_mul * low))
-            assert (np.abs(got - wanted) <= 1e-6 * size_of).all()
+                rows[:], query[:] = 255, levels if n % 2 else -levels
+            dots = (rows[:, :size].astype(np.int64) @ query.astype(np.int64)).astype(np.float32)
+            base, mul, *add = rng.standard_normal(n + 2).astype(np.float32)
+            got = kernels.byte_run(level, query, rows, base, mul, np.float32(add))
+            np.testing.assert_array_equal(got, (base + np.float32(add)) + mul * dots)
 
 
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 64, 100, 769])
-def test_queries_of_codes_are_split_into_two_bytes(rng, level, size):
-    """The second byte takes up what the first one leaves, to a step of the second."""
+def test_queries_of_codes_are_rounded_to_bytes(rng, level, size):
     levels = kernels.byte_query_levels(level)
     for scale in (0.0, 1e-30, 1.0, 1e6):
         query, center, low = (scale * rng.standard_normal((3, size))).astype(np.float32)
         step, mean = rng.random((2, size)).astype(np.float32)
-        weights, sums, parts, terms = kernels.split_weights(level, query, center, low, step, 255 * mean)
+        weights, sums, codes, terms = kernels.round_weights(level, query, center, low, step, 255 * mean)
         q = query.astype(np.float64) - center
         np.testing.assert_allclose(weights, q * step, rtol=1e-5, atol=1e-7 * scale)
         sizes = np.array([np.abs(q) @ np.abs(low - center), q @ q])
         assert (np.abs(sums - np.array([q @ (low - center), q @ q])) <= 1e-5 * sizes + 1e-38).all()
-        high, rest = np.split(parts.astype(np.float64), 2)
-        high_scale, low_scale, error2, of_mean = terms
-        assert max(np.abs(parts)) <= levels
-        assert high_scale == max(np.float32(np.abs(weights).max() / np.float32(levels)), np.float32(1e-12))
-        left = weights - high_scale * high
-        assert (np.abs(left) <= 0.5001 * high_scale).all()
-        assert (np.abs(left - low_scale * rest) <= 0.5001 * low_scale).all()
+        code_scale, error2, of_mean = terms
+        most = np.abs(weights).max()
+        assert code_scale == max(np.float32(most / np.float32(levels)), np.float32(1e-12))
+        left = weights - code_scale * codes.astype(np.float64)
+        assert max(np.abs(codes)) <= levels
+        assert (np.abs(left) <= 0.5001 * code_scale).all()
         np.testing.assert_allclose(error2, left @ left, rtol=1e-3, atol=1e-38 + 1e-13 * (weights @ weights))
-        assert (
-            abs(of_mean - left @ (255 * mean))
-            <= 1e-4 * (np.abs(left) @ (255 * mean)) + 1e-4 * np.abs(weights).max() + 1e-38
-        )
+        assert abs(of_mean - left @ (255 * mean)) <= 1e-4 * (np.abs(left) @ (255 * mean)) + 1e-4 * most + 1e-38
 
 
 @pytest.mark.parametrize("place", [before_nothing, after_nothing])
@@ -192,8 +187,6 @@ def test_codes_are_read_neither_before_their_first_byte_nor_behind_their_last(rn
             np.testing.assert_array_equal(kernels.score_rows(level, "hamming", 0, place(query), there, size, 1), wanted)
             dots = codes[:n].astype(np.int64) @ weights.astype(np.int64)
             np.testing.assert_array_equal(kernels.scattered_scores(level, False, weights, there, 0, 1, False), dots)
-            fine = kernels.fine_scores(level, weights, weights, there, [0, 1, 2], np.zeros(n, np.float32))
-            np.testing.assert_array_equal(fine, 3 * dots)
             halves = (codes[:n] & 15).astype(np.int64) + (codes[:n] >> 4)
             both = np.concatenate([weights, weights])
             scores = kernels.scattered_scores(level, True, both, there, 0, 1, False)

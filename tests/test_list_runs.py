@@ -32,7 +32,8 @@ def test_bounds_of_runs_hold_and_tell_rows_apart(rng, metric, residual, dim):
     scores, lower, upper = kernels.tile_scores(codec, metric, x, center, queries)
     assert (lower <= scores).all()
     assert (scores <= upper).all()
-    assert ((upper - lower).max(axis=1) < 0.02 * (scores.max(axis=1) - scores.min(axis=1)))[1:].all()
+    close = 4 / kernels.byte_query_levels(ak.simd.level())
+    assert ((upper - lower).max(axis=1) < close * (scores.max(axis=1) - scores.min(axis=1)))[1:].all()
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])

@@ -142,30 +142,31 @@ py::array_t<float> scattered_scores(std::string_view level, bool nibbles, std::v
     return out;
 }
 
-// Scores of rows that follow each other, for a query in two bytes an element.
-py::array_t<float> fine_scores(std::string_view level, const std::vector<int8_t>& high, const std::vector<int8_t>& low,
-                               const Bytes& rows, std::array<float, 3> terms, const Floats& add, size_t repeats) {
+// Scores of rows that follow each other; the query has as many bytes as their codes.
+py::array_t<float> byte_run(std::string_view level, const std::vector<int8_t>& query, const Bytes& rows, float base,
+                            float mul, const Floats& add, size_t repeats) {
     py::array_t<float> out(rows.shape(0));
-    const auto n = size_t(rows.shape(0)), stride = size_t(rows.shape(1));
+    std::vector<int8_t> ready((query.size() + 63) / 64 * 64);
+    std::copy(query.begin(), query.end(), ready.begin());
+    const CodeRows of{rows.data(), size_t(rows.shape(1)), size_t(rows.shape(0)), add.data()};
     for (size_t i = 0; i < repeats; ++i)
-        table(level).fine_scores({high.data(), low.data(), terms[0], terms[1], terms[2]},
-                                 {rows.data(), stride, high.size(), n, add.data()}, out.mutable_data());
+        table(level).byte_run({ready.data(), query.size(), base, mul}, of, out.mutable_data());
     return out;
 }
 
-// A query's weights, their sums; and what they are split into.
-py::tuple split_weights(std::string_view level, const Floats& query, const Floats& center, const Floats& low,
+// A query's weights, their sums; and as they are rounded.
+py::tuple round_weights(std::string_view level, const Floats& query, const Floats& center, const Floats& low,
                         const Floats& step, const Floats& mean) {
     const auto dim = size_t(query.size());
     const Kernels& kernels = table(level);
     std::vector<float> weights(dim);
-    std::vector<int8_t> parts(2 * dim);
+    std::vector<int8_t> codes(dim);
     WeightSums sums{};
     kernels.weigh(query.data(), {center.data(), low.data(), step.data(), dim}, weights.data(), sums);
-    SplitWeights split{parts.data(), &parts[dim], kernels.byte_query_levels};
-    kernels.split_weights(weights.data(), mean.data(), dim, split);
-    const py::tuple terms = py::make_tuple(split.high_scale, split.low_scale, split.error2, split.rest_of_mean);
-    return py::make_tuple(to_array(weights), py::make_tuple(sums.low, sums.norm2), to_array(parts), terms);
+    RoundedWeights rounded{codes.data(), kernels.byte_query_levels};
+    kernels.round_weights(weights.data(), mean.data(), dim, rounded);
+    return py::make_tuple(to_array(weights), py::make_tuple(sums.low, sums.norm2), to_array(codes),
+                          py::make_tuple(rounded.scale, rounded.error2, rounded.rest_of_mean));
 }
 
 // Rows count from the first block on.
@@ -198,9 +199,9 @@ void bind_code_kernels(py::module_& k) {
           py::arg("repeats"), py::arg("far") = false);
     k.def("code_scores", code_scores);
     k.def("scattered_scores", scattered_scores);
-    k.def("fine_scores", fine_scores, py::arg("level"), py::arg("high"), py::arg("low"), py::arg("rows"),
-          py::arg("terms"), py::arg("add"), py::arg("repeats") = 1);
-    k.def("split_weights", split_weights);
+    k.def("byte_run", byte_run, py::arg("level"), py::arg("query"), py::arg("rows"), py::arg("base"), py::arg("mul"),
+          py::arg("add"), py::arg("repeats") = 1);
+    k.def("round_weights", round_weights);
     k.def("code_rows", code_rows);
     k.def("sum_nibbles", sum_nibbles, py::arg("level"), py::arg("tables"), py::arg("blocks"), py::arg("rows"),
           py::arg("repeats") = 1);

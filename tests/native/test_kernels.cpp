@@ -77,29 +77,30 @@ void codes(Trial& t) {
             t.k.nibble_scores,
             [&](int code, size_t j) { return (code & 15) * query[j] + (code >> 4) * query[whole + j]; },
             "nibble_scores");
-        const std::vector<float> add(kRows, 5);
-        t.k.fine_scores({query.data(), query.data() + whole, 3, -2, 4},
-                        {reinterpret_cast<const uint8_t*>(rows.data()), dim, dim, kRows, add.data()}, scores.data());
-        bool fine = true;
-        for (size_t i = 0; i < kRows; ++i) {
-            int high = 0, rest = 0;
-            for (size_t j = 0; j < dim; ++j) high += x(i, j) * query[j], rest += x(i, j) * query[whole + j];
-            fine = fine && scores[i] == float(8 - 2 * high + 4 * rest);
+        if (dim % 4 == 0) {
+            const std::vector<float> add(kRows, 5);
+            const CodeRows run{reinterpret_cast<const uint8_t*>(rows.data()), dim, kRows, add.data()};
+            t.k.byte_run({query.data(), dim, 3, -2}, run, scores.data());
+            bool same = true;
+            for (size_t i = 0; i < kRows; ++i) {
+                int sum = 0;
+                for (size_t j = 0; j < dim; ++j) sum += x(i, j) * query[j];
+                same = same && scores[i] == 8 - 2 * float(sum);
+            }
+            t.expect(same, "byte_run", dim, kRows);
         }
-        t.expect(fine, "fine_scores", dim, kRows);
         const std::vector<float> nothing(dim);
         std::vector<float> weights(dim);
         WeightSums weighed{};
         t.k.weigh(lows.data(), {nothing.data(), lows.data(), steps.data(), dim}, weights.data(), weighed);
-        std::vector<int8_t> parts(2 * dim);
-        SplitWeights split{parts.data(), &parts[dim], most};
-        t.k.split_weights(weights.data(), nothing.data(), dim, split);
-        bool halved = weighed.low == float(dot(low, 0, low, 0)) && weighed.norm2 == weighed.low;
-        for (size_t j = 0; j < dim; ++j) {
-            const float both = split.high_scale * float(parts[j]) + split.low_scale * float(parts[dim + j]);
-            halved = halved && weights[j] == lows[j] / 2 && std::abs(weights[j] - both) <= 0.51f * split.low_scale;
-        }
-        t.expect(halved, "split_weights", dim, 1);
+        std::vector<int8_t> weight_codes(dim);
+        RoundedWeights rounded{weight_codes.data(), most};
+        t.k.round_weights(weights.data(), nothing.data(), dim, rounded);
+        bool near = weighed.low == float(dot(low, 0, low, 0)) && weighed.norm2 == weighed.low;
+        for (size_t j = 0; j < dim; ++j)
+            near = near && weights[j] == lows[j] / 2 &&
+                   std::abs(weights[j] - rounded.scale * float(weight_codes[j])) <= 0.51f * rounded.scale;
+        t.expect(near, "round_weights", dim, 1);
         std::vector<float> sums(kRows);
         t.k.dot_u8(lows.data(), pointers(rows, kRows).data(), dim, kRows, sums.data());
         for (size_t i = 0; i < kRows; ++i) right = right && sums[i] == float(dot(low, 0, x, i));

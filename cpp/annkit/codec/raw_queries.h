@@ -21,7 +21,8 @@ class RawQueries final : public TileQueries {
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
                float* out) const override;
     bool bounds_runs() const override { return true; }
-    float bound_run(size_t query, const Visit& visit, RowRange range, TileScratch& scratch, float* lower) const override;
+    float bound_run(size_t query, const Visit& visit, RowRange range, TileScratch& scratch,
+                    float* lower) const override;
     size_t tile_rows() const override;
     bool has_times() const override { return scoring_.cosine(); }
     bool tiles_score() const override { return exact_; }

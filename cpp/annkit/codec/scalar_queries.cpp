@@ -11,7 +11,7 @@ namespace {
 constexpr float kUnit = FLT_EPSILON / 2;
 constexpr float kUp = 1 + 8 * FLT_EPSILON;
 
-float largest_of(const float* x, size_t n) {
+float largest(const float* x, size_t n) {
     constexpr size_t kLanes = 4;
     float most[kLanes] = {};
     size_t i = 0;
@@ -34,8 +34,8 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
       weights_(queries.n * codec.low_.size()),
       zeros_(codec.low_.size()),
       heavy_weights_(queries.n * heavy_.size()),
-      codes_(queries.n * codec.low_.size()),
-      rest_(codes_.size()),
+      codes_apart_((codec.low_.size() + 63) / 64 * 64),
+      codes_(queries.n * codes_apart_),
       factors_(simd::kMostTileRows, l2_ ? -2.0f : -1.0f),
       nothing_(l2_ ? 0 : simd::kMostTileRows) {
     double largest2 = 0, middle2 = 0, far2 = 0;
@@ -53,7 +53,7 @@ ScalarQueries::ScalarQueries(const Scalar& codec, const CodeUse& use, const Rows
     middle_norm_ = float(std::sqrt(middle2)) * kUp;
     decoding_error_ = l2_ && !residual_ ? 3 * kUnit * float(std::sqrt(far2)) * kUp : 0.0f;
     constexpr size_t kBlock = 64;
-    const int threads = threads_for(call, 8 * double(codes_.size()));
+    const int threads = threads_for(call, 8 * double(weights_.size()));
     parallel_blocks(queries.n, kBlock, threads, call, [&](size_t first, size_t count) {
         const FloatBlock block(queries.slice(first, count), "the query");
         std::vector<float> scratch(tile_dim());
@@ -76,20 +76,17 @@ ScalarQueries::Query ScalarQueries::round(const float* query, size_t at, float* 
         for (size_t i = 0; i < heavy_.size(); ++i)
             heavy_weights_[at * heavy_.size() + i] = std::exchange(scratch[heavy_[i]], 0.0f);
     }
-    simd::SplitWeights split{&codes_[at * dim], &rest_[at * dim], simd::kernels().byte_query_levels};
-    simd::kernels().split_weights(light, codec_.mean_code_.data(), dim, split);
+    simd::RoundedWeights rounded{&codes_[at * codes_apart_], simd::kernels().byte_query_levels};
+    simd::kernels().round_weights(light, codec_.mean_code_.data(), dim, rounded);
     const float up = 1 + (float(dim) + 16) * FLT_EPSILON;
     // Squares of smaller weights than the least scale may be nothing, and what rounding takes is at most half a scale.
-    const float tiny = split.high_scale <= simd::kLeastScale ? simd::kLeastScale * std::sqrt(float(dim)) : 0.0f;
-    constexpr float kHalf = 0.5001f;  // as 1 / scale is rounded, too
-    return {.scale = split.high_scale,
-            .offset = split.rest_of_mean,
-            .error = std::max(tiny, std::sqrt(split.error2) * up),
+    const float tiny = rounded.scale <= simd::kLeastScale ? simd::kLeastScale * std::sqrt(float(dim)) : 0.0f;
+    return {.scale = rounded.scale,
+            .offset = rounded.rest_of_mean,
+            .error = std::max(tiny, std::sqrt(rounded.error2) * up),
             .low = sums.low,
             .norm2 = sums.norm2,
-            .norm = std::sqrt(sums.norm2) * up,
-            .rest_scale = split.low_scale,
-            .rest_error = kHalf * split.low_scale * std::sqrt(float(dim))};
+            .norm = std::sqrt(sums.norm2) * up};
 }
 
 // What rounding takes from sums, here and in the canonical score, is as large as what they are made of: the products of
@@ -167,24 +164,20 @@ void ScalarQueries::score(size_t query, const Partition& partition, float coarse
     }
 }
 
-// The query in two numbers of 8 bits.
+// As the tile has it, but all rows with the largest error.
 float ScalarQueries::bound_run(size_t query, const Visit& visit, RowRange range, TileScratch& scratch,
                                float* lower) const {
-    const size_t dim = tile_dim(), n = range.last - range.first;
-    const Query& rounded = rounded_[query];
+    const size_t n = range.last - range.first;
     const LaneTerms terms = this->terms(query, *visit.partition, visit.coarse);
     const TileRows rows = this->rows(*visit.partition, range.first, n, scratch);
-    const float factor = l2_ ? 2.0f : 1.0f;
-    const float largest = codec_.most() * std::sqrt(float(dim)) * kUp;  // |code|
-    const float error = factor * rounded.rest_error * largest +
-                        margin(query, *visit.partition, visit.coarse).by_reach * largest_of(rows.err, n);
-    const simd::CodeRows codes{static_cast<const uint8_t*>(rows.data), rows.stride, dim, n, rows.add};
-    simd::kernels().fine_scores({&codes_[query * dim], &rest_[query * dim], terms.base - error, -factor * terms.scale,
-                                 -factor * rounded.rest_scale},
-                                codes, lower);
+    const float factor = l2_ ? -2.0f : -1.0f, error = -terms.error * largest(rows.err, n);
+    const simd::CodeQuery codes{&codes_[query * codes_apart_], tile_dim(), terms.base + factor * terms.offset - error,
+                                factor * terms.scale};
+    const auto* run = static_cast<const uint8_t*>(rows.data);
+    simd::kernels().byte_run(codes, {run, rows.stride, n, rows.add}, lower);
     for (size_t i = 0; i < heavy_.size(); ++i) {
-        const float weight = -factor * heavy_weights(query)[i];
-        for (size_t row = 0; row < n; ++row) lower[row] += weight * float(codes.codes[row * codes.stride + heavy_[i]]);
+        const float weight = factor * heavy_weights(query)[i];
+        for (size_t row = 0; row < n; ++row) lower[row] += weight * float(run[row * rows.stride + heavy_[i]]);
     }
     return terms.width + 2 * error;
 }

@@ -14,7 +14,7 @@ class ScalarQueries final : public TileQueries {
     size_t size() const override { return rounded_.size(); }
     const simd::TilePair& tiles() const override { return simd::kernels().byte_codes; }
     size_t tile_dim() const override { return codec_.low_.size(); }
-    const void* panel_row(size_t query) const override { return &codes_[query * tile_dim()]; }
+    const void* panel_row(size_t query) const override { return &codes_[query * codes_apart_]; }
     LaneTerms terms(size_t query, const Partition& partition, float coarse) const override;
     TileRows rows(const Partition& partition, size_t first, size_t n, TileScratch& scratch) const override;
     void score(size_t query, const Partition& partition, float coarse, const uint32_t* positions, size_t n,
@@ -30,9 +30,6 @@ class ScalarQueries final : public TileQueries {
         float scale, offset, error;  // as in LaneTerms, before the metric's factor
         float low;                   // its product with the lowest values
         float norm2, norm;           // of the query, from center where the codes are of rows
-        // Of what rounding took from the weights, at most half a scale, which is rounded once more: how that scales and
-        // the largest |e| of what is left. For bound_run().
-        float rest_scale, rest_error;
     };
     struct Margin {
         float least, by_reach;  // what is added for each unit of a row's reach
@@ -43,10 +40,11 @@ class ScalarQueries final : public TileQueries {
     const Scalar& codec_;
     bool l2_, residual_;
     std::vector<Query> rounded_;
-    std::span<const uint32_t> heavy_;       // dimensions
-    std::vector<float> weights_, zeros_;    // the queries times the steps
-    std::vector<float> heavy_weights_;      // of those
-    std::vector<int8_t> codes_, rest_;      // the others rounded, and what rounding took
+    std::span<const uint32_t> heavy_;     // dimensions
+    std::vector<float> weights_, zeros_;  // the queries times the steps
+    std::vector<float> heavy_weights_;    // of those
+    size_t codes_apart_;
+    std::vector<int8_t> codes_;             // the others rounded, zeros up to a multiple of 64
     std::vector<float> factors_, nothing_;  // of as many rows as a tile takes
     float largest_norm_;                    // that a decoded row, from center, or residual can have
     float middle_norm_;                     // of the row of mean codes, likewise

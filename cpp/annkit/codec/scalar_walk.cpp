@@ -24,7 +24,6 @@ ScalarWalk::ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes)
       row_(zeros_),
       weights_(zeros_),
       rounded_(zeros_.size()),
-      rest_(zeros_.size()),
       query_(2 * whole_lines(zeros_.size())) {
     terms_.values = query_.data();
     terms_.bytes = codec.code_bytes();
@@ -50,10 +49,10 @@ void ScalarWalk::take(const float* query) {
     kernels.weigh(query, {center_.data(), codec_.low_.data(), codec_.step_.data(), dim}, weights_.data(), sums);
     const float factor = l2_ ? -2.0f : -1.0f;
     for (size_t i = 0; i < heavy_.size(); ++i) heavy_weights_[i] = factor * std::exchange(weights_[heavy_[i]], 0.0f);
-    simd::SplitWeights split{rounded_.data(), rest_.data(), kernels.byte_query_levels};
-    kernels.split_weights(weights_.data(), codec_.mean_code_.data(), dim, split);
-    terms_.mul = factor * split.high_scale;
-    terms_.base = factor * (sums.low + split.rest_of_mean) + (l2_ ? sums.norm2 : 0.0f);
+    simd::RoundedWeights rounded{rounded_.data(), kernels.byte_query_levels};
+    kernels.round_weights(weights_.data(), codec_.mean_code_.data(), dim, rounded);
+    terms_.mul = factor * rounded.scale;
+    terms_.base = factor * (sums.low + rounded.rest_of_mean) + (l2_ ? sums.norm2 : 0.0f);
     std::copy(rounded_.begin(), rounded_.end(), query_.begin());
     if (codec_.bits() == 8) return;
     const size_t high = whole_lines(codec_.code_bytes());

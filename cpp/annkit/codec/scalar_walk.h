@@ -29,7 +29,7 @@ class ScalarWalk final : public WalkScorer {
     std::vector<float> heavy_weights_;
     std::vector<float> zeros_, center_;  // center_: that queries and lows are taken from; zeros unless l2
     std::vector<float> row_, weights_;
-    std::vector<int8_t> rounded_, rest_, query_;  // query_: as the kernel takes it
+    std::vector<int8_t> rounded_, query_;  // query_: as the kernel takes it
     simd::CodeQuery terms_{};
 };
 

@@ -2,11 +2,11 @@
 #include <immintrin.h>
 
 #include "annkit/simd/affine_avx2.h"
+#include "annkit/simd/byte_runs_avx2.h"
 #include "annkit/simd/bytes_avx2.h"
 #include "annkit/simd/code_scores_avx2.h"
 #include "annkit/simd/codes_avx2.h"
 #include "annkit/simd/convert_avx2.h"
-#include "annkit/simd/fine_scores_avx2.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/groups_avx2.h"
 #include "annkit/simd/hadamard_kernels.h"
@@ -101,7 +101,7 @@ void fill_avx2(Kernels& k) {
     k.nearest_in_group = nearest_in_group<F32x8, Choice8, 2>;
     fill_bytes(k);
     fill_byte_codes(k);
-    fill_fine_scores(k);
+    fill_byte_runs(k);
     fill_weights(k);
     fill_nibbles(k);
     fill_hamming(k);

@@ -5,12 +5,12 @@
 #include <immintrin.h>
 
 #include "annkit/simd/affine_avx512.h"
+#include "annkit/simd/byte_runs_avx512.h"
 #include "annkit/simd/byte_tables_avx512.h"
 #include "annkit/simd/bytes_avx512.h"
 #include "annkit/simd/code_scores_avx512.h"
 #include "annkit/simd/codes_avx512.h"
 #include "annkit/simd/convert_avx512.h"
-#include "annkit/simd/fine_scores_avx512.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/float_pairs.h"
 #include "annkit/simd/groups_avx512.h"
@@ -100,8 +100,8 @@ void fill_avx512(Kernels& k) {
     fill_nearest_i8<F32x16>(k);
     fill_affine(k);
     fill_byte_codes(k);
+    fill_byte_runs(k);
     fill_code_scores(k);
-    fill_fine_scores(k);
     fill_weights(k);
     fill_nibbles(k);
     fill_byte_tables(k);

@@ -39,6 +39,34 @@ void fetch_ahead(const TileArgs& a, size_t row, size_t n) {
     for (size_t i = 0; i < n * a.stride && next + i < end; i += 64) prefetch(next + i);
 }
 
+// Single: up to four queries, each in a register along its elements, so that no lane goes to waste.
+// Panel: how many queries, then these, one after the other, zeros up to a multiple of kWidth. Of three there are four.
+inline constexpr size_t kFewLanes = 4;
+inline constexpr size_t kHeader = 64;
+
+template <size_t kWidth>
+size_t padded(size_t dim) {
+    return (dim + kWidth - 1) / kWidth * kWidth;
+}
+
+template <size_t kWidth>
+size_t few_panel_bytes(size_t dim) {
+    return kHeader + kFewLanes * padded<kWidth>(dim);
+}
+
+template <size_t kWidth>
+void pack_few(const void* const* queries, size_t n, size_t dim, void* panel) {
+    const uint64_t count = n;
+    __builtin_memcpy(panel, &count, sizeof count);
+    auto* to = static_cast<uint8_t*>(panel) + kHeader;
+    const size_t lanes = n <= 2 ? n : kFewLanes, width = padded<kWidth>(dim);
+    for (size_t lane = 0; lane < lanes; ++lane, to += width) {
+        const size_t known = lane < n ? dim : 0;
+        if (known > 0) __builtin_memcpy(to, queries[lane], known);
+        __builtin_memset(to + known, 0, width - known);
+    }
+}
+
 // Writes the scores of all lanes, as few_dots has them, of up to kWidth / kQueries rows.
 template <size_t kQueries, size_t kWidth>
 void store_lanes(const TileArgs& a, size_t row, const float (&all)[kWidth]) {

@@ -26,6 +26,15 @@ void bytes(const CodeQuery& query, const void* const* rows, size_t n, float* out
     }
 }
 
+void run(const CodeQuery& query, const CodeRows& rows, float* out) {
+    const uint8_t* x = rows.codes;
+    for (size_t i = 0; i < rows.n; ++i, x += rows.stride) {
+        int32_t sum = 0;
+        for (size_t j = 0; j < query.bytes; ++j) sum += int32_t(query.values[j]) * int32_t(x[j]);
+        out[i] = (query.base + rows.add[i]) + query.mul * float(sum);
+    }
+}
+
 void nibbles(const CodeQuery& query, const void* const* rows, size_t n, float* out) {
     const int8_t *low = query.values, *high = low + whole_lines(query.bytes);
     for (size_t i = 0; i < n; ++i) {
@@ -42,6 +51,7 @@ void nibbles(const CodeQuery& query, const void* const* rows, size_t n, float* o
 void fill_code_scores(Kernels& k) {
     k.byte_scores = code_scores::bytes;
     k.nibble_scores = code_scores::nibbles;
+    k.byte_run = code_scores::run;
 }
 
 }  // namespace

@@ -126,21 +126,6 @@ TileResult run(const TileArgs& a) {
     return a.heavy > 0 ? run_rows<kVectors, true, true>(a) : run_rows<kVectors, true, false>(a);
 }
 
-// Single: up to four queries, each in a register along its elements, so that no lane goes to waste.
-// Panel: how many queries, then these, one after the other, zeros up to a multiple of 32.
-inline constexpr size_t kFewLanes = 4;
-inline constexpr size_t kHeader = 64;
-size_t padded(size_t dim) { return (dim + 31) / 32 * 32; }
-size_t few_panel_bytes(size_t dim) { return kHeader + kFewLanes * padded(dim); }
-
-void pack_few(const void* const* queries, size_t n, size_t dim, void* panel) {
-    __builtin_memset(panel, 0, few_panel_bytes(dim));
-    const uint64_t count = n;
-    __builtin_memcpy(panel, &count, sizeof count);
-    for (size_t lane = 0; lane < n; ++lane)
-        __builtin_memcpy(static_cast<uint8_t*>(panel) + kHeader + lane * padded(dim), queries[lane], dim);
-}
-
 // The dots of kQueries queries with 8 / kQueries rows, those of the first query first.
 template <size_t kQueries, bool kWhole>
 __m256i few_dots(const TileArgs& a, size_t row) {
@@ -150,7 +135,7 @@ __m256i few_dots(const TileArgs& a, size_t row) {
     size_t offset[kRows];
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) offset[r] = (kWhole || row + r < a.n ? r : a.n - 1 - row) * a.stride;
-    const size_t width = padded(a.dim);
+    const size_t width = padded<32>(a.dim);
     Sums acc[2][4] = {};
     const auto step = [&](auto load) __attribute__((always_inline)) {
 #pragma GCC unroll 8
@@ -276,8 +261,9 @@ constexpr Tile tile() {
 
 void fill_byte_codes(Kernels& k) {
     using namespace byte_codes;
-    k.byte_codes = {
-        tile<2>(), tile<1>(), {kFewLanes, few_panel_bytes, pack_few, nullptr, nullptr, nullptr, run_single, true}};
+    k.byte_codes = {tile<2>(),
+                    tile<1>(),
+                    {kFewLanes, few_panel_bytes<32>, pack_few<32>, nullptr, nullptr, nullptr, run_single, true}};
     k.byte_query_levels = 64;
 }
 

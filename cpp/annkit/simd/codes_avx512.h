@@ -146,21 +146,6 @@ TileResult run(const TileArgs& a) {
     return a.heavy > 0 ? run_rows<kVectors, true, true>(a) : run_rows<kVectors, true, false>(a);
 }
 
-// Single: up to four queries, each in a register along its elements, so that no lane goes to waste.
-// Panel: how many queries, then these, one after the other, zeros up to a multiple of 64.
-inline constexpr size_t kFewLanes = 4;
-inline constexpr size_t kHeader = 64;
-size_t padded(size_t dim) { return (dim + 63) / 64 * 64; }
-size_t few_panel_bytes(size_t dim) { return kHeader + kFewLanes * padded(dim); }
-
-void pack_few(const void* const* queries, size_t n, size_t dim, void* panel) {
-    __builtin_memset(panel, 0, few_panel_bytes(dim));
-    const uint64_t count = n;
-    __builtin_memcpy(panel, &count, sizeof count);
-    for (size_t lane = 0; lane < n; ++lane)
-        __builtin_memcpy(static_cast<uint8_t*>(panel) + kHeader + lane * padded(dim), queries[lane], dim);
-}
-
 // Adds up each of 16 vectors.
 [[gnu::always_inline]] inline __m512i add_up(const Sums (&sums)[16]) {
     __m512i x[16];
@@ -187,11 +172,13 @@ __m512i few_dots(const TileArgs& a, size_t row) {
     constexpr size_t kRows = 16 / kQueries;
     const auto* q = static_cast<const int8_t*>(a.panel) + kHeader;
     Cursor<kRows, kWhole> x(a, row);
-    const size_t width = padded(a.dim);
+    const size_t width = padded<64>(a.dim);
     Sums acc[16];
 #pragma GCC unroll 16
     for (size_t i = 0; i < 16; ++i) acc[i] = Sums{};
-    const auto step = [&](__mmask16 mask) __attribute__((always_inline)) {
+    size_t left = a.dim;
+    do {
+        const auto mask = __mmask16(_bzhi_u32(0xffff, uint32_t(groups(left < 64 ? left : 64))));
         __m512i query[kQueries];
 #pragma GCC unroll 4
         for (size_t i = 0; i < kQueries; ++i) query[i] = _mm512_loadu_si512(q + i * width);
@@ -205,25 +192,29 @@ __m512i few_dots(const TileArgs& a, size_t row) {
         }
         q += 64;
         x.step(64);
-    };
-    for (size_t i = 0; i + 64 <= a.dim; i += 64) step(0xffff);
-    if (a.dim % 64 != 0) step(__mmask16(_bzhi_u32(0xffff, uint32_t(groups(a.dim % 64)))));
+        left -= left < 64 ? left : 64;
+    } while (left > 0);
     return add_up(acc);
 }
 
-// A number of each lane, or of each row, as few_dots has them.
+// A number of each lane, as few_dots has them, with `rest` for lanes that do not exist.
 template <size_t kQueries>
-void spread_lanes(const float* x, size_t lanes, float rest, float (&out)[16]) {
-    for (size_t i = 0; i < 16; ++i) {
-        const size_t lane = i / (16 / kQueries);
-        out[i] = lane < lanes ? x[lane] : rest;
-    }
+__m512 spread_lanes(const float* x, size_t lanes, float rest) {
+    const __m512 known = _mm512_mask_loadu_ps(_mm512_set1_ps(rest), __mmask16(bytes::first32(lanes)), x);
+    if constexpr (kQueries == 1) return _mm512_broadcastss_ps(_mm512_castps512_ps128(known));
+    const __m512i first = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    const __m512i all = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    return _mm512_permutexvar_ps(kQueries == 2 ? first : all, known);
 }
-template <size_t kQueries>
-__m512 spread_rows(const float* x) {
-    if constexpr (kQueries == 1) return _mm512_loadu_ps(x);
-    if constexpr (kQueries == 2) return _mm512_broadcast_f32x8(_mm256_loadu_ps(x));
-    if constexpr (kQueries == 4) return _mm512_broadcast_f32x4(_mm_loadu_ps(x));
+// A number of each row, likewise, with `rest` for rows behind the first n unless kWhole: all exist.
+template <size_t kQueries, bool kWhole>
+__m512 spread_rows(const float* x, size_t n, float rest) {
+    if constexpr (kWhole && kQueries == 1) return _mm512_loadu_ps(x);
+    if constexpr (kWhole && kQueries == 2) return _mm512_broadcast_f32x8(_mm256_loadu_ps(x));
+    if constexpr (kWhole && kQueries == 4) return _mm512_broadcast_f32x4(_mm_loadu_ps(x));
+    const __m512 known = _mm512_mask_loadu_ps(_mm512_set1_ps(rest), __mmask16(bytes::first32(n)), x);
+    if constexpr (kQueries == 1) return known;
+    return _mm512_shuffle_f32x4(known, known, kQueries == 2 ? 0x44 : 0);
 }
 
 // One code of each of 8 rows from first on, or of 4 where a block has no more.
@@ -257,25 +248,25 @@ __m512 codes_at(const TileArgs& a, size_t row, size_t at) {
 template <size_t kQueries>
 TileResult run_few(const TileArgs& a, size_t lanes) {
     constexpr size_t kRows = 16 / kQueries;
-    float scales[16], offsets[16], errors[16] = {}, bounds[16];
-    spread_lanes<kQueries>(a.scales, lanes, 0, scales);
-    spread_lanes<kQueries>(a.offsets, lanes, 0, offsets);
-    spread_lanes<kQueries>(a.bounds, lanes, __builtin_nanf(""), bounds);
-    if (a.err != nullptr) spread_lanes<kQueries>(a.errors, lanes, 0, errors);
-    float heavy[kMostHeavy][16];
-    for (size_t i = 0; i < a.heavy; ++i) spread_lanes<kQueries>(a.heavy_weights + i * kFewLanes, lanes, 0, heavy[i]);
+    const __m512 scales = spread_lanes<kQueries>(a.scales, lanes, 0),
+                 offsets = spread_lanes<kQueries>(a.offsets, lanes, 0);
+    const __m512 bounds = spread_lanes<kQueries>(a.bounds, lanes, __builtin_nanf(""));
+    const __m512 errors = a.err != nullptr ? spread_lanes<kQueries>(a.errors, lanes, 0) : _mm512_setzero_ps();
     size_t hits = 0;
-    const auto finish = [&](size_t row, auto whole, Sides sides) {
+    const auto finish = [&](size_t row, auto whole) {
+        const size_t n = whole.kValue ? kRows : a.n - row;
         const __m512i dots = few_dots<kQueries, whole.kValue>(a, row);
-        __m512 from = _mm512_loadu_ps(offsets);
+        __m512 from = offsets;
         for (size_t i = 0; i < a.heavy; ++i)
-            from = _mm512_fmadd_ps(codes_at<kQueries, whole.kValue>(a, row, a.heavy_at[i]), _mm512_loadu_ps(heavy[i]),
-                                   from);
-        __m512 score = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), _mm512_loadu_ps(scales), from);
-        score = _mm512_fmadd_ps(score, spread_rows<kQueries>(sides.mul), spread_rows<kQueries>(sides.add));
-        if (sides.err != nullptr)
-            score = _mm512_fmadd_ps(_mm512_loadu_ps(errors), spread_rows<kQueries>(sides.err), score);
-        const __mmask16 within = _mm512_cmp_ps_mask(score, _mm512_loadu_ps(bounds), _CMP_LE_OQ);
+            from = _mm512_fmadd_ps(codes_at<kQueries, whole.kValue>(a, row, a.heavy_at[i]),
+                                   spread_lanes<kQueries>(a.heavy_weights + i * kFewLanes, lanes, 0), from);
+        __m512 score = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), scales, from);
+        // Rows that do not exist have no number for a score, and are not reported.
+        const __m512 add = spread_rows<kQueries, whole.kValue>(a.add + row, n, __builtin_nanf(""));
+        score = _mm512_fmadd_ps(score, spread_rows<kQueries, whole.kValue>(a.mul + row, n, 0), add);
+        if (a.err != nullptr)
+            score = _mm512_fmadd_ps(errors, spread_rows<kQueries, whole.kValue>(a.err + row, n, 0), score);
+        const __mmask16 within = _mm512_cmp_ps_mask(score, bounds, _CMP_LE_OQ);
         if (within == 0 && a.scores == nullptr) return;
         alignas(64) float all[16];
         _mm512_store_ps(all, score);
@@ -288,12 +279,11 @@ TileResult run_few(const TileArgs& a, size_t lanes) {
     size_t row = a.first;
     for (; row + kRows <= a.n; row += kRows) {
         if (hits >= a.pause || hits + 16 > a.capacity) return {row, hits};
-        finish(row, Whole<true>{}, {a.mul + row, a.add + row, a.err != nullptr ? a.err + row : nullptr});
+        finish(row, Whole<true>{});
     }
     if (row == a.n) return {a.n, hits};
     if (hits >= a.pause || hits + 16 > a.capacity) return {row, hits};
-    const LastSides<kRows> last(a, row, a.n - row);
-    finish(row, Whole<false>{}, {last.mul, last.add, last.err});
+    finish(row, Whole<false>{});
     return {a.n, hits};
 }
 
@@ -313,8 +303,9 @@ constexpr Tile tile() {
 
 void fill_byte_codes(Kernels& k) {
     using namespace byte_codes;
-    k.byte_codes = {
-        tile<2>(), tile<1>(), {kFewLanes, few_panel_bytes, pack_few, nullptr, nullptr, nullptr, run_single, true}};
+    k.byte_codes = {tile<2>(),
+                    tile<1>(),
+                    {kFewLanes, few_panel_bytes<64>, pack_few<64>, nullptr, nullptr, nullptr, run_single, true}};
     k.byte_query_levels = 127;
 }
 

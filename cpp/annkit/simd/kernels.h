@@ -163,6 +163,13 @@ struct CodeQuery {
     size_t add_at = 0;  // where behind a row's begin a float32 lies that its score gets, too; 0: there is none
 };
 
+// Rows of codes that follow each other, stride apart, each with bytes up to a multiple of 4, and what is added to them.
+struct CodeRows {
+    const uint8_t* codes;
+    size_t stride, n;
+    const float* add;
+};
+
 // Codes u of SQ, each for low + step * u. A query q, seen from center, has the weights w = q * step for them.
 struct CodeRange {
     const float *center, *low, *step;
@@ -171,24 +178,11 @@ struct CodeRange {
 struct WeightSums {
     float low, norm2;  // q . low, likewise seen from center, and |q|^2
 };
-// Weights in bytes: w = high_scale * high + e, and e ~ low_scale * low, each of at most `levels`.
-struct SplitWeights {
-    int8_t *high, *low;
+// Weights in bytes: w = scale * code + e, with codes of at most `levels`.
+struct RoundedWeights {
+    int8_t* codes;
     int levels;
-    float high_scale = 0, low_scale = 0, error2 = 0,
-          rest_of_mean = 0;  // error2 = |e|^2, rest_of_mean = e . the mean code
-};
-
-// A query in two bytes an element, each of at most byte_query_levels, for rows of u8, stride apart: score = base +
-// high_mul * sum of high * code + low_mul * sum of low * code + add of the row. Nothing is read behind a row's codes.
-struct FineQuery {
-    const int8_t *high, *low;
-    float base, high_mul, low_mul;
-};
-struct CodeRows {
-    const uint8_t* codes;
-    size_t stride, dim, n;
-    const float* add;
+    float scale = 0, error2 = 0, rest_of_mean = 0;  // error2 = |e|^2, rest_of_mean = e . the mean code
 };
 
 // A float row rounded to bytes: x - center ~ scale * code. Squares of what rounding took, and of x - center.
@@ -287,11 +281,11 @@ struct Kernels {
     // first in the low half.
     using CodeScores = void (*)(const CodeQuery&, const void* const* rows, size_t n, float* out);
     CodeScores byte_scores, nibble_scores;
+    // The query's scores (of bytes; without add_at) plus add.
+    void (*byte_run)(const CodeQuery& query, const CodeRows& rows, float* out);
     void (*weigh)(const float* query, const CodeRange& range, float* weights, WeightSums& sums);
-    // Scales are at least kLeastScale, and / (2 * levels).
-    void (*split_weights)(const float* weights, const float* mean, size_t dim, SplitWeights& out);
-    // Rows of u8 that follow each other against one query in two bytes an element.
-    void (*fine_scores)(const FineQuery& query, const CodeRows& rows, float* out);
+    // The scale is at least kLeastScale.
+    void (*round_weights)(const float* weights, const float* mean, size_t dim, RoundedWeights& out);
 
     // Tiles of codes, which lie as they are stored: pack_rows, rows_bytes and stride are null. Nothing is read behind
     // the last row, or block. bounds, scales, offsets and errors have as many entries as the tile has lanes. A capacity

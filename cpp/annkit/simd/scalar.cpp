@@ -4,7 +4,6 @@
 #include "annkit/simd/code_scores_scalar.h"
 #include "annkit/simd/codes_scalar.h"
 #include "annkit/simd/convert_scalar.h"
-#include "annkit/simd/fine_scores_scalar.h"
 #include "annkit/simd/float_kernels.h"
 #include "annkit/simd/groups_scalar.h"
 #include "annkit/simd/hadamard_kernels.h"
@@ -102,7 +101,6 @@ void fill_scalar(Kernels& k) {
     fill_float_tiles<F32x4, 2, 3, 1, 3>(k);
     fill_affine(k);
     fill_code_scores(k);
-    fill_fine_scores(k);
     fill_weights(k);
     fill_nearest<F32x4, 2, 3>(k);
     fill_product<F32x4, 3, 2, 2, 4>(k);

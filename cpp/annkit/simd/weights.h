@@ -49,10 +49,6 @@ float total(const Floats& x) {
     x = (x + kWhole) - kWhole;
 }
 
-[[gnu::always_inline]] inline void to_bytes(const Floats& x, Bytes& out) {
-    out = __builtin_convertvector(__builtin_convertvector(x, Ints), Bytes);
-}
-
 float largest(const float* x, size_t dim) {
     Floats most{};
     in_lanes(
@@ -83,36 +79,30 @@ void weigh(const float* query, const CodeRange& range, float* weights, WeightSum
     sums = {total(low_sum), total(norm2)};
 }
 
-void split(const float* weights, const float* mean, size_t dim, SplitWeights& out) {
-    const float levels = float(out.levels), fits = largest(weights, dim) / levels;
-    const float scale = fits > kLeastScale ? fits : kLeastScale, low_scale = scale / (2 * levels);
-    const float inverse = 1 / scale, low_inverse = 1 / low_scale;
+void round_to_bytes(const float* weights, const float* mean, size_t dim, RoundedWeights& out) {
+    const float fits = largest(weights, dim) / float(out.levels), scale = fits > kLeastScale ? fits : kLeastScale;
+    const float inverse = 1 / scale;
     Floats error2{}, rest_of_mean{};
     in_lanes(
         dim, [&](const Part& part) __attribute__((always_inline)) {
             Floats weight, middle;
             part.load(weights, weight), part.load(mean, middle);
-            Floats high = weight * inverse;
-            round(high);
-            const Floats rest = weight - scale * high;
-            Floats low = rest * low_inverse;
-            round(low);
-            Bytes high_bytes, low_bytes;
-            to_bytes(high, high_bytes), to_bytes(low, low_bytes);
-            part.store(high_bytes, out.high);
-            part.store(low_bytes, out.low);
+            Floats code = weight * inverse;
+            round(code);
+            const Floats rest = weight - scale * code;
+            const Bytes bytes = __builtin_convertvector(__builtin_convertvector(code, Ints), Bytes);
+            part.store(bytes, out.codes);
             error2 += rest * rest;
             rest_of_mean += rest * middle;
         });
-    out.high_scale = scale, out.low_scale = low_scale;
-    out.error2 = total(error2), out.rest_of_mean = total(rest_of_mean);
+    out.scale = scale, out.error2 = total(error2), out.rest_of_mean = total(rest_of_mean);
 }
 
 }  // namespace weights
 
 void fill_weights(Kernels& k) {
     k.weigh = weights::weigh;
-    k.split_weights = weights::split;
+    k.round_weights = weights::round_to_bytes;
 }
 
 }  // namespace
