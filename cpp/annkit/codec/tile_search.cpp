@@ -356,18 +356,20 @@ void TileSearch::score(size_t query, uint32_t* rows, const uint32_t* visits, siz
 }
 
 bool TileSearch::tile_tells_little(const TilePanel& panel, size_t n) {
-    constexpr size_t kLeastMet = 1024, kMostMet = size_t(1) << 16, kAgain = 16, kFewRows = 1024, kFewQueries = 16;
+    constexpr size_t kLeastMet = 1024, kMostMet = size_t(1) << 16, kAgain = 16;
+    constexpr size_t kFewRows = 1024, kFewQueries = 16, kFewCodes = size_t(1) << 19;
     // Measured: a hit costs as much as 1,024 dimensions of rows that are bounded one by one and seven rows, and each of
     // those as much as 96 dimensions more than it has.
     constexpr size_t kHit = 1024, kRowsAHit = 7, kRow = 96;
     if (!queries_.bounds_runs() || queries_.tiles_score() || queries_.tiles().single.lanes == 0) return false;
     const bool some = !is_bounded(panel);
-    if (some && n <= kFewRows && panel.n <= kFewQueries) return true;
+    const size_t dim = queries_.tile_dim();
+    if (some && n <= kFewRows && (panel.n <= kFewQueries || n * dim <= kFewCodes)) return true;
     if (estimates_) return false;
     Told& told = told_[some];
     now_ = &told;
     if (told.met > kMostMet) told.met /= 2, told.hits /= 2;
-    const size_t dim = queries_.tile_dim(), hit = kHit + kRowsAHit * dim;
+    const size_t hit = kHit + kRowsAHit * dim;
     return told.met >= kLeastMet && told.hits * hit > told.met * (dim + kRow) && ++told.passed % kAgain != 0;
 }
 
