@@ -7,7 +7,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from figures import Limits, Rows, Truth, faiss_module, fma_rate, median_times, mixture, probe_rate, read_rate, show
+from figures import (
+    Limits,
+    Rows,
+    Truth,
+    divisor,
+    faiss_module,
+    fma_rate,
+    median_times,
+    mixture,
+    probe_rate,
+    read_rate,
+    show,
+)
 
 import annkit as ak
 
@@ -91,7 +103,7 @@ def seeds(limits: Limits) -> None:
     faiss = faiss_module()
     for rows in limits.sets(4000):
         truth, dim = Truth(rows.base, rows.queries), rows.base.shape[1]
-        for m in (divisor(dim, max(1, dim // 24)), dim // 4, dim // 2):
+        for m in (divisor(dim, dim // share) for share in (24, 4, 2)):
             own, theirs = [], []
             for seed in range(10):
                 codec = ak.PQ(m, bits=4).fit(rows.base, seed=seed)
@@ -137,11 +149,6 @@ def pairs_for(dim: int) -> Iterator[Pair]:
     for bits in (1, 4):
         key = "RaBitQ" + (str(bits) if bits > 1 else "")
         yield Pair(f"RaBitQ({bits})", ak.Flat(codec=ak.RaBitQ(bits=bits)), (key, f"RR{dim},{key}"))
-
-
-def divisor(dim: int, most: int) -> int:
-    """Return the largest divisor up to `most`."""
-    return max(m for m in range(1, most + 1) if dim % m == 0)
 
 
 def compare(rows: Rows, truth: Truth, pair: Pair, aim: float) -> None:

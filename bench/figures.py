@@ -82,6 +82,11 @@ def read_rate(megabytes: int = 512) -> float:
     return data.size / median_time(lambda: _kernels.probe(ak.simd.level(), "read", 1, data), 1.5)
 
 
+def divisor(dim: int, most: int) -> int:
+    """Return the largest divisor up to `most`, at least 1: a number of groups of dimensions."""
+    return max(m for m in range(1, max(most, 1) + 1) if dim % m == 0)
+
+
 def show(what: str, rate: str, limit: str, peer: str) -> None:
     """Print one line."""
     print(f"{what:46} {rate:>18} {limit:>26} {peer:>22}", flush=True)

@@ -17,7 +17,7 @@ from itertools import product, zip_longest
 from typing import Any
 
 import numpy as np
-from figures import Limits, Rows, Truth, faiss_module, median_times, mixture, once, show
+from figures import Limits, Rows, Truth, divisor, faiss_module, median_times, mixture, once, show
 
 import annkit as ak
 from annkit.bench import machine, runner
@@ -116,9 +116,10 @@ def own_methods(n: int, dim: int) -> Iterator[Method]:
             yield own(name, lists, ak.Refine(base, codec=ak.Raw("f16")), (2, 4, 10))
     middle = several[1]
     yield own(f"IVF{middle}, Raw", middle, ak.IVF(lists=middle))
+    m = divisor(dim, dim // 2)
     for lists in several[1:]:
-        base = ak.IVF(lists=lists, codec=ak.PQ(dim // 2, bits=4))
-        yield own(f"IVF{lists}, PQ({dim // 2}, bits=4), Refine", lists, ak.Refine(base), (4, 10, 30))
+        base = ak.IVF(lists=lists, codec=ak.PQ(m, bits=4))
+        yield own(f"IVF{lists}, PQ({m}, bits=4), Refine", lists, ak.Refine(base), (4, 10, 30))
 
 
 def own(name: str, lists: int, index: ak.Index, k_factors: tuple[int, ...] = ()) -> Method:
@@ -139,7 +140,7 @@ def faiss_methods(n: int, dim: int) -> Iterator[Method]:
     for lists in numbers_of_lists(n):
         yield peer(f"IVF{lists},Flat", lists, dim)
         yield peer(f"IVF{lists},SQ8", lists, dim)
-        yield peer(f"IVF{lists},PQ{dim // 2}x4fs,RFlat", lists, dim, (4, 10, 30))
+        yield peer(f"IVF{lists},PQ{divisor(dim, dim // 2)}x4fs,RFlat", lists, dim, (4, 10, 30))
         yield peer(f"IVF{lists},RaBitQfs,RFlat", lists, dim, (10, 30, 100))
 
 
@@ -270,7 +271,7 @@ def build(limits: Limits) -> None:
     """Seconds to fit and fill IVF over PQ with two threads."""
     for rows in limits.sets():
         n, dim = rows.base.shape
-        lists, m = round(4 * math.sqrt(n)), dim // 2
+        lists, m = round(4 * math.sqrt(n)), divisor(dim, dim // 2)
         ours = own("", lists, ak.IVF(lists=lists, codec=ak.PQ(m, bits=4)))
         theirs = peer(f"IVF{lists},PQ{m}x4fs", lists, dim)
         times: list[list[float]] = [[], []]
