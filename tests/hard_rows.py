@@ -22,5 +22,6 @@ HARD = {
     "largest": lambda rng, n: rng.standard_normal((n, 64)) * 6e17,
     "uneven": lambda rng, n: rng.standard_normal((n, 64)) * np.logspace(-3, 3, 64),
     "norms": lambda rng, n: rng.standard_normal((n, 64)) * np.exp(3 * rng.standard_normal((n, 1))),
+    "wide": lambda rng, n: blobs(rng, n, 96, 40) * np.where(np.arange(96) % 40 == 5, 30, 1),
     "clusters": lambda rng, n: blobs(rng, n, 64, 40, 0.01),
 }

@@ -308,9 +308,11 @@ def test_minima_of_blocks_are_exact(rng, level):
         for blocks in (1, 2, 9):
             queries, rows = rng.integers(-9, 10, (32, dim)), rng.integers(-9, 10, (8 * blocks, dim))
             add, mul = rng.integers(0, 9, 8 * blocks).astype(float), rng.choice([-1.0, -2.0], 8 * blocks)
-            scores = (add + mul * (queries @ rows.T)).reshape(32, blocks, 8).min(axis=2)
+            heavy = [rng.integers(-99, 100, (blocks % 3, n)).astype(np.float32) for n in (8 * blocks, 32)]
+            scores = add + mul * (queries @ rows.T) + heavy[1].T @ heavy[0]
+            scores = scores.reshape(32, blocks, 8).min(axis=2)
             i8 = queries.astype(np.int8), rows.astype(np.int8)
-            got, at = kernels.minima(level, as_bytes(i8[0]), as_bytes(i8[1]), list(mul), list(add))
+            got, at = kernels.minima(level, as_bytes(i8[0]), as_bytes(i8[1]), list(mul), list(add), *heavy)
             if got is None:
                 pytest.skip("the level has no such kernel")
             np.testing.assert_array_equal(got, scores.T)

@@ -128,8 +128,9 @@ py::tuple nearest(std::string_view level, bool bytes, const Bytes& queries, cons
 }
 
 // The smallest scores of blocks of rows, a row a block, and the block that has the least of them all for each lane.
+// Each row of heavy_rows and heavy_lanes is what all rows, or lanes, have of a heavy number.
 py::tuple minima(std::string_view level, const Bytes& queries, const Bytes& rows, std::vector<float> mul,
-                 std::vector<float> add) {
+                 std::vector<float> add, const Floats& heavy_rows, const Floats& heavy_lanes) {
     const Kernels& k = table(level);
     if (k.minima_i8 == nullptr) return py::make_tuple(py::none(), py::none());
     const Tile& t = k.tiles[kI8].wide;
@@ -142,9 +143,9 @@ py::tuple minima(std::string_view level, const Bytes& queries, const Bytes& rows
     std::vector<float> best(t.lanes, std::numeric_limits<float>::infinity());
     std::vector<uint32_t> at(t.lanes);
     py::array_t<float> out = new_array<float>(r.size() / kMinimaRows, t.lanes);
-    k.minima_i8(
-        {panel.get(), packed.get(), t.stride(dim), dim, r.size(), 0, mul.data(), add.data(), best.data(), at.data()},
-        out.mutable_data());
+    k.minima_i8({panel.get(), packed.get(), t.stride(dim), dim, r.size(), 0, mul.data(), add.data(), best.data(),
+                 at.data(), size_t(heavy_rows.shape(0)), heavy_rows.data(), heavy_lanes.data()},
+                out.mutable_data());
     return py::make_tuple(out, to_array(at));
 }
 

@@ -293,16 +293,22 @@ void minima(Trial& t) {
             tile.pack_rows(pointers(rows, n).data(), n, dim, packed.get());
             std::vector<float> best(lanes, kInfinity), out(blocks * lanes), mul(n, -2), add(n, 1);
             std::vector<uint32_t> at(lanes);
+            const size_t heavy = blocks % 3;
+            const Matrix of_rows(t.random, heavy, n, -9, 9), of_lanes(t.random, heavy, lanes, -9, 9);
+            const std::vector<float> heavy_rows = of_rows.as<float>(), heavy_lanes = of_lanes.as<float>();
             t.k.minima_i8({panel.get(), packed.get(), tile.stride(dim), dim, n, 0, mul.data(), add.data(), best.data(),
-                           at.data()},
+                           at.data(), heavy, heavy_rows.data(), heavy_lanes.data()},
                           out.data());
             bool right = true;
             for (size_t lane = 0; lane < lanes; ++lane) {
                 size_t least = 0;
                 for (size_t b = 0; b < blocks; ++b) {
                     float score = kInfinity;
-                    for (size_t i = b * kMinimaRows; i < (b + 1) * kMinimaRows; ++i)
-                        score = std::min(score, 1 - 2 * float(dot(x, i, q, lane)));
+                    for (size_t i = b * kMinimaRows; i < (b + 1) * kMinimaRows; ++i) {
+                        float one = 1 - 2 * float(dot(x, i, q, lane));
+                        for (size_t h = 0; h < heavy; ++h) one += float(of_rows(h, i) * of_lanes(h, lane));
+                        score = std::min(score, one);
+                    }
                     right = right && out[b * lanes + lane] == score;
                     if (score < out[least * lanes + lane]) least = b;
                 }

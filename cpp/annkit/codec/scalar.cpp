@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "annkit/codec/scalar_queries.h"
 #include "annkit/codec/scalar_walk.h"
@@ -11,6 +10,7 @@
 #include "annkit/core/reader.h"
 #include "annkit/core/writer.h"
 #include "annkit/math/middle.h"
+#include "annkit/math/wide_dimensions.h"
 
 namespace annkit {
 namespace {
@@ -161,34 +161,15 @@ void Scalar::derive() {
     heavy_from_zero_ = heavy(std::vector<float>(low_.size()));
 }
 
-// Queries lie where rows do: so a dimension's weight, as ScalarQueries has it, is up to its step times its reach. Those
-// go that are more than kHeavy times as heavy as the rest in the mean, or the heaviest, if that makes such a
-// difference.
+// Queries lie where rows do: so a dimension's weight, as ScalarQueries has it, is up to its step times its reach.
 std::vector<uint32_t> Scalar::heavy(const std::vector<float>& from) const {
     constexpr double kHeavy = 4;
-    const size_t dim = low_.size(), most = std::min(simd::kMostHeavy + 1, dim);
-    std::vector<double> weights(dim);
-    for (size_t j = 0; j < dim; ++j) {
-        const double low = double(low_[j]) - from[j], high = low + double(step_[j]) * this->most();
+    std::vector<double> weights(low_.size());
+    for (size_t j = 0; j < low_.size(); ++j) {
+        const double low = double(low_[j]) - from[j], high = low + double(step_[j]) * most();
         weights[j] = step_[j] * std::max(std::abs(low), std::abs(high));
     }
-    std::vector<uint32_t> order(dim);
-    std::iota(order.begin(), order.end(), 0u);
-    std::partial_sort(order.begin(), order.begin() + ptrdiff_t(most), order.end(), [&](uint32_t a, uint32_t b) {
-        return weights[a] != weights[b] ? weights[a] > weights[b] : a < b;
-    });
-    double rest2 = 0;
-    for (size_t i = dim; i-- > most;) rest2 += weights[order[i]] * weights[order[i]];
-    size_t n = most;
-    for (; n > 0; --n) {
-        const double weight2 = weights[order[n - 1]] * weights[order[n - 1]];
-        if (weight2 * double(dim - n) > kHeavy * kHeavy * rest2) break;
-        rest2 += weight2;
-    }
-    if (n > simd::kMostHeavy) n = weights[order[0]] > kHeavy * weights[order[n - 1]] ? n - 1 : 0;
-    order.resize(n);
-    std::sort(order.begin(), order.end());
-    return order;
+    return wide_dimensions(weights, kHeavy, simd::kMostHeavy);
 }
 
 size_t Scalar::nbytes() const {

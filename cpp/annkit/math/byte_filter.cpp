@@ -7,6 +7,7 @@
 
 #include "annkit/math/middle.h"
 #include "annkit/math/smallest.h"
+#include "annkit/math/wide_dimensions.h"
 
 namespace annkit {
 namespace {
@@ -34,7 +35,36 @@ bool ByteFilter::can(size_t dim) {
 }
 
 size_t ByteFilter::nbytes() const {
-    return center_.capacity() * sizeof(float) + rows_.capacity() * sizeof(Row) + byte_tile().rows_bytes(dim_, padded_);
+    return (center_.capacity() + wide_of_.capacity()) * sizeof(float) + wide_.capacity() * sizeof(uint32_t) +
+           rows_.capacity() * sizeof(Row) + byte_tile().rows_bytes(dim_, padded_);
+}
+
+// Queries are taken to lie where centroids do: a dimension's part in products is then its variance.
+void ByteFilter::find_wide(std::span<const float> centroids) {
+    constexpr double kTimes = 16;
+    std::vector<double> squares(dim_);
+    for (size_t i = 0; i < k_; ++i)
+        for (size_t j = 0; j < dim_; ++j) {
+            const double x = double(centroids[i * dim_ + j]) - center_[j];
+            squares[j] += x * x;
+        }
+    wide_ = wide_dimensions(squares, kTimes, simd::kMostHeavy);
+    wide_of_.assign(wide_.size() * padded_, 0.0f);
+}
+
+// Copies x, with the center in place of wide dimensions, of which take(which, x - center) is told. Returns the sum of
+// their squares.
+template <class Take>
+float ByteFilter::take_wide(const float* x, float* narrow, Take&& take) const {
+    std::copy_n(x, dim_, narrow);
+    float squares = 0;
+    for (size_t i = 0; i < wide_.size(); ++i) {
+        const float apart = x[wide_[i]] - center_[wide_[i]];
+        narrow[wide_[i]] = center_[wide_[i]];
+        squares += apart * apart;
+        take(i, apart);
+    }
+    return squares;
 }
 
 ByteFilter::ByteFilter(std::span<const float> centroids, size_t dim, bool ip)
@@ -46,18 +76,23 @@ ByteFilter::ByteFilter(std::span<const float> centroids, size_t dim, bool ip)
       center_(dim),
       rows_(k_) {
     if (!ip) center_ = middle_of(k_, dim, [&](size_t i) { return &centroids[i * dim]; }).point;
+    find_wide(centroids);
     const std::vector<float> zero(dim);
+    std::vector<float> narrow(dim);
     std::vector<int8_t> codes(padded_ * dim);
     std::vector<const void*> pointers(padded_);
     simd::I8Row rounded;
     for (size_t i = 0; i < padded_; ++i) {
         pointers[i] = &codes[i * dim];
         if (i >= k_) continue;
-        simd::kernels().to_i8(&centroids[i * dim], zero.data(), dim, 0, &codes[i * dim], rounded);
+        const float* c = &centroids[i * dim];
+        simd::kernels().to_i8(c, zero.data(), dim, 0, &codes[i * dim], rounded);
         longest_ = std::max(longest_, up(std::sqrt(rounded.norm2), dim));
-        simd::kernels().to_i8(&centroids[i * dim], center_.data(), dim, 0, &codes[i * dim], rounded);
-        rows_[i] = {rounded.scale, error_of(rounded, dim), up(std::sqrt(rounded.norm2), dim)};
-        longest_centered_ = std::max(longest_centered_, rows_[i].length);
+        const float wide2 =
+            take_wide(c, narrow.data(), [&](size_t which, float x) { wide_of_[which * padded_ + i] = factor() * x; });
+        simd::kernels().to_i8(narrow.data(), center_.data(), dim, 0, &codes[i * dim], rounded);
+        rows_[i] = {rounded.scale, error_of(rounded, dim), up(std::sqrt(rounded.norm2), dim), rounded.norm2 + wide2};
+        longest_centered_ = std::max(longest_centered_, up(std::sqrt(rows_[i].norm2), dim));
     }
     packed_ = allocate(byte_tile().rows_bytes(dim, padded_));
     byte_tile().pack_rows(pointers.data(), padded_, dim, packed_.get());
@@ -79,6 +114,8 @@ class ByteFilter::Search {
           add_(filter.padded_, kInfinity),
           norms2_(panels_ * lanes_),
           first_(panels_ * lanes_),
+          narrow_(filter.wide_.empty() ? 0 : filter.dim_),
+          wide_lanes_(filter.wide_.size() * lanes_),
           largest_(std::max(filter.longest_, filter.longest_centered_)) {}
 
     // A panel goes first and tells whether the others are worth it.
@@ -111,29 +148,38 @@ class ByteFilter::Search {
         float scale = 0, error = 0, length = 0;
         for (size_t i = 0; i < n; ++i) {
             pointers[i] = &codes_[i * dim];
-            to_i8(rows_.row(from + i), filter_.center_.data(), dim, 0, &codes_[i * dim], rounded);
+            to_i8(narrow(from + i, i), filter_.center_.data(), dim, 0, &codes_[i * dim], rounded);
             scale = std::max(scale, rounded.scale);
         }
         for (size_t i = 0; i < n; ++i) {
-            to_i8(rows_.row(from + i), filter_.center_.data(), dim, scale, &codes_[i * dim], rounded);
-            norms2_[from + i] = rounded.norm2;
+            to_i8(narrow(from + i, i), filter_.center_.data(), dim, scale, &codes_[i * dim], rounded);
+            norms2_[from + i] = rounded.norm2 + wide2_;
             error = std::max(error, error_of(rounded, dim));
             length = std::max(length, up(std::sqrt(rounded.norm2), dim));
-            largest_ = std::max({largest_, length, std::sqrt(rows_.norm2(from + i))});
+            largest_ = std::max({largest_, std::sqrt(norms2_[from + i]), std::sqrt(rows_.norm2(from + i))});
         }
         if (!panel_) panel_ = allocate(byte_tile().panel_bytes(dim));
         byte_tile().pack_queries(pointers, n, dim, panel_.get());
-        const float factor = filter_.ip_ ? 1 : 2, square = filter_.ip_ ? 0 : 1;
+        const float factor = -filter_.factor(), square = filter_.ip_ ? 0 : 1;
         for (size_t i = 0; i < filter_.k_; ++i) {
             const Row& c = filter_.rows_[i];
             mul_[i] = -factor * scale * c.scale;
-            add_[i] = square * c.length * c.length - factor * (length * c.error + error * (c.length + c.error));
+            add_[i] = square * c.norm2 - factor * (length * c.error + error * (c.length + c.error));
         }
         float best[simd::kMaxLanes];
         std::fill_n(best, lanes_, kInfinity);
-        simd::kernels().minima_i8({panel_.get(), filter_.packed_.get(), filter_.stride_, dim, filter_.padded_, 0,
-                                   mul_.data(), add_.data(), best, &first_[from]},
-                                  &minima_[from * blocks_]);
+        simd::kernels().minima_i8(
+            {panel_.get(), filter_.packed_.get(), filter_.stride_, dim, filter_.padded_, 0, mul_.data(), add_.data(),
+             best, &first_[from], filter_.wide_.size(), filter_.wide_of_.data(), wide_lanes_.data()},
+            &minima_[from * blocks_]);
+    }
+
+    // A row without its wide dimensions, which go to a panel's lane.
+    const float* narrow(size_t row, size_t lane) {
+        if (filter_.wide_.empty()) return rows_.row(row);
+        wide2_ = filter_.take_wide(rows_.row(row), narrow_.data(),
+                                   [&](size_t which, float x) { wide_lanes_[which * lanes_ + lane] = x; });
+        return narrow_.data();
     }
 
     float& minimum(size_t row, size_t block) {
@@ -198,6 +244,8 @@ class ByteFilter::Search {
     size_t blocks_, lanes_, panels_;
     std::vector<float> minima_, mul_, add_, norms2_;  // norms2: |x - center|^2
     std::vector<uint32_t> first_;                     // the block with the lowest bound
+    std::vector<float> narrow_, wide_lanes_;          // a row, and the wide dimensions of a panel
+    float wide2_ = 0;                                 // the squares of a row's
     float largest_;                                   // of all lengths
     std::vector<Pair> pairs_;
     std::vector<float> lower_;

@@ -1,7 +1,8 @@
 // Filters centroids in bytes, where those multiply several times faster than floats. Rows and centroids are
 // rounded to 8 bits around the centroids' middle; by Cauchy and Schwarz, |x.c - x'.c'| <= |x| |c - c'| + |x - x'| |c'|.
 // That gives each block of centroids a lower bound of its scores, and what no bound excludes is scored in floats by
-// whoever asks (Nearest, ListFinder): answers are the same as without the filter.
+// whoever asks (Nearest, ListFinder): answers are the same as without the filter. Dimensions that are far wider than
+// the others are not rounded, but multiplied in floats.
 #pragma once
 
 #include <span>
@@ -38,13 +39,21 @@ class ByteFilter {
 
   private:
     class Search;
+    float factor() const { return ip_ ? -1.0f : -2.0f; }  // of products in scores
+    void find_wide(std::span<const float> centroids);
+    template <class Take>
+    float take_wide(const float* x, float* narrow, Take&& take) const;
     struct Row {
-        float scale, error, length;  // of c - center: of its code, what rounding took, and |c - center|
+        // Of c - center without its wide dimensions: of its code, what rounding took, and how long that is.
+        float scale, error, length;
+        float norm2;  // |c - center|^2
     };
     size_t k_, padded_, dim_, stride_;
     bool ip_;
     float longest_ = 0, longest_centered_ = 0;
     std::vector<float> center_;
+    std::vector<uint32_t> wide_;  // dimensions
+    std::vector<float> wide_of_;  // those of c - center, times factor(): padded_ of the first, then of the next
     std::vector<Row> rows_;
     Buffer packed_;
 };

@@ -130,6 +130,10 @@ struct NearestArgs {
     const float* add;
     float* best;        // one a lane: the smallest score so far,
     uint32_t* nearest;  // and the lowest number among the rows that have it
+    // minima_i8: products of so many more numbers are added in floats, a row's (n of the first number, then of the next)
+    // times those of the lanes, likewise.
+    size_t heavy = 0;
+    const float *heavy_rows = nullptr, *heavy_lanes = nullptr;
 };
 inline constexpr size_t kMinimaRows = 8;  // see minima_i8
 // Of floats: rows as they lie; a score is one chain of fused multiply-adds from add[row] on through the dimensions in

@@ -66,6 +66,16 @@ void run_minima(const NearestArgs& a, float* minima) {
     for (size_t row = 0; row < a.n; row += kMinimaRows, minima += 32) {
         __m512 scores[kMinimaRows][2];
         score_block<kMinimaRows>(a, row, scores);
+        for (size_t i = 0; i < a.heavy; ++i) {
+            const float* lanes = a.heavy_lanes + 32 * i;
+            const __m512 low = _mm512_loadu_ps(lanes), high = _mm512_loadu_ps(lanes + 16);
+#pragma GCC unroll 32
+            for (size_t r = 0; r < kMinimaRows; ++r) {
+                const __m512 x = _mm512_set1_ps(a.heavy_rows[i * a.n + row + r]);
+                scores[r][0] = _mm512_fmadd_ps(x, low, scores[r][0]);
+                scores[r][1] = _mm512_fmadd_ps(x, high, scores[r][1]);
+            }
+        }
         const __m512i number = _mm512_set1_epi32(int(a.first + row / kMinimaRows));
 #pragma GCC unroll 2
         for (size_t v = 0; v < 2; ++v) {
