@@ -365,3 +365,8 @@ def test_recommend_takes_numbers_of_numpy():
 def test_recommend_says_what_may_be_meant(arguments, meant):
     with pytest.raises(ValueError, match=f'did you mean "{meant}'):
         ak.recommend(n=1000, dim=8, **arguments)
+
+
+@pytest.mark.parametrize("n", [5001, 9983, 9984, 19_967, 19_968, 39_935, 1_000_000])
+def test_lists_that_are_advised_have_rows_enough_to_train_them(n):
+    assert n // int(str(spec_of("IVF{lists},SQ8", n, 64)).split(",")[0][3:]) >= 39

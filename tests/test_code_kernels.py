@@ -157,7 +157,7 @@ def test_scores_of_rows_of_codes_that_follow_each_other(rng, level, size, place)
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 64, 100, 769])
 def test_queries_of_codes_are_rounded_to_bytes(rng, level, size):
     levels = kernels.byte_query_levels(level)
-    for scale in (0.0, 1e-30, 1.0, 1e6):
+    for scale in (0.0, 1e-36, 1e-12, 1.0, 1e6, 1e17):
         query, center, low = (scale * rng.standard_normal((3, size))).astype(np.float32)
         step, mean = rng.random((2, size)).astype(np.float32)
         weights, sums, codes, terms = kernels.round_weights(level, query, center, low, step, 255 * mean)
@@ -167,11 +167,12 @@ def test_queries_of_codes_are_rounded_to_bytes(rng, level, size):
         assert (np.abs(sums - np.array([q @ (low - center), q @ q])) <= 1e-5 * sizes + 1e-38).all()
         code_scale, error2, of_mean = terms
         most = np.abs(weights).max()
-        assert code_scale == max(np.float32(most / np.float32(levels)), np.float32(1e-12))
+        assert code_scale == max(np.float32(most / np.float32(levels)), np.float32(1e-30))
         left = weights - code_scale * codes.astype(np.float64)
         assert max(np.abs(codes)) <= levels
         assert (np.abs(left) <= 0.5001 * code_scale).all()
-        np.testing.assert_allclose(error2, left @ left, rtol=1e-3, atol=1e-38 + 1e-13 * (weights @ weights))
+        in_scales = left / code_scale
+        np.testing.assert_allclose(error2, in_scales @ in_scales, rtol=1e-3, atol=1e-9 * size)
         assert abs(of_mean - left @ (255 * mean)) <= 1e-4 * (np.abs(left) @ (255 * mean)) + 1e-4 * most + 1e-38
 
 

@@ -29,11 +29,38 @@ def test_bounds_of_runs_hold_and_tell_rows_apart(rng, metric, residual, dim):
     queries[0] = 0
     center = x.mean(axis=0) if residual else None
     codec = ak.SQ(8).fit(x - center if residual else x)
-    scores, lower, upper = kernels.tile_scores(codec, metric, x, center, queries)
-    assert (lower <= scores).all()
-    assert (scores <= upper).all()
+    for runs in (False, True):
+        scores, lower, upper = kernels.tile_scores(codec, metric, x, center, queries, runs)
+        assert (lower <= scores).all()
+        assert (scores <= upper).all()
     close = 4 / kernels.byte_query_levels(ak.simd.level())
     assert ((upper - lower).max(axis=1) < close * (scores.max(axis=1) - scores.min(axis=1)))[1:].all()
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip"])
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e13, 1e17])
+def test_no_row_is_lost_however_large_or_small_rows_are(rng, metric, scale):
+    """Also none that lies at the codes' mean, for a query alone and for many."""
+    x = (scale * rng.standard_normal((60, 24))).astype(np.float32)
+    x = np.concatenate([x, -x, x.mean(axis=0, keepdims=True), np.zeros((1, 24), np.float32)])
+    for index in (ak.Flat(codec=ak.SQ(8), metric=metric), ak.IVF(lists=2, codec=ak.SQ(8), metric=metric)):
+        index.fit(x).add(x)
+        settings = {"nprobe": 2} if "nprobe" in index.settings else {}
+        wanted = index.search(x, k=len(x), **settings)
+        np.testing.assert_array_equal(np.sort(wanted.ids, axis=1), np.tile(np.arange(len(x)), (len(x), 1)))
+        for k in (1, 10):
+            for first in (0, 40):
+                got = index.search(x[first : first + 1], k=k, **settings)
+                np.testing.assert_array_equal(got.distances, wanted.distances[first : first + 1, :k])
+            np.testing.assert_array_equal(index.search(x, k=k, **settings).distances, wanted.distances[:, :k])
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0])
+def test_walks_find_their_way_however_small_rows_are(rng, scale):
+    x = (scale * rng.standard_normal((2000, 16))).astype(np.float32)
+    graph = ak.HNSW(codec=ak.SQ(8)).fit(x).add(x)
+    exact = ak.Flat(codec=ak.SQ(8)).fit(x).add(x).search(x[:100], k=10).ids
+    assert ak.metrics.recall(graph.search(x[:100], k=10, ef=100).ids, exact) > 0.95
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip"])

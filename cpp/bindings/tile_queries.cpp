@@ -51,7 +51,7 @@ std::vector<float> tile_values(const TileQueries& queries, const Partition& part
     return out;
 }
 
-// Closer bounds where there are some, a few rows at a time.
+// Bounds of a run where there are some, a few rows at a time.
 void bound_runs(const TileQueries& queries, size_t query, const Visit& visit, float* lower, float* upper) {
     constexpr size_t kRows = 100;
     const Codes& codes = *visit.partition->codes;
@@ -61,17 +61,14 @@ void bound_runs(const TileQueries& queries, size_t query, const Visit& visit, fl
         const size_t n = std::min({kRows, codes.n - first, codes.run(first)});
         const RowRange range{uint32_t(first), uint32_t(first + n)};
         const float width = queries.bound_run(query, visit, range, scratch, bounds.data());
-        for (size_t i = 0; i < n; ++i) {
-            lower[first + i] = std::max(lower[first + i], bounds[i]);
-            upper[first + i] = std::min(upper[first + i], bounds[i] + width);
-        }
+        for (size_t i = 0; i < n; ++i) lower[first + i] = bounds[i], upper[first + i] = bounds[i] + width;
         first += n;
     }
 }
 
-// Canonical scores, and what the tile says they lie between: infinities where there is no tile.
+// Canonical scores, and what the tile, or a run, says they lie between: infinities where there is none.
 py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats& x, py::object center,
-                      const Floats& queries) {
+                      const Floats& queries, bool runs) {
     const Rows rows = view(x), asked = view(queries);
     const bool residual = !center.is_none();
     const CodeUse use{metric_from(metric), residual};
@@ -101,7 +98,8 @@ py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats&
         float *low = lower.mutable_data(py::ssize_t(q), 0), *high = upper.mutable_data(py::ssize_t(q), 0);
         std::fill_n(low, rows.n, -kInfinity);
         std::fill_n(high, rows.n, kInfinity);
-        if (prepared->tiles().wide.run == nullptr) continue;
+        if (runs) bound_runs(*prepared, q, {&partition, coarse}, low, high);
+        if (runs || prepared->tiles().wide.run == nullptr) continue;
         const LaneTerms terms = prepared->terms(q, partition, coarse);
         check(terms.rounding == 0, "margins of rows are not looked at here");
         const std::vector<float> values = tile_values(*prepared, partition, q, terms);
@@ -113,7 +111,6 @@ py::tuple tile_scores(const Codec& codec, std::string_view metric, const Floats&
             low[i] = terms.base + values[i];
             high[i] = terms.base + values[i] - error + terms.width;
         }
-        bound_runs(*prepared, q, {&partition, coarse}, low, high);
     }
     return py::make_tuple(scores, lower, upper);
 }
@@ -143,7 +140,8 @@ py::array_t<uint32_t> nearest_in_group(std::string_view level, const Floats& poi
 
 void bind_tile_queries(py::module_& m) {
     py::module_ k = m.attr("_kernels").cast<py::module_>();
-    k.def("tile_scores", tile_scores);
+    k.def("tile_scores", tile_scores, py::arg("codec"), py::arg("metric"), py::arg("x"), py::arg("center"),
+          py::arg("queries"), py::arg("runs") = false);
     k.def("nearest_in_group", nearest_in_group);
 }
 

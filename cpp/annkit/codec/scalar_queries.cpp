@@ -11,16 +11,6 @@ namespace {
 constexpr float kUnit = FLT_EPSILON / 2;
 constexpr float kUp = 1 + 8 * FLT_EPSILON;
 
-float largest(const float* x, size_t n) {
-    constexpr size_t kLanes = 4;
-    float most[kLanes] = {};
-    size_t i = 0;
-    for (; i + kLanes <= n; i += kLanes)
-        for (size_t lane = 0; lane < kLanes; ++lane) most[lane] = std::max(most[lane], x[i + lane]);
-    for (; i < n; ++i) most[0] = std::max(most[0], x[i]);
-    return *std::max_element(most, most + kLanes);
-}
-
 float l2_score(float start, float dot, float add) { return std::max(start - 2 * dot + add, 0.0f); }
 
 }  // namespace
@@ -79,11 +69,10 @@ ScalarQueries::Query ScalarQueries::round(const float* query, size_t at, float* 
     simd::RoundedWeights rounded{&codes_[at * codes_apart_], simd::kernels().byte_query_levels};
     simd::kernels().round_weights(light, codec_.mean_code_.data(), dim, rounded);
     const float up = 1 + (float(dim) + 16) * FLT_EPSILON;
-    // Squares of smaller weights than the least scale may be nothing, and what rounding takes is at most half a scale.
-    const float tiny = rounded.scale <= simd::kLeastScale ? simd::kLeastScale * std::sqrt(float(dim)) : 0.0f;
+    const float unsure = 128 * FLT_EPSILON * std::sqrt(float(dim));  // as weights in units of the scale are rounded
     return {.scale = rounded.scale,
             .offset = rounded.rest_of_mean,
-            .error = std::max(tiny, std::sqrt(rounded.error2) * up),
+            .error = rounded.scale * (std::sqrt(rounded.error2) * up + unsure),
             .low = sums.low,
             .norm2 = sums.norm2,
             .norm = std::sqrt(sums.norm2) * up};
@@ -170,7 +159,7 @@ float ScalarQueries::bound_run(size_t query, const Visit& visit, RowRange range,
     const size_t n = range.last - range.first;
     const LaneTerms terms = this->terms(query, *visit.partition, visit.coarse);
     const TileRows rows = this->rows(*visit.partition, range.first, n, scratch);
-    const float factor = l2_ ? -2.0f : -1.0f, error = -terms.error * largest(rows.err, n);
+    const float factor = l2_ ? -2.0f : -1.0f, error = -terms.error * largest_size(rows.err, n);
     const simd::CodeQuery codes{&codes_[query * codes_apart_], tile_dim(), terms.base + factor * terms.offset - error,
                                 factor * terms.scale};
     const auto* run = static_cast<const uint8_t*>(rows.data);

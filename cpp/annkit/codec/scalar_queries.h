@@ -34,7 +34,7 @@ class ScalarQueries final : public TileQueries {
     struct Margin {
         float least, by_reach;  // what is added for each unit of a row's reach
     };
-    Query round(const float* query, size_t at, float* rest);
+    Query round(const float* query, size_t at, float* scratch);
     Margin margin(size_t query, const Partition& partition, float coarse) const;
 
     const Scalar& codec_;

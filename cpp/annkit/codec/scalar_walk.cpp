@@ -1,7 +1,6 @@
 #include "annkit/codec/scalar_walk.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace annkit {

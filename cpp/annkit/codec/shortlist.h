@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "annkit/core/top_k.h"
@@ -27,7 +28,9 @@ class Shortlist {
     }
     // Of a row whose score is from lower to lower + width: rounded up, since the sum is rounded, too.
     static float upper_of(float lower, float width) {
-        return width == 0 ? lower : lower + width + (std::abs(lower) + width) * kUp;
+        if (width == 0) return lower;
+        const float upper = lower + width + (std::abs(lower) + width) * kUp;
+        return upper == upper ? upper : std::numeric_limits<float>::infinity();  // nothing is known of huge ones
     }
     // lower <= the row's score <= lower + width. place: whatever score needs to find the row.
     template <class Score>

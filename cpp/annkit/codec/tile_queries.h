@@ -3,6 +3,8 @@
 // lists.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -27,6 +29,16 @@ struct Partition {
     const RowNumbers* rows = nullptr;  // which row lies at a position; null: the position is the row
     uint32_t row(uint32_t position) const { return rows != nullptr ? (*rows)[position] : position; }
 };
+
+// The largest size of n numbers.
+inline float largest_size(const float* x, size_t n) {
+    float most[4] = {};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (size_t j = 0; j < 4; ++j) most[j] = std::max(most[j], std::abs(x[i + j]));
+    for (; i < n; ++i) most[0] = std::max(most[0], std::abs(x[i]));
+    return std::max(std::max(most[0], most[1]), std::max(most[2], most[3]));
+}
 
 // A query's visit to a partition.
 struct Visit {
@@ -94,8 +106,8 @@ class TileQueries {
     virtual size_t tile_rows() const { return simd::kMostTileRows; }  // that it takes at a time, at most so many
     // Whether what a tile computes is the score itself.
     virtual bool tiles_score() const { return false; }
-    // Whether bound_run() is there: lower bounds of the scores of all rows of a range, closer than a tile's, with one
-    // width for all of them: lower <= score <= lower + width. 0: they are the scores. The rows lie in one run.
+    // Whether bound_run() is there: lower bounds of the scores of all rows of a range, in less time than by a tile,
+    // with one width for all of them: lower <= score <= lower + width. 0: they are the scores. The rows lie in one run.
     virtual bool bounds_runs() const { return false; }
     virtual float bound_run(size_t, const Visit&, RowRange, TileScratch&, float*) const { return 0; }
     // Canonical scores of the rows at these positions: the same for a row whatever else is asked for.

@@ -18,16 +18,6 @@ const simd::Tile& tile_for(const simd::TilePair& tiles, size_t queries) {
 // The bound of a value that is multiplied afterwards; a query of zeros has one score for all rows.
 float before_times(float bound, float times) { return times > 0 ? bound / times : bound >= 0 ? kInfinity : -kInfinity; }
 
-// The largest |size|, for the margin of rounding.
-float largest(const float* add, size_t n) {
-    float most[4] = {};
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (size_t j = 0; j < 4; ++j) most[j] = std::max(most[j], std::abs(add[i + j]));
-    for (; i < n; ++i) most[0] = std::max(most[0], std::abs(add[i]));
-    return std::max(std::max(most[0], most[1]), std::max(most[2], most[3]));
-}
-
 }  // namespace
 
 TileSearch::TileSearch(const TileQueries& queries, std::span<const Visit> visits, Allowed allowed, const TopK& empty,
@@ -147,7 +137,7 @@ size_t TileSearch::hits_a_lane() const {
 void TileSearch::scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far) {
     now_->met += n * panel.n;
     const TileRows rows = queries_.rows(partition, first, n, scratch_);
-    const Meeting meeting{panel, partition, first, rows, rows.size != nullptr ? largest(rows.size, n) : 0.0f};
+    const Meeting meeting{panel, partition, first, rows, rows.size != nullptr ? largest_size(rows.size, n) : 0.0f};
     float bounds[simd::kMaxLanes];
     std::fill(bounds, bounds + panel.tile->lanes, std::numeric_limits<float>::quiet_NaN());
     simd::TileArgs args = args_of(meeting, n, bounds);
@@ -357,8 +347,9 @@ void TileSearch::score(size_t query, uint32_t* rows, const uint32_t* visits, siz
 
 bool TileSearch::tile_tells_little(const TilePanel& panel, size_t n) {
     constexpr size_t kLeastMet = 1024, kMostMet = size_t(1) << 16, kAgain = 16;
+    // So few rows, or for more queries codes, are bounded for each query alone sooner than a tile would bound them.
     constexpr size_t kFewRows = 1024, kFewQueries = 16, kFewCodes = size_t(1) << 19;
-    // Measured: a hit costs as much as 1,024 dimensions of rows that are bounded one by one and seven rows, and each of
+    // A hit costs as much as 1,024 dimensions of rows that are bounded one by one and seven rows, and each of
     // those as much as 96 dimensions more than it has.
     constexpr size_t kHit = 1024, kRowsAHit = 7, kRow = 96;
     if (!queries_.bounds_runs() || queries_.tiles_score() || queries_.tiles().single.lanes == 0) return false;

@@ -130,8 +130,8 @@ struct NearestArgs {
     const float* add;
     float* best;        // one a lane: the smallest score so far,
     uint32_t* nearest;  // and the lowest number among the rows that have it
-    // minima_i8: products of so many more numbers are added in floats, a row's (n of the first number, then of the next)
-    // times those of the lanes, likewise.
+    // minima_i8: products of so many more numbers are added in floats, a row's (n of the first number, then of the
+    // next) times those of the lanes, likewise.
     size_t heavy = 0;
     const float *heavy_rows = nullptr, *heavy_lanes = nullptr;
 };
@@ -182,12 +182,13 @@ struct CodeRange {
 struct WeightSums {
     float low, norm2;  // q . low, likewise seen from center, and |q|^2
 };
-// Weights in bytes: w = scale * code + e, with codes of at most `levels`.
+// Weights in bytes: w = scale * code + e. Where codes go, and of what size they are at most, come first.
 struct RoundedWeights {
     int8_t* codes;
     int levels;
-    float scale = 0, error2 = 0, rest_of_mean = 0;  // error2 = |e|^2, rest_of_mean = e . the mean code
+    float scale = 0, error2 = 0, rest_of_mean = 0;  // error2 = |e / scale|^2, rest_of_mean = e . the mean code
 };
+inline constexpr float kLeastWeightScale = 1e-30f;
 
 // A float row rounded to bytes: x - center ~ scale * code. Squares of what rounding took, and of x - center.
 struct I8Row {
@@ -288,7 +289,7 @@ struct Kernels {
     // The query's scores (of bytes; without add_at) plus add.
     void (*byte_run)(const CodeQuery& query, const CodeRows& rows, float* out);
     void (*weigh)(const float* query, const CodeRange& range, float* weights, WeightSums& sums);
-    // The scale is at least kLeastScale.
+    // The scale is at least kLeastWeightScale.
     void (*round_weights)(const float* weights, const float* mean, size_t dim, RoundedWeights& out);
 
     // Tiles of codes, which lie as they are stored: pack_rows, rows_bytes and stride are null. Nothing is read behind

@@ -80,20 +80,21 @@ void weigh(const float* query, const CodeRange& range, float* weights, WeightSum
 }
 
 void round_to_bytes(const float* weights, const float* mean, size_t dim, RoundedWeights& out) {
-    const float fits = largest(weights, dim) / float(out.levels), scale = fits > kLeastScale ? fits : kLeastScale;
+    const float fits = largest(weights, dim) / float(out.levels),
+                scale = fits > kLeastWeightScale ? fits : kLeastWeightScale;
     const float inverse = 1 / scale;
     Floats error2{}, rest_of_mean{};
     in_lanes(
         dim, [&](const Part& part) __attribute__((always_inline)) {
             Floats weight, middle;
             part.load(weights, weight), part.load(mean, middle);
-            Floats code = weight * inverse;
+            const Floats exact = weight * inverse;
+            Floats code = exact;
             round(code);
-            const Floats rest = weight - scale * code;
             const Bytes bytes = __builtin_convertvector(__builtin_convertvector(code, Ints), Bytes);
             part.store(bytes, out.codes);
-            error2 += rest * rest;
-            rest_of_mean += rest * middle;
+            error2 += (exact - code) * (exact - code);
+            rest_of_mean += (weight - scale * code) * middle;
         });
     out.scale = scale, out.error2 = total(error2), out.rest_of_mean = total(rest_of_mean);
 }
