@@ -48,7 +48,7 @@ _NARROWEST = 64
 _LEAST_FOR_GRAPHS = 256
 # With fewer rows a query takes Flat so few microseconds that a loss of recall is not worth what is left to gain.
 FEW = 5000
-# With fewer, fit warns.
+# With fewer, fit warns (kLeastRowsPerCentroid in math/kmeans.h).
 _LEAST_ROWS_A_LIST = 39
 # Of kinds that are nearly as fast as the fastest, the one that is built soonest.
 _NEARLY = 1.1

@@ -18,12 +18,11 @@ ScalarWalk::ScalarWalk(const Scalar& codec, Metric metric, const Codes& codes)
       column_(codes.columns[0]),
       heavy_(l2_ ? codec.heavy_ : codec.heavy_from_zero_),
       heavy_weights_(heavy_.size()),
-      zeros_(codec.low_.size()),
-      center_(l2_ ? codec.center_ : zeros_),
-      row_(zeros_),
-      weights_(zeros_),
-      rounded_(zeros_.size()),
-      query_(2 * whole_lines(zeros_.size())) {
+      center_(l2_ ? codec.center_ : std::vector<float>(codec.low_.size())),
+      row_(center_.size()),
+      weights_(center_.size()),
+      rounded_(center_.size()),
+      query_(2 * whole_lines(center_.size())) {
     terms_.values = query_.data();
     terms_.bytes = codec.code_bytes();
     if (l2_) terms_.add_at = codec.add_at();

@@ -27,7 +27,7 @@ class ScalarWalk final : public WalkScorer {
     WalkColumn column_;
     std::span<const uint32_t> heavy_;  // dimensions whose weights are not rounded, and a query's
     std::vector<float> heavy_weights_;
-    std::vector<float> zeros_, center_;  // center_: that queries and lows are taken from; zeros unless l2
+    std::vector<float> center_;  // that queries and lows are taken from; zeros unless l2
     std::vector<float> row_, weights_;
     std::vector<int8_t> rounded_, query_;  // query_: as the kernel takes it
     simd::CodeQuery terms_{};

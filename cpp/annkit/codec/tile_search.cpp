@@ -97,7 +97,7 @@ void TileSearch::scan(const TilePanel& panel, RowRange range, bool far) {
     for (size_t first = few ? range.last : range.first; first < range.last;) {
         const size_t n = std::min<size_t>(
             {step(panel, partition, first, range.last), range.last - first, partition.codes->run(first)});
-        if (panel.tile != nullptr && !tile_tells_little(panel, n))
+        if (panel.tile != nullptr && !is_faster_alone(panel, n))
             scan_rows(panel, partition, first, n, far);
         else
             score_rows(panel, partition, first, n);
@@ -345,7 +345,7 @@ void TileSearch::score(size_t query, uint32_t* rows, const uint32_t* visits, siz
     }
 }
 
-bool TileSearch::tile_tells_little(const TilePanel& panel, size_t n) {
+bool TileSearch::is_faster_alone(const TilePanel& panel, size_t n) {
     constexpr size_t kLeastMet = 1024, kMostMet = size_t(1) << 16, kAgain = 16;
     // So few rows, or for more queries codes, are bounded for each query alone sooner than a tile would bound them.
     constexpr size_t kFewRows = 1024, kFewQueries = 16, kFewCodes = size_t(1) << 19;

@@ -95,7 +95,7 @@ class TileSearch {
     void scan_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n, bool far);
     // Whether bounds of all n rows by themselves are faster: of few rows, while there are no bounds yet, or where so
     // many rows are hits.
-    bool tile_tells_little(const TilePanel& panel, size_t n);
+    bool is_faster_alone(const TilePanel& panel, size_t n);
     void score_rows(const TilePanel& panel, const Partition& partition, size_t first, size_t n);
     bool meets_few(const TilePanel& panel) const;
     void score_few(const TilePanel& panel, const Partition& partition, RowRange range);
