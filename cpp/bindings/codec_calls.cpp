@@ -242,7 +242,7 @@ py::array decode_as(const Codec& codec, const Rows& rows, size_t dim, const Call
                 copy_bytes(rows, first + i, bytes.data());
                 block.put(i, reinterpret_cast<const std::byte*>(bytes.data()));
             }
-            for (size_t i = 0; i < n; ++i) codec.decode(block.codes(), i, dim, to + (first + i) * values);
+            codec.decode_rows(block.codes(), 0, n, dim, to + first * values);
         });
     });
     return out;

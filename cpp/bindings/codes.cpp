@@ -92,7 +92,7 @@ py::array_t<float> decoded(const Codec& codec, py::handle x, std::string_view me
     const Input rows = rows_from(x, "x");
     auto out = new_array<float>(rows.rows.n, rows.rows.dim);
     const Codes codes = encoded(codec, rows.rows, use_of(metric, centroid), data_of(centroid), rows.rows.n + 1);
-    for (size_t i = 0; i < codes.n; ++i) codec.decode(codes, i, rows.rows.dim, out.mutable_data() + i * rows.rows.dim);
+    codec.decode_rows(codes, 0, codes.n, rows.rows.dim, out.mutable_data());
     return out;
 }
 

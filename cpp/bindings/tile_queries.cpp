@@ -6,6 +6,7 @@
 
 #include "annkit/codec/codec.h"
 #include "annkit/core/memory.h"
+#include "annkit/math/transpose.h"
 #include "arrays.h"
 #include "module.h"
 
@@ -130,8 +131,10 @@ py::array_t<uint32_t> nearest_in_group(std::string_view level, const Floats& poi
             packed[(i / simd::kGroupPoints * x.dim + j) * simd::kGroupPoints + i % simd::kGroupPoints] =
                 points.at(py::ssize_t(i), py::ssize_t(j));
     std::vector<uint32_t> nearest(panels * simd::kGroupPoints);
-    k->nearest_in_group(packed.data(), panels, x.dim, centroids.data(), norms.data(), size_t(centroids.shape(0)),
-                        nearest.data());
+    const auto count = size_t(centroids.shape(0));
+    std::vector<float> columns(count * x.dim);
+    transpose(centroids.data(), x.dim, count, x.dim, columns.data(), count);
+    k->nearest_in_group(packed.data(), panels, x.dim, columns.data(), norms.data(), count, nearest.data());
     nearest.resize(x.n);
     return to_array(nearest);
 }

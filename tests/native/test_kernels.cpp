@@ -134,19 +134,23 @@ void groups(Trial& t) {
     for (size_t dim : {1u, 2u, 3u, 4u, 5u, 8u, 16u})
         for (size_t k : {4u, 16u, 20u, 256u}) {
             constexpr size_t kPanels = 3, kPoints = kPanels * kGroupPoints;
-            const Matrix points(t.random, kPoints, dim, -5, 5), centroids(t.random, k, dim, -5, 5);
+            const Matrix points(t.random, kPoints, dim, -5, 5), columns(t.random, dim, k, -5, 5);
             std::vector<float> panels(kPoints * dim), norms(k);
             for (size_t i = 0; i < kPoints; ++i)
                 for (size_t j = 0; j < dim; ++j)
                     panels[(i / kGroupPoints * dim + j) * kGroupPoints + i % kGroupPoints] = float(points(i, j));
             for (size_t c = 0; c < k; ++c) norms[c] = float(int(c % 7));
             std::vector<uint32_t> found(kPoints);
-            t.k.nearest_in_group(panels.data(), kPanels, dim, centroids.as<float>().data(), norms.data(), k,
+            t.k.nearest_in_group(panels.data(), kPanels, dim, columns.as<float>().data(), norms.data(), k,
                                  found.data());
             bool right = true;
             for (size_t i = 0; i < kPoints; ++i) {
                 uint32_t best = 0;
-                const auto score = [&](size_t c) { return norms[c] + float(dot(points, i, centroids, c)); };
+                const auto score = [&](size_t c) {
+                    float sum = norms[c];
+                    for (size_t j = 0; j < dim; ++j) sum += float(points(i, j) * columns(j, c));
+                    return sum;
+                };
                 for (uint32_t c = 1; c < k; ++c)
                     if (score(c) < score(best)) best = c;
                 right = right && found[i] == best;

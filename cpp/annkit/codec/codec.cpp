@@ -18,6 +18,11 @@ void Codec::check_supports(Metric metric) const {
     fail("metric \"", name(metric), "\" does not go with codec ", repr(), ", expected ", expected);
 }
 
+void Codec::decode_rows(const Codes& codes, size_t first, size_t n, size_t dim, void* out) const {
+    auto* to = static_cast<std::byte*>(out);
+    for (size_t i = 0; i < n; ++i, to += row_bytes(dim)) decode(codes, first + i, dim, to);
+}
+
 std::unique_ptr<TileQueries> Codec::tile_queries(const CodeUse&, const Rows&, const Call&) const { return nullptr; }
 
 std::unique_ptr<Scorer> Codec::scorer(Metric metric, const Codes& codes, size_t) const {

@@ -44,12 +44,14 @@ float square_beside(const float* r, const float* c, size_t dim) {
 }
 
 float largest_norm(const ProductQuantizer& pq) {
+    const std::vector<float> codebooks = pq.codebooks();
+    const float* centroid = codebooks.data();
     double sum = 0;
     for (size_t g = 0; g < pq.m(); ++g) {
         double most = 0;
-        for (size_t c = 0; c < pq.entries(); ++c) {
+        for (size_t c = 0; c < pq.entries(); ++c, centroid += pq.group()) {
             double norm = 0;
-            for (size_t j = 0; j < pq.group(); ++j) norm += double(pq.centroid(g, c)[j]) * pq.centroid(g, c)[j];
+            for (size_t j = 0; j < pq.group(); ++j) norm += double(centroid[j]) * centroid[j];
             most = std::max(most, norm);
         }
         sum += most;
@@ -124,7 +126,7 @@ void Product::unpack(const std::byte* code, uint16_t* numbers) const {
 void Product::encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const {
     const size_t dim = quantizer_.dim(), m = quantizer_.m();
     const bool add = into.columns.size() > TableQueries::kAdd;
-    std::vector<float> x(std::min(kBlock, rows.n) * dim), decoded(add ? dim : 0);
+    std::vector<float> x(std::min(kBlock, rows.n) * dim);
     std::vector<uint16_t> numbers(std::min(kBlock, rows.n) * m);
     std::vector<std::byte> code(code_bytes());
     for (size_t at = 0; at < rows.n; at += kBlock) {
@@ -139,19 +141,30 @@ void Product::encode(const Rows& rows, const float* centroid, Codes& into, size_
         for (size_t i = 0; i < n; ++i) {
             pack(&numbers[i * m], code.data());
             into.put(first + at + i, code.data());
-            if (!add) continue;
-            quantizer_.decode(&numbers[i * m], 1, decoded.data());
-            *into.columns[TableQueries::kAdd].at<float>(first + at + i) = square_beside(decoded.data(), centroid, dim);
         }
+        if (!add) continue;
+        quantizer_.decode(numbers.data(), n, x.data());
+        for (size_t i = 0; i < n; ++i)
+            *into.columns[TableQueries::kAdd].at<float>(first + at + i) = square_beside(&x[i * dim], centroid, dim);
     }
 }
 
-void Product::decode(const Codes& codes, size_t row, size_t, void* out) const {
+void Product::decode(const Codes& codes, size_t row, size_t dim, void* out) const {
+    decode_rows(codes, row, 1, dim, out);
+}
+
+void Product::decode_rows(const Codes& codes, size_t first, size_t n, size_t dim, void* out) const {
+    const size_t m = quantizer_.m();
     std::vector<std::byte> code(code_bytes());
-    std::vector<uint16_t> numbers(quantizer_.m());
-    codes.get(row, code.data());
-    unpack(code.data(), numbers.data());
-    quantizer_.decode(numbers.data(), 1, static_cast<float*>(out));
+    std::vector<uint16_t> numbers(std::min(kBlock, n) * m);
+    for (size_t at = 0; at < n; at += kBlock) {
+        const size_t count = std::min(kBlock, n - at);
+        for (size_t i = 0; i < count; ++i) {
+            codes.get(first + at + i, code.data());
+            unpack(code.data(), &numbers[i * m]);
+        }
+        quantizer_.decode(numbers.data(), count, static_cast<float*>(out) + at * dim);
+    }
 }
 
 std::unique_ptr<TileQueries> Product::tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const {

@@ -40,6 +40,7 @@ class Product final : public Codec {
     Codes make_codes(size_t dim, const CodeUse& use) const override;
     void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const override;
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
+    void decode_rows(const Codes& codes, size_t first, size_t n, size_t dim, void* out) const override;
     std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
 
     bool in_blocks() const { return quantizer_.bits() == 4; }

@@ -16,12 +16,12 @@ constexpr size_t kBlock = 256;  // rows that are coded at a time
 void encode_again(const Codec& codec, const Codes& codes, size_t dim, const Codec& again, Codes& into,
                   const Call& call) {
     const Dtype type = codec.decoded();
-    const size_t row_bytes = dim * element_size(type);
+    const size_t row_bytes = codec.row_bytes(dim);
     const int threads = threads_for(call, double(codes.n) * double(dim));
     parallel_for((codes.n + kBlock - 1) / kBlock, threads, call, [&](size_t task, int) {
         const size_t first = task * kBlock, n = std::min(kBlock, codes.n - first);
         std::vector<std::byte> rows(n * row_bytes);
-        for (size_t i = 0; i < n; ++i) codec.decode(codes, first + i, dim, &rows[i * row_bytes]);
+        codec.decode_rows(codes, first, n, dim, rows.data());
         again.encode({rows.data(), n, dim, type, ptrdiff_t(row_bytes), ptrdiff_t(element_size(type))}, nullptr, into,
                      first);
     });

@@ -77,7 +77,7 @@ void RowIndex::append_codes(const Codec& codec, const Rows& rows, Codes& into, c
     });
 }
 
-size_t RowIndex::row_bytes() const { return decoded() == Dtype::bits ? dim_ / 8 : dim_ * element_size(decoded()); }
+size_t RowIndex::row_bytes() const { return codec_->row_bytes(dim_); }
 
 void RowIndex::decode_from(const Codes& codes, std::span<const uint32_t> rows, std::byte* out) const {
     for (size_t i = 0; i < rows.size(); ++i) codec_->decode(codes, rows[i], dim_, out + i * row_bytes());

@@ -142,7 +142,12 @@ void GroupTrainer::measure() {
         for (size_t j = 0; j < dim_; ++j) norm += centroids_[c * dim_ + j] * centroids_[c * dim_ + j];
         norms_[c] = norm;
     }
-    if (bytes_) tiles_ = bytes_->round(centroids_, {});
+    if (bytes_) {
+        tiles_ = bytes_->round(centroids_, {});
+    } else {
+        columns_.resize(centroids_.size());
+        transpose(centroids_.data(), dim_, k_, dim_, columns_.data(), k_);
+    }
 }
 
 // In steps of milliseconds, so that a call can be stopped.
@@ -174,7 +179,7 @@ void GroupTrainer::assign(size_t first_panel, size_t last_panel) {
         return bytes_->assign(tiles_, first_panel * kPoints, last, nearest);
     }
     simd::kernels().nearest_in_group(panels_ + first_panel * kPoints * dim_, last_panel - first_panel, dim_,
-                                     centroids_.data(), norms_.data(), k_, nearest);
+                                     columns_.data(), norms_.data(), k_, nearest);
 }
 
 // Stretches of rows have sums of their own, which are added in the order of the rows.

@@ -74,6 +74,7 @@ class GroupTrainer {
     Random random_;
     std::vector<float> middle_;  // from which points and centroids are taken
     std::vector<float> centroids_, norms_;
+    std::vector<float> columns_;  // the centroids, dimension by dimension, where no bytes_ are there
     // Of wide groups, whose rounds are bound by multiply-adds; none where rounding would cost too much.
     std::optional<ByteAssigner> bytes_;
     ByteAssigner::Tiles tiles_;

@@ -7,6 +7,7 @@
 #include "annkit/math/group_trainer.h"
 #include "annkit/math/middle.h"
 #include "annkit/math/sample.h"
+#include "annkit/math/transpose.h"
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
@@ -36,27 +37,23 @@ ProductQuantizer::ProductQuantizer(size_t m, size_t bits, size_t dim, std::vecto
     check(codebooks.size() == entries() * dim, "PQ has codebooks of ", codebooks.size(), " values, expected ",
           entries() * dim);
     dim_ = dim;
-    set(std::move(codebooks));
+    set(codebooks);
 }
 
-void ProductQuantizer::set(std::vector<float> codebooks) {
-    codebooks_ = std::move(codebooks);
+void ProductQuantizer::set(std::span<const float> codebooks) {
     const size_t d = group(), k = entries();
     middles_.resize(dim_);
-    centered_.resize(codebooks_.size());
     norms_.resize(m_ * k);
-    columns_.resize(codebooks_.size());
-    for (size_t g = 0; g < m_; ++g)
-        for (size_t c = 0; c < k; ++c)
-            for (size_t j = 0; j < d; ++j) columns_[(g * d + j) * k + c] = centroid(g, c)[j];
+    columns_.resize(codebooks.size());
     for (size_t g = 0; g < m_; ++g) {
-        const Middle middle = middle_of(k, d, [&](size_t c) { return centroid(g, c); });
+        const auto centroid = [&](size_t c) { return &codebooks[(g * k + c) * d]; };
+        transpose(centroid(0), d, k, d, &columns_[g * d * k], k);
+        const Middle middle = middle_of(k, d, centroid);
         std::copy_n(middle.point.begin(), d, &middles_[g * d]);
         for (size_t c = 0; c < k; ++c) {
             float norm = 0;
             for (size_t j = 0; j < d; ++j) {
-                const float x = centroid(g, c)[j] - middles_[g * d + j];
-                centered_[(g * k + c) * d + j] = x;
+                const float x = centroid(c)[j] - middles_[g * d + j];
                 norm += x * x;
             }
             norms_[g * k + c] = norm;
@@ -65,9 +62,14 @@ void ProductQuantizer::set(std::vector<float> codebooks) {
     has_far_ = dim_ > 0 && *std::max_element(norms_.begin(), norms_.end()) > kFar * usual_norm();
 }
 
-size_t ProductQuantizer::nbytes() const {
-    return (codebooks_.size() + centered_.size() + columns_.size() + middles_.size() + norms_.size()) * sizeof(float);
+std::vector<float> ProductQuantizer::codebooks() const {
+    std::vector<float> out(columns_.size());
+    for (size_t g = 0; g < m_; ++g)
+        transpose(columns(g), entries(), group(), entries(), &out[g * group() * entries()], group());
+    return out;
 }
+
+size_t ProductQuantizer::nbytes() const { return (columns_.size() + middles_.size() + norms_.size()) * sizeof(float); }
 
 float ProductQuantizer::usual_norm() const {
     std::vector<float> norms(norms_), medians;
@@ -108,7 +110,7 @@ void ProductQuantizer::train(const float* x, size_t n, size_t dim, size_t rounds
     train_groups(groups, rounds, fit.call);
     for (size_t g = 0; g < m_; ++g) groups[g].write(&codebooks[g * k * d]);
     dim_ = dim;
-    set(std::move(codebooks));
+    set(codebooks);
 }
 
 void ProductQuantizer::encode(const float* x, size_t n, uint16_t* codes) const {
@@ -122,15 +124,27 @@ void ProductQuantizer::encode_block(const float* x, size_t n, std::vector<float>
     uint32_t nearest[kBlock];
     for (size_t g = 0; g < m_; ++g) {
         pack_group(x + g * d, dim_, n, d, &middles_[g * d], panels.data());
-        simd::kernels().nearest_in_group(panels.data(), count, d, &centered_[g * k * d], &norms_[g * k], k, nearest);
+        simd::kernels().nearest_in_group(panels.data(), count, d, columns(g), &norms_[g * k], k, nearest);
         for (size_t i = 0; i < n; ++i) codes[i * m_ + g] = uint16_t(nearest[i]);
     }
 }
 
 void ProductQuantizer::decode(const uint16_t* codes, size_t n, float* out) const {
-    const size_t d = group();
-    for (size_t i = 0; i < n; ++i)
-        for (size_t g = 0; g < m_; ++g, out += d) std::copy_n(centroid(g, codes[i * m_ + g]), d, out);
+    // Values of a centroid lie apart from each other: for many rows they are brought together first.
+    const bool many = n >= entries() / 4;
+    const size_t d = group(), k = entries();
+    std::vector<float> together(many ? k * d : 0);
+    for (size_t g = 0; g < m_; ++g, out += d, ++codes) {
+        if (many) transpose(columns(g), k, d, k, together.data(), d);
+        for (size_t i = 0; i < n; ++i) {
+            const size_t c = codes[i * m_];
+            float* to = out + i * dim_;
+            if (many)
+                std::copy_n(&together[c * d], d, to);
+            else
+                for (size_t j = 0; j < d; ++j) to[j] = columns(g)[j * k + c];
+        }
+    }
 }
 
 void ProductQuantizer::tables(const float* query, bool l2, float times, float* out) const {

@@ -27,7 +27,7 @@ class ProductQuantizer {
     // x: n rows of dim floats. dim must be a multiple of m (ValueError names both). start: codebooks to start from, as
     // OPQ's rounds do; empty: a random sample.
     void train(const float* x, size_t n, size_t dim, size_t rounds, std::span<const float> start, const Fit& fit);
-    bool is_trained() const { return !codebooks_.empty(); }
+    bool is_trained() const { return !columns_.empty(); }
     // Throws ValueError where rows of so many, of this dimension, cannot be trained on.
     void check_trainable(size_t n, size_t dim) const;
     // The rows of n to train on, ascending: all of them, or a random sample.
@@ -39,14 +39,12 @@ class ProductQuantizer {
     size_t entries() const { return size_t(1) << bits_; }
     size_t group() const { return dim_ / m_; }  // dimensions of each codebook
     size_t nbytes() const;
-    // m * entries * group: codebook(g)[c] is centroid c of group g.
-    std::span<const float> codebooks() const { return codebooks_; }
+    std::vector<float> codebooks() const;  // m * entries * group: a centroid's values side by side
     // Some centroids lie much farther from the middle of their group than most do in theirs: rows with heavy tails.
     // (Squares, of PQ with groups of 4 and 8 dimensions: 4 to 10 times as far on SIFT, words, images and mixtures; 70
     // times and more where rows have log-normal values or norms.)
     static constexpr float kFar = 12;
     bool has_far_centroids() const { return has_far_; }
-    const float* centroid(size_t g, size_t c) const { return &codebooks_[(g * entries() + c) * group()]; }
 
     // One number a group. Equal rows get equal codes whatever else is encoded.
     void encode(const float* x, size_t n, uint16_t* codes) const;
@@ -55,15 +53,15 @@ class ProductQuantizer {
     void tables(const float* query, bool l2, float times, float* out) const;
 
   private:
-    void set(std::vector<float> codebooks);
+    void set(std::span<const float> codebooks);
+    const float* columns(size_t g) const { return &columns_[g * group() * entries()]; }
     float usual_norm() const;  // a centroid's square, from the middle of its group: the median of the groups' medians
     void encode_block(const float* x, size_t n, std::vector<float>& panels, uint16_t* codes) const;
 
     size_t m_, bits_, dim_ = 0;
-    std::vector<float> codebooks_;
-    // The same from the middle of each codebook: |c|^2 - 2 x.c cancels less there.
-    std::vector<float> middles_, centered_, norms_;
-    std::vector<float> columns_;  // the codebooks again, dimension by dimension
+    std::vector<float> columns_;  // the codebooks: dimension by dimension, all entries of a group side by side
+    // Of each codebook, and |c|^2 from there. Rows are taken from it, too: |c|^2 - 2 x.c cancels less.
+    std::vector<float> middles_, norms_;
     bool has_far_ = false;
 };
 

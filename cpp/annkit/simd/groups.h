@@ -31,15 +31,14 @@ void nearest_in_group(const float* panels, size_t n_panels, size_t dim, const fl
             for (size_t r = 0; r < kTogether; ++r)
 #pragma GCC unroll 8
                 for (size_t v = 0; v < kVecs; ++v) sum[r][v] = V::set1(norms[c + r]);
-            const float* values = centroids + c * dim;
-            const float* point = points;
-            for (size_t j = 0; j < dim; ++j, point += kGroupPoints) {
+            const float *values = centroids + c, *point = points;
+            for (size_t j = 0; j < dim; ++j, values += k, point += kGroupPoints) {
                 typename V::Reg x[kVecs];
 #pragma GCC unroll 8
                 for (size_t v = 0; v < kVecs; ++v) x[v] = V::load(point + v * V::kLanes);
 #pragma GCC unroll 4
                 for (size_t r = 0; r < kTogether; ++r) {
-                    const auto value = V::set1(values[r * dim + j]);
+                    const auto value = V::set1(values[r]);
 #pragma GCC unroll 8
                     for (size_t v = 0; v < kVecs; ++v) sum[r][v] = V::fma(value, x[v], sum[r][v]);
                 }

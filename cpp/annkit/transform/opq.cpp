@@ -114,8 +114,7 @@ class Alternation {
     double round(size_t n, const Fit& fit) {
         const bool first = !pq_.is_trained();
         multiply(rows_.data(), n, dim_, PackedMatrix::of(rotation_.data(), dim_, dim_), rotated_.data(), fit.call);
-        const std::vector<float> start(pq_.codebooks().begin(), pq_.codebooks().end());
-        pq_.train(rotated_.data(), n, dim_, first ? kFirstLloyd : kLloyd, start, fit);
+        pq_.train(rotated_.data(), n, dim_, first ? kFirstLloyd : kLloyd, pq_.codebooks(), fit);
         return turn(n, fit.call) / double(n);
     }
     const std::vector<float>& rotation() const { return before_; }  // without the momentum
