@@ -98,6 +98,15 @@ def test_pca_names_the_row_that_is_not_finite(rng, dtype, value):
             ak.PCA(4).fit(bad)
 
 
+def test_pca_refuses_a_nan_beyond_its_sample(rng):
+    x = rows_of(rng, 150_000, 4)  # a third is not learned from
+    for row in (*range(6), 75_000, 75_001, 75_002, *range(149_994, 150_000)):
+        bad = x.copy()
+        bad[row, 2] = np.nan
+        with pytest.raises(ValueError, match=rf"row {row}\b"):
+            ak.PCA(2).fit(bad)
+
+
 @pytest.mark.parametrize(("dim", "groups"), [(32, 4), (32, 32), (24, 3), (20, 1)])
 def test_balance_evens_the_products_of_variances(rng, dim, groups):
     x = (rng.standard_normal((5000, 32)) * 0.8 ** np.arange(32)).astype(np.float32)

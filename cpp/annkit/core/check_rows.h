@@ -10,5 +10,6 @@ namespace annkit {
 
 // Throws as FloatBlock does, whichever row it is. Reads them once, as fast as memory gives them.
 void check_rows(const Rows& rows, std::string_view what, const Call& call);
+void check_rows(const Rows& rows, std::string_view what);  // by this thread
 
 }  // namespace annkit

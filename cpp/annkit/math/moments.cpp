@@ -6,6 +6,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "annkit/core/check_rows.h"
 #include "annkit/core/memory.h"
 #include "annkit/core/pool.h"
 #include "annkit/math/gram.h"
@@ -26,6 +27,24 @@ struct Scale {
     int exponent;
 };
 
+// Rows to add: a stretch of the chosen ones. If all are looked at, each goes with the chosen one before it.
+struct Stretch {
+    const Rows& rows;
+    std::span<const size_t> chosen;
+    size_t first, size;
+    Look look;
+
+    std::span<const size_t> numbers() const { return chosen.subspan(first, size); }
+    Stretch part(size_t from, size_t most) const {
+        return {rows, chosen, first + from, std::min(most, size - from), look};
+    }
+    void check() const {
+        if (look == Look::at_chosen) return;
+        const auto bound = [&](size_t i) { return i == 0 ? 0 : i == chosen.size() ? rows.n : chosen[i]; };
+        check_rows(rows.slice(bound(first), bound(first + size) - bound(first)), "the array");
+    }
+};
+
 // What rows come to, less shift and times 2^-exponent.
 class Sums {
   public:
@@ -33,7 +52,7 @@ class Sums {
     Sums(const Scale& scale, double* products) : scale_(scale), sums_(dim()), products_(products, dim() * dim()) {
         std::fill(products_.begin(), products_.end(), 0.0);
     }
-    void add(const Rows& rows, std::span<const size_t> chosen, Gram& gram, const Call& call);
+    void add(const Stretch& stretch, Gram& gram, const Call& call);
     void add(std::span<const std::optional<Sums>> others, const Call& call);  // one after the other
     // Whether the rows were as large as expected: their squares are floats then.
     bool fits() const { return trace() < 0x1p60; }
@@ -42,7 +61,7 @@ class Sums {
   private:
     size_t dim() const { return scale_.shift.size(); }
     void convert(const Rows& rows, std::span<const size_t> block, size_t first, size_t last, Gram& gram, float* part);
-    void check_rows(const Rows& rows, std::span<const size_t> chosen, double norm2) const;
+    void check(const Stretch& added, double norm2) const;
     double trace() const {
         double sum = 0;
         for (size_t j = 0; j < dim(); ++j) sum += products_[j * dim() + j];
@@ -113,29 +132,31 @@ void Sums::convert(const Rows& rows, std::span<const size_t> block, size_t first
 }
 
 // The sum of their squares shows whether a row may be one that is not taken: gather_rows names it.
-void Sums::check_rows(const Rows& rows, std::span<const size_t> chosen, double norm2) const {
+void Sums::check(const Stretch& added, double norm2) const {
     double shift2 = 0;
     for (float value : scale_.shift) shift2 += double(value) * double(value);
     const double most = std::sqrt(shift2) + std::sqrt(norm2) * std::ldexp(1.0, scale_.exponent);
     if (most * most <= double(FLT_MAX) / 8) return;
-    std::vector<float> copy(rows.dim);
-    for (size_t one : chosen) gather_rows(rows, &one, 1, copy.data());
+    std::vector<float> copy(dim());
+    for (size_t one : added.numbers()) gather_rows(added.rows, &one, 1, copy.data());
 }
 
-void Sums::add(const Rows& rows, std::span<const size_t> chosen, Gram& gram, const Call& call) {
+void Sums::add(const Stretch& stretch, Gram& gram, const Call& call) {
     std::vector<float> parts((Gram::kRows + kTask - 1) / kTask * dim());
-    for (size_t first = 0; first < chosen.size(); first += Gram::kRows) {
-        const std::span some = chosen.subspan(first, std::min(Gram::kRows, chosen.size() - first));
-        const size_t tasks = (some.size() + kTask - 1) / kTask;
+    for (size_t first = 0; first < stretch.size; first += Gram::kRows) {
+        const Stretch block = stretch.part(first, Gram::kRows);
+        const size_t tasks = (block.size + kTask - 1) / kTask;
         std::fill(parts.begin(), parts.end(), 0.0f);
-        parallel_apart(tasks, Gram::threads(some.size(), dim(), call), call, [&](size_t task, int) {
-            convert(rows, some, task * kTask, std::min((task + 1) * kTask, some.size()), gram, &parts[task * dim()]);
+        parallel_apart(tasks, Gram::threads(block.size, dim(), call), call, [&](size_t task, int) {
+            const Stretch some = block.part(task * kTask, kTask);
+            some.check();
+            convert(some.rows, block.numbers(), task * kTask, task * kTask + some.size, gram, &parts[task * dim()]);
         });
         for (size_t task = 0; task < tasks; ++task)
             for (size_t j = 0; j < dim(); ++j) sums_[j] += double(parts[task * dim() + j]);
         const double before = trace();
-        gram.add(some.size(), products_, call);
-        check_rows(rows, some, trace() - before);
+        gram.add(block.size, products_, call);
+        check(block, trace() - before);
     }
 }
 
@@ -172,22 +193,22 @@ Moments Sums::moments(double n, std::vector<double> products, const Call& call) 
 
 // Narrow rows: each thread takes a stretch of them, whose blocks stay in its cache; the sums are added in the order of
 // the stretches, of which there are as many whatever the threads. Wide ones: all threads take a block.
-void add_rows(const Rows& rows, std::span<const size_t> chosen, const Scale& scale, Sums& sums, const Call& call) {
+void add_rows(const Stretch& all, const Scale& scale, Sums& sums, const Call& call) {
     constexpr size_t kNarrow = 256, kStretches = 32;
-    const size_t n = chosen.size(), blocks = (n + Gram::kRows - 1) / Gram::kRows, size = rows.dim * rows.dim;
-    const size_t stretches = rows.dim <= kNarrow ? std::min(blocks, kStretches) : 1;
+    const size_t n = all.size, dim = all.rows.dim, blocks = (n + Gram::kRows - 1) / Gram::kRows, size = dim * dim;
+    const size_t stretches = dim <= kNarrow ? std::min(blocks, kStretches) : 1;
     if (stretches == 1) {
-        Gram gram(rows.dim);
-        return sums.add(rows, chosen, gram, call);
+        Gram gram(dim);
+        return sums.add(all, gram, call);
     }
     const Buffer products = allocate(stretches * size * sizeof(double));
     std::vector<std::optional<Sums>> parts(stretches);
     Pool<Gram> grams;
-    parallel_calls(stretches, 1, Gram::threads(n, rows.dim, call), call, [&](size_t s, size_t, const Call& part) {
-        auto gram = grams.take([&] { return std::make_unique<Gram>(rows.dim); });
+    parallel_calls(stretches, 1, Gram::threads(n, dim, call), call, [&](size_t s, size_t, const Call& part) {
+        auto gram = grams.take([&] { return std::make_unique<Gram>(dim); });
         const size_t first = s * blocks / stretches * Gram::kRows, last = (s + 1) * blocks / stretches * Gram::kRows;
         parts[s].emplace(scale, reinterpret_cast<double*>(products.get()) + s * size);
-        parts[s]->add(rows, chosen.subspan(first, std::min(last, n) - first), *gram, part);
+        parts[s]->add(all.part(first, last - first), *gram, part);
         grams.give_back(std::move(gram));
     });
     sums.add(parts, call);
@@ -227,22 +248,23 @@ double Moments::variance() const {
     return sum;
 }
 
-Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call& call) {
+Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call& call, Look look) {
     constexpr size_t kSome = 256;
     std::vector<size_t> some;
     for (size_t i = 0; i < chosen.size(); i += (chosen.size() + kSome - 1) / kSome) some.push_back(chosen[i]);
     const Mean start = mean_of(rows, some, call);
     const auto n = double(chosen.size());
+    const Stretch stretch{rows, chosen, 0, chosen.size(), look};
     std::vector<double> products(rows.dim * rows.dim);
     if (start.largest > 0) {
         const Scale scale(start);
         Sums all(scale, products.data());
-        add_rows(rows, chosen, scale, all, call);
+        add_rows(stretch, scale, all, call);
         if (all.fits()) return all.moments(n, std::move(products), call);
     }
     const Scale scale(mean_of(rows, chosen, call));
     Sums all(scale, products.data());
-    add_rows(rows, chosen, scale, all, call);
+    add_rows(stretch, scale, all, call);
     return all.moments(n, std::move(products), call);
 }
 

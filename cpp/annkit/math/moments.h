@@ -21,6 +21,9 @@ struct Moments {
     std::vector<double> covariance;  // dim x dim, only the lower half (column <= row); divided by the rows less one
     double variance() const;         // over all dimensions
 };
-Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call& call);
+// Rows that are not finite are a ValueError: if chosen, which rise, or any at all. Looking at a row is cheap just
+// before it is added, and takes its own time where that is done for all of them first.
+enum class Look { at_chosen, at_all };
+Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call& call, Look look = Look::at_chosen);
 
 }  // namespace annkit

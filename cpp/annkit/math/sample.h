@@ -16,7 +16,8 @@ inline std::vector<size_t> stratified(size_t n, size_t m, uint64_t seed) {
     Random random(seed);
     std::vector<size_t> out(m);
     const size_t whole = n / m, rest = n % m;
-    for (size_t i = 0; i < m; ++i) out[i] = i * whole + std::min(i, rest) + random.below(whole + (i < rest));
+    const Below below_more(whole + 1), below(whole);
+    for (size_t i = 0; i < m; ++i) out[i] = i * whole + std::min(i, rest) + (i < rest ? below_more : below)(random);
     return out;
 }
 

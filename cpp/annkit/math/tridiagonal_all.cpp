@@ -21,6 +21,12 @@ struct Batch {
     std::vector<Sweep> sweeps;
 };
 
+// Of (x, y). std::hypot takes several times as long, to be right where squares are no numbers.
+double length(double x, double y) {
+    const double square = x * x + y * y;
+    return square > 1e-280 && square < 1e280 ? std::sqrt(square) : std::hypot(x, y);
+}
+
 class QrSteps {
   public:
     QrSteps(std::vector<double> diagonal, std::vector<double> next_to)
@@ -61,7 +67,7 @@ class QrSteps {
 
     double shift() const {
         const double half = 0.5 * (diagonal_[end_ - 1] - diagonal_[end_]), beside = next_to_[end_ - 1];
-        return diagonal_[end_] - beside * (beside / (half + std::copysign(std::hypot(half, beside), half)));
+        return diagonal_[end_] - beside * (beside / (half + std::copysign(length(half, beside), half)));
     }
 
     // Columns from the last zero beside the diagonal to end_. What a rotation leaves two beside it, the next takes
@@ -72,7 +78,7 @@ class QrSteps {
         const size_t before = out.rotations.size();
         double x = diagonal_[first] - shift(), z = next_to_[first];
         for (size_t k = first; k < end_ && z != 0; ++k) {
-            const double norm = std::hypot(x, z), c = x / norm, s = -z / norm;
+            const double norm = length(x, z), c = x / norm, s = -z / norm;
             const double a = diagonal_[k], b = next_to_[k], d = diagonal_[k + 1];
             const double low = s * a + c * b, own = s * b + c * d;
             diagonal_[k] = c * (c * a - s * b) - s * (c * b - s * d);

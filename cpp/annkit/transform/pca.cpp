@@ -78,7 +78,7 @@ void Pca::fit(const Rows& rows, const Fit& fit) {
     const size_t dim = options_.dim, inputs = rows.dim;
     if (dim > inputs) fail(repr(), " got rows of dimension ", inputs, ", expected at least ", dim);
     const auto chosen = sample_of(rows.n, std::max(kRowsPerDim * inputs, kLeastSample), fit.seed);
-    const Moments moments = moments_of(rows, chosen, fit.call);
+    const Moments moments = moments_of(rows, chosen, fit.call, Look::at_all);
     const double variance = moments.variance();
     SymmetricEigen eigen = symmetric_eigen(moments.covariance, inputs, dim, fit.call);
 

@@ -27,6 +27,7 @@ class Pca final : public Transform {
     std::string repr() const override;
     std::string factory(std::string_view behind) const override;
     std::unique_ptr<Transform> clone() const override { return std::make_unique<Pca>(*this); }
+    bool looks_at_all_rows() const override { return true; }
     void fit(const Rows& rows, const Fit& fit) override;
     void save(Writer& out) const override;
     bool is_fitted() const override { return !map_.empty(); }

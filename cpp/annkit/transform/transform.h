@@ -23,6 +23,8 @@ class Transform : public Part {
     virtual size_t dim_in() const = 0;   // 0: not known yet, or any
     virtual size_t dim_out(size_t dim_in) const = 0;
     virtual size_t nbytes() const = 0;  // of what it has learned
+    // Whether fit refuses any row that is not finite by itself; for others all rows are looked at before.
+    virtual bool looks_at_all_rows() const { return false; }
     // in: any float or integer dtype, of the fitted dimension; out: n * dim_out floats. Safe from many threads at once.
     // The result of a row does not depend on the rows beside it.
     virtual void apply(const Rows& in, float* out) const = 0;
