@@ -38,15 +38,23 @@ def test_the_objective_is_what_scikit_learn_gets(rng, dim, k):
     assert ours <= 1.03 * peer
 
 
+@pytest.mark.parametrize("n", [110, 150, 190, 1999])
+def test_a_sample_is_taken_from_all_rows_alike(n):
+    x = np.linspace(-1, 1, n, dtype=np.float32)[:, None]  # rows in order, as words by their frequency
+    means = [float(ak.KMeans(1, sample=100, seed=seed).fit(x).centroids_[0, 0]) for seed in range(20)]
+    assert abs(np.mean(means)) < 0.01
+
+
 @pytest.mark.parametrize("k", [5, 80])
 def test_k_means_plus_plus_is_as_good_as_scikit_learn(rng, k):
     x = blobs(rng, 5000, 24, k)
-    ours = np.mean([cost(x, ak.KMeans(k, start="k-means++", seed=s).fit(x).centroids_) for s in range(6)])
-    starts = [kmeans_plusplus(x, k, random_state=s, n_local_trials=1)[0] for s in range(6)]
-    peer = np.mean([Peer(k, init=start, n_init=1, max_iter=10).fit(x).inertia_ for start in starts])
-    random = np.mean([cost(x, ak.KMeans(k, seed=s).fit(x).centroids_) for s in range(6)])
-    assert ours <= 1.2 * peer
-    assert ours < random
+    ours = [cost(x, ak.KMeans(k, start="k-means++", seed=s).fit(x).centroids_) for s in range(15)]
+    starts = [kmeans_plusplus(x, k, random_state=s, n_local_trials=1)[0] for s in range(15)]
+    peer = [Peer(k, init=start, n_init=1, max_iter=10).fit(x).inertia_ for start in starts]
+    random = [cost(x, ak.KMeans(k, seed=s).fit(x).centroids_) for s in range(15)]
+    # One start in twelve, of either, has two centroids in one of five blobs, which costs many times as much.
+    assert np.median(ours) <= 1.1 * np.median(peer)
+    assert np.mean(ours) < np.mean(random)
 
 
 def test_the_objective_is_the_cost_and_falls(rng):

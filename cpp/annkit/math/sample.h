@@ -11,13 +11,20 @@
 
 namespace annkit {
 
-// m numbers below n, rising: one at random from each of m stretches of equal length.
+// m numbers below n, rising: one at random from each of m stretches. Those that are longer by one lie among the others
+// evenly, so that no part of the rows is drawn from less than another.
 inline std::vector<size_t> stratified(size_t n, size_t m, uint64_t seed) {
     Random random(seed);
     std::vector<size_t> out(m);
     const size_t whole = n / m, rest = n % m;
     const Below below_more(whole + 1), below(whole);
-    for (size_t i = 0; i < m; ++i) out[i] = i * whole + std::min(i, rest) + (i < rest ? below_more : below)(random);
+    for (size_t i = 0, first = 0, over = 0; i < m; ++i) {
+        over += rest;
+        const bool more = over >= m;
+        if (more) over -= m;
+        out[i] = first + (more ? below_more : below)(random);
+        first += whole + (more ? 1 : 0);
+    }
     return out;
 }
 
