@@ -74,6 +74,7 @@ def test_codes_name_the_nearest_centroids(rng, m, bits, dim):
     np.testing.assert_allclose(chosen, distances.min(axis=2), rtol=1e-5, atol=1e-5)
     assert (numbers == distances.argmin(axis=2)).mean() > 0.999
     np.testing.assert_array_equal(codec.decode(codes), books[np.arange(m), numbers].reshape(3000, dim))
+    np.testing.assert_array_equal(codec.decode(codes[5:8]), codec.decode(codes)[5:8])  # few are put together otherwise
 
 
 def test_rows_far_from_the_origin_lose_nothing(rng):

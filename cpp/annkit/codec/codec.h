@@ -79,7 +79,7 @@ class Codec : public Part {
     virtual void encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const = 0;
     // Gives back the row, or row - centroid where the codes are for residuals.
     virtual void decode(const Codes& codes, size_t row, size_t dim, void* out) const = 0;
-    // The same of n rows from first on. What is there calls decode: for codecs that have no faster way.
+    // The same of n rows from first on: one by one, where a codec has no faster way.
     virtual void decode_rows(const Codes& codes, size_t first, size_t n, size_t dim, void* out) const;
     size_t row_bytes(size_t dim) const { return decoded() == Dtype::bits ? dim / 8 : dim * element_size(decoded()); }
     // Queries for the tiles; null from codecs that are only searched as a whole (Certified).
