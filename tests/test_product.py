@@ -84,6 +84,20 @@ def test_rows_far_from_the_origin_lose_nothing(rng):
     assert error(far, x + np.float32(4096)) == pytest.approx(error(near, x), rel=0.01)
 
 
+@pytest.mark.parametrize("offset", [100.0, 2.0**14, 2.0**20])
+@pytest.mark.parametrize("columns", [slice(None), slice(3, 4)])  # one wide column is enough
+def test_codes_far_from_the_origin_name_the_nearest_centroids(rng, offset, columns):
+    x = rng.standard_normal((3000, 8)).astype(np.float32)
+    x[:, columns] += np.float32(offset)
+    codec = ak.PQ(2, bits=8).fit(x)
+    codes = codec.encode(x)
+    parts, books = x.astype(np.float64).reshape(3000, 2, 1, 4), codec.codebooks_.astype(np.float64)
+    distances = ((parts - books) ** 2).sum(axis=3)
+    chosen = np.take_along_axis(distances, codes[:, :, None], axis=2)
+    assert chosen.sum() <= 1.00001 * distances.min(axis=2).sum()
+    np.testing.assert_array_equal(codec.encode(x[:1]), codes[:1])
+
+
 @pytest.mark.parametrize(("dim", "m", "bits"), [(32, 8, 4), (32, 4, 8), (64, 32, 4), (24, 8, 6)])
 def test_the_error_is_that_of_faiss(rng, dim, m, bits):
     x = mixture(rng, 20_000, dim)

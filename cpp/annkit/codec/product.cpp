@@ -203,7 +203,7 @@ std::unique_ptr<Codec> Product::load(const Reader& in) {
         for (size_t j = 0; j < group; ++j) norm += double(values[c * group + j]) * values[c * group + j];
         check<FormatError>(norm <= FLT_MAX * 0.26, in.file(), ": PQ has a centroid with a squared norm of ", norm);
     }
-    codec->quantizer_ = ProductQuantizer(m, bits, dim, std::vector<float>(values.begin(), values.end()));
+    codec->quantizer_ = ProductQuantizer(m, bits, dim, values);
     codec->reach_ = largest_norm(codec->quantizer_);
     return codec;
 }

@@ -37,12 +37,12 @@ class Below {
     uint64_t operator()(Random& random) const {
         uint64_t x = random.next();
         while (x >= n_ * inverse_) x = random.next();
-        const uint64_t rest = x - uint64_t(Product(x) * inverse_ >> 64) * n_;  // the quotient may be one too small
+        const uint64_t rest = x - uint64_t(Wide(x) * inverse_ >> 64) * n_;  // the quotient may be one too small
         return rest < n_ ? rest : rest - n_;
     }
 
   private:
-    __extension__ using Product = unsigned __int128;
+    __extension__ using Wide = unsigned __int128;
     uint64_t n_, inverse_;
 };
 

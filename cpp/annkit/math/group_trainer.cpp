@@ -103,6 +103,7 @@ void GroupTrainer::open(std::unique_ptr<Memory> memory, const Call& call) {
 
 std::unique_ptr<GroupTrainer::Memory> GroupTrainer::close() {
     bytes_.reset();
+    columns_ = {};
     return std::move(memory_);
 }
 

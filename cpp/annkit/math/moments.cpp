@@ -204,13 +204,16 @@ void add_rows(const Stretch& all, const Scale& scale, Sums& sums, const Call& ca
     const Buffer products = allocate(stretches * size * sizeof(double));
     std::vector<std::optional<Sums>> parts(stretches);
     Pool<Gram> grams;
-    parallel_calls(stretches, 1, Gram::threads(n, dim, call), call, [&](size_t s, size_t, const Call& part) {
-        auto gram = grams.take([&] { return std::make_unique<Gram>(dim); });
-        const size_t first = s * blocks / stretches * Gram::kRows, last = (s + 1) * blocks / stretches * Gram::kRows;
-        parts[s].emplace(scale, reinterpret_cast<double*>(products.get()) + s * size);
-        parts[s]->add(all.part(first, last - first), *gram, part);
-        grams.give_back(std::move(gram));
-    });
+    const int looking = all.look == Look::at_all ? threads_for(call, double(all.rows.n) * double(dim)) : 1;
+    parallel_calls(stretches, 1, std::max(Gram::threads(n, dim, call), looking), call,
+                   [&](size_t s, size_t, const Call& part) {
+                       auto gram = grams.take([&] { return std::make_unique<Gram>(dim); });
+                       const size_t first = s * blocks / stretches * Gram::kRows,
+                                    last = (s + 1) * blocks / stretches * Gram::kRows;
+                       parts[s].emplace(scale, reinterpret_cast<double*>(products.get()) + s * size);
+                       parts[s]->add(all.part(first, last - first), *gram, part);
+                       grams.give_back(std::move(gram));
+                   });
     sums.add(parts, call);
 }
 
@@ -254,13 +257,14 @@ Moments moments_of(const Rows& rows, std::span<const size_t> chosen, const Call&
     for (size_t i = 0; i < chosen.size(); i += (chosen.size() + kSome - 1) / kSome) some.push_back(chosen[i]);
     const Mean start = mean_of(rows, some, call);
     const auto n = double(chosen.size());
-    const Stretch stretch{rows, chosen, 0, chosen.size(), look};
+    Stretch stretch{rows, chosen, 0, chosen.size(), look};
     std::vector<double> products(rows.dim * rows.dim);
     if (start.largest > 0) {
         const Scale scale(start);
         Sums all(scale, products.data());
         add_rows(stretch, scale, all, call);
         if (all.fits()) return all.moments(n, std::move(products), call);
+        stretch.look = Look::at_chosen;
     }
     const Scale scale(mean_of(rows, chosen, call));
     Sums all(scale, products.data());

@@ -22,7 +22,8 @@ class ProductQuantizer {
     static constexpr size_t kRounds = 32;  // the first of them on a part of the rows
 
     ProductQuantizer(size_t m, size_t bits);  // ValueError where bits are not 4 to 12
-    ProductQuantizer(size_t m, size_t bits, size_t dim, std::vector<float> codebooks);  // as stored; checks the size
+    ProductQuantizer(size_t m, size_t bits, size_t dim,
+                     std::span<const float> codebooks);  // as stored; checks the size
 
     // x: n rows of dim floats. dim must be a multiple of m (ValueError names both). start: codebooks to start from, as
     // OPQ's rounds do; empty: a random sample.
@@ -54,14 +55,21 @@ class ProductQuantizer {
 
   private:
     void set(std::span<const float> codebooks);
-    const float* columns(size_t g) const { return &columns_[g * group() * entries()]; }
+    const float* columns(size_t g) const { return columns_.data() + g * group() * entries(); }
     float usual_norm() const;  // a centroid's square, from the middle of its group: the median of the groups' medians
-    void encode_block(const float* x, size_t n, std::vector<float>& panels, uint16_t* codes) const;
+    struct EncodeScratch {
+        std::vector<float> panels, centered;
+    };
+    void encode_block(const float* x, size_t n, EncodeScratch& scratch, uint16_t* codes) const;
+    void center(size_t g, std::vector<float>& out) const;  // columns(g) less its middle
 
     size_t m_, bits_, dim_ = 0;
     std::vector<float> columns_;  // the codebooks: dimension by dimension, all entries of a group side by side
-    // Of each codebook, and |c|^2 from there. Rows are taken from it, too: |c|^2 - 2 x.c cancels less.
+    // Of each codebook, and |c - middle|^2. The nearest has the least |c - middle|^2 - 2 (x - middle).c, which cancels
+    // less than |c|^2 - 2 x.c and takes centroids as they are; where the middle lies so far away that it loses digits
+    // all the same, c - middle is made for each block of rows.
     std::vector<float> middles_, norms_;
+    std::vector<uint8_t> has_far_middle_;
     bool has_far_ = false;
 };
 

@@ -298,8 +298,8 @@ struct Kernels {
     void (*minima_i8)(const NearestArgs&, float* minima);
     // Product quantization: for each point of the panels, the number of the centroid with the least norm +
     // centroid.point, the lowest among equals. panels: for each kGroupPoints points, dim times that many floats, those
-    // of a dimension side by side; centroids: of k, a multiple of 4, likewise. What a point gets does not depend on its
-    // place.
+    // of a dimension side by side; centroids: k of them, a multiple of 4, the k values of a dimension side by side.
+    // What a point gets does not depend on its place.
     void (*nearest_in_group)(const float* panels, size_t n_panels, size_t dim, const float* centroids,
                              const float* norms, size_t k, uint32_t* nearest);
     void (*product_tables)(const TableArgs&, float* out);
