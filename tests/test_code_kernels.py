@@ -192,3 +192,20 @@ def test_codes_are_read_neither_before_their_first_byte_nor_behind_their_last(rn
             both = np.concatenate([weights, weights])
             scores = kernels.scattered_scores(level, True, both, there, 0, 1, False)
             np.testing.assert_array_equal(scores, halves @ weights.astype(np.int64))
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4, 5, 7, 8, 12, 16, 17, 33, 64, 100])
+@pytest.mark.parametrize("k", [4, 16, 256])
+def test_the_nearest_in_a_group_has_the_least_score(rng, level, dim, k):
+    points = rng.integers(-8, 9, (150, dim)).astype(np.float32)  # sums are exact, so that ties are, too
+    centroids = rng.integers(-8, 9, (k, dim)).astype(np.float32)
+    norms = (centroids**2).sum(axis=1)
+    wanted = (points.astype(np.float64) @ centroids.T + norms).argmin(axis=1)  # the first of equals
+    np.testing.assert_array_equal(kernels.nearest_in_group(level, points, centroids, norms), wanted)
+
+
+def test_the_nearest_in_a_group_does_not_depend_on_the_place(rng, level):
+    points = np.repeat(rng.standard_normal((3, 7)).astype(np.float32), 70, axis=0)
+    centroids = rng.standard_normal((64, 7)).astype(np.float32)
+    found = kernels.nearest_in_group(level, points, centroids, (centroids**2).sum(axis=1))
+    assert (found.reshape(3, 70) == found.reshape(3, 70)[:, :1]).all()
