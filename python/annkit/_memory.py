@@ -100,7 +100,7 @@ def _learned(word: str, dim: int) -> float:
     if re.fullmatch(r"SQ\d", word):
         return 20 * dim
     if match := re.fullmatch(r"PQ(\d+)x4fsr?", word):
-        return 4 * (16 * dim + dim + 16 * int(match[1]))  # codebooks, their middles, norms
+        return 4 * (16 * dim + dim + 16 * int(match[1])) + int(match[1])  # codebooks; their middles, norms, a byte
     if word.startswith("RaBitQ"):
         padded = 8 * math.ceil(dim / 8)
         part = 1 << (padded.bit_length() - 1)

@@ -1,6 +1,7 @@
 #include "annkit/math/product_quantizer.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "annkit/core/errors.h"
 #include "annkit/core/random.h"
@@ -13,18 +14,15 @@
 namespace annkit {
 namespace {
 
+// Where a middle's square is so many times that of centroids from it, float sums lose digits that tell these apart.
+// (Below, of normal rows, one code in 10^4 names a centroid that is farther, by half a percent at most.)
+constexpr float kFarMiddle = 1 << 16;
 constexpr size_t kBlock = 4 * simd::kGroupPoints;  // rows that pass by a codebook while it is in the cache
 
-// From where float sums would lose digits to it that tell centroids apart. (The squares' ratio 2^16: one in 10^5 rows
-// gets the second nearest, which is as near but for a millionth.)
-bool is_far(std::span<const float> middle, std::span<const float> norms) {
-    constexpr float kFarMiddle = 1 << 16;
-    std::vector<float> sorted(norms.begin(), norms.end());
-    const auto usual = sorted.begin() + ptrdiff_t(sorted.size() / 2);
-    std::nth_element(sorted.begin(), usual, sorted.end());
-    float norm = 0;
-    for (const float x : middle) norm += x * x;
-    return norm > kFarMiddle * *usual;
+float median(std::vector<float> values) {
+    const auto middle = values.begin() + ptrdiff_t(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    return *middle;
 }
 
 // The same rows, every fourth of them first.
@@ -71,7 +69,9 @@ void ProductQuantizer::set(std::span<const float> codebooks) {
             }
             norms_[g * k + c] = norm;
         }
-        has_far_middle_[g] = is_far(middle.point, {&norms_[g * k], k});
+        const float away = std::inner_product(middle.point.begin(), middle.point.end(), middle.point.begin(), 0.0f);
+        const auto norms = norms_.begin() + ptrdiff_t(g * k);
+        has_far_middle_[g] = away > kFarMiddle * median({norms, norms + ptrdiff_t(k)});
     }
     has_far_ = dim_ > 0 && *std::max_element(norms_.begin(), norms_.end()) > kFar * usual_norm();
 }
@@ -88,15 +88,10 @@ size_t ProductQuantizer::nbytes() const {
 }
 
 float ProductQuantizer::usual_norm() const {
-    std::vector<float> norms(norms_), medians;
-    for (auto first = norms.begin(); first != norms.end(); first += ptrdiff_t(entries())) {
-        const auto middle = first + ptrdiff_t(entries() / 2);
-        std::nth_element(first, middle, first + ptrdiff_t(entries()));
-        medians.push_back(*middle);
-    }
-    const auto middle = medians.begin() + ptrdiff_t(medians.size() / 2);
-    std::nth_element(medians.begin(), middle, medians.end());
-    return *middle;
+    std::vector<float> medians;
+    for (auto first = norms_.begin(); first != norms_.end(); first += ptrdiff_t(entries()))
+        medians.push_back(median({first, first + ptrdiff_t(entries())}));
+    return median(std::move(medians));
 }
 
 void ProductQuantizer::check_trainable(size_t n, size_t dim) const {
@@ -130,26 +125,26 @@ void ProductQuantizer::train(const float* x, size_t n, size_t dim, size_t rounds
 }
 
 void ProductQuantizer::encode(const float* x, size_t n, uint16_t* codes) const {
-    EncodeScratch scratch{std::vector<float>(kBlock * group()), {}};
+    std::vector<float> panels(kBlock * group());
     for (size_t first = 0; first < n; first += kBlock)
-        encode_block(x + first * dim_, std::min(kBlock, n - first), scratch, codes + first * m_);
+        encode_block(x + first * dim_, std::min(kBlock, n - first), panels, codes + first * m_);
 }
 
-void ProductQuantizer::center(size_t g, std::vector<float>& out) const {
-    const size_t d = group(), k = entries();
-    out.resize(d * k);
-    for (size_t j = 0; j < d; ++j)
-        for (size_t c = 0; c < k; ++c) out[j * k + c] = columns(g)[j * k + c] - middles_[g * d + j];
+std::vector<float> ProductQuantizer::centered(size_t g) const {
+    const size_t k = entries();
+    std::vector<float> out(columns(g), columns(g) + group() * k);
+    for (size_t i = 0; i < out.size(); ++i) out[i] -= middles_[g * group() + i / k];
+    return out;
 }
 
-void ProductQuantizer::encode_block(const float* x, size_t n, EncodeScratch& scratch, uint16_t* codes) const {
+void ProductQuantizer::encode_block(const float* x, size_t n, std::vector<float>& panels, uint16_t* codes) const {
     const size_t d = group(), k = entries(), count = (n + simd::kGroupPoints - 1) / simd::kGroupPoints;
     uint32_t nearest[kBlock];
     for (size_t g = 0; g < m_; ++g) {
-        pack_group(x + g * d, dim_, n, d, &middles_[g * d], scratch.panels.data());
-        if (has_far_middle_[g]) center(g, scratch.centered);
-        const float* centroids = has_far_middle_[g] ? scratch.centered.data() : columns(g);
-        simd::kernels().nearest_in_group(scratch.panels.data(), count, d, centroids, &norms_[g * k], k, nearest);
+        const std::vector<float> near = has_far_middle_[g] ? centered(g) : std::vector<float>();
+        const float* centroids = has_far_middle_[g] ? near.data() : columns(g);
+        pack_group(x + g * d, dim_, n, d, &middles_[g * d], panels.data());
+        simd::kernels().nearest_in_group(panels.data(), count, d, centroids, &norms_[g * k], k, nearest);
         for (size_t i = 0; i < n; ++i) codes[i * m_ + g] = uint16_t(nearest[i]);
     }
 }

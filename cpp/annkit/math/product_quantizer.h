@@ -22,8 +22,8 @@ class ProductQuantizer {
     static constexpr size_t kRounds = 32;  // the first of them on a part of the rows
 
     ProductQuantizer(size_t m, size_t bits);  // ValueError where bits are not 4 to 12
-    ProductQuantizer(size_t m, size_t bits, size_t dim,
-                     std::span<const float> codebooks);  // as stored; checks the size
+    // As stored; checks the size.
+    ProductQuantizer(size_t m, size_t bits, size_t dim, std::span<const float> codebooks);
 
     // x: n rows of dim floats. dim must be a multiple of m (ValueError names both). start: codebooks to start from, as
     // OPQ's rounds do; empty: a random sample.
@@ -57,11 +57,8 @@ class ProductQuantizer {
     void set(std::span<const float> codebooks);
     const float* columns(size_t g) const { return columns_.data() + g * group() * entries(); }
     float usual_norm() const;  // a centroid's square, from the middle of its group: the median of the groups' medians
-    struct EncodeScratch {
-        std::vector<float> panels, centered;
-    };
-    void encode_block(const float* x, size_t n, EncodeScratch& scratch, uint16_t* codes) const;
-    void center(size_t g, std::vector<float>& out) const;  // columns(g) less its middle
+    void encode_block(const float* x, size_t n, std::vector<float>& panels, uint16_t* codes) const;
+    std::vector<float> centered(size_t g) const;  // columns(g) less its middle
 
     size_t m_, bits_, dim_ = 0;
     std::vector<float> columns_;  // the codebooks: dimension by dimension, all entries of a group side by side
