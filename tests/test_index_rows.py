@@ -35,6 +35,20 @@ def test_equal_rows_are_all_found(name, metric):
     assert (np.diff(found) > 0).all()  # ties by id
 
 
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("name", ["flat sq8", "ivf sq8 residual", "ivf pq4", "ivf f32"])
+def test_of_rows_with_equal_scores_the_first_ids_are_found(rng, name, given):
+    x = (X[:60] > 0).astype(np.float32)[rng.integers(0, 60, 900)]  # each row about 15 times
+    ids = rng.permutation(900) if given else np.arange(900)
+    index = INDEXES[name]("l2").fit(x).add(x, ids=ids)
+    queries = x[:200] + np.float32(0.3) * Q[:1]
+    few, all_of = (index.search(queries, k=k, **everything(name)) for k in (10, 900))
+    order = np.lexsort((all_of.ids, all_of.distances), axis=1)
+    np.testing.assert_array_equal(order, np.broadcast_to(np.arange(900), order.shape))
+    np.testing.assert_array_equal(few.ids, all_of.ids[:, :10])
+    assert (few.distances[:, 1:] == few.distances[:, :-1]).mean() > 0.5
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("name", INDEXES)
 def test_rows_that_leave_nothing_to_learn(name, metric):

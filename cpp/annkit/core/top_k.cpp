@@ -158,18 +158,31 @@ void TopK::insert(Hit hit) {
     if (hits_.size() == k_) take_kth(hits_.back().score);
 }
 
-// The k best of n hits, in order; false where scores are equal.
+// The k best of n hits, in order; false where one is no number. Hits of equal score have the same rank: they take
+// places from there on, each behind those that come before it.
 bool TopK::place(const float* scores, const uint32_t* rows, size_t n) {
     uint32_t ranks[kMostRanked];
-    if (!simd::kernels().rank(scores, n, ranks)) return false;
     Hit placed[kMostRanked];
-    for (size_t i = 0; i < n; ++i) placed[ranks[i]] = {scores[i], rows[i]};
+    if (simd::kernels().rank(scores, n, ranks)) {
+        for (size_t i = 0; i < n; ++i) placed[ranks[i]] = {scores[i], rows[i]};
+    } else {
+        uint8_t equal[kMostRanked] = {};
+        size_t sum = 0;
+        for (size_t i = 0; i < n; ++i) {
+            const Hit hit{scores[i], rows[i]};
+            size_t to = ranks[i] + equal[ranks[i]]++;
+            sum += to;
+            for (; to > ranks[i] && order_.before(hit, placed[to - 1]); --to) placed[to] = placed[to - 1];
+            placed[to] = hit;
+        }
+        if (sum * 2 != n * (n - 1)) return false;
+    }
     hits_.assign(placed, placed + std::min(n, k_));
     return true;
 }
 
 // A few hits together with those there are, each to its place: without the branches of insertion, of which most are
-// guessed wrong. False where there are too many or hardly any, or scores are equal.
+// guessed wrong. False where there are too many or hardly any.
 bool TopK::push_ranked(const float* scores, const uint32_t* rows, size_t n, float limit) {
     constexpr size_t kLeast = 3;
     if (!in_order_ || n < kLeast || hits_.size() + n > kMostRanked) return false;
