@@ -49,6 +49,22 @@ void Codes::get(size_t row, std::byte* code) const {
         code[i] = std::byte(((from[0] >> shift) & 15) | ((from[16] >> shift) & 15) << 4);
 }
 
+void Codes::put_nibbles(size_t first, size_t position, std::span<const uint32_t> nibbles) {
+    constexpr size_t kHalf = simd::kBlockRows / 2;
+    for (size_t i = 0; i < nibbles.size();) {
+        const size_t row = first + i, at = row % block;
+        auto* to = reinterpret_cast<uint8_t*>(columns[0].row(row / block)) + position * kHalf;
+        if (at == 0 && nibbles.size() - i >= block) {
+            for (size_t j = 0; j < kHalf; ++j) to[j] = uint8_t(nibbles[i + j] | nibbles[i + kHalf + j] << 4);
+            i += block;
+        } else {
+            uint8_t& both = to[at % kHalf];
+            both = uint8_t(at < kHalf ? (both & 0xf0) | nibbles[i] : (both & 0x0f) | nibbles[i] << 4);
+            ++i;
+        }
+    }
+}
+
 Codes Codes::copy(std::span<const uint32_t> rows) const {
     std::vector<size_t> side_bytes;
     for (size_t c = 1; c < columns.size(); ++c) side_bytes.push_back(columns[c].row_bytes());

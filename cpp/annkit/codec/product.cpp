@@ -124,28 +124,33 @@ void Product::unpack(const std::byte* code, uint16_t* numbers) const {
 }
 
 void Product::encode(const Rows& rows, const float* centroid, Codes& into, size_t first) const {
-    const size_t dim = quantizer_.dim(), m = quantizer_.m();
-    const bool add = into.columns.size() > TableQueries::kAdd;
-    std::vector<float> x(std::min(kBlock, rows.n) * dim);
-    std::vector<uint16_t> numbers(std::min(kBlock, rows.n) * m);
+    const size_t dim = quantizer_.dim(), m = quantizer_.m(), most = std::min(kBlock, rows.n);
+    const bool add = into.columns.size() > TableQueries::kAdd, by_row = add || !in_blocks();
+    std::vector<float> residuals(centroid != nullptr ? most * dim : 0);
+    std::vector<uint16_t> numbers(by_row ? most * m : 0);
     std::vector<std::byte> code(code_bytes());
     for (size_t at = 0; at < rows.n; at += kBlock) {
         const size_t n = std::min(kBlock, rows.n - at);
         const FloatBlock block(rows.slice(at, n), "the array");
-        for (size_t i = 0; i < n; ++i) {
+        for (size_t i = 0; centroid != nullptr && i < n; ++i) {
             const float* from = block.row(i);
-            float* to = &x[i * dim];
-            for (size_t j = 0; j < dim; ++j) to[j] = centroid != nullptr ? from[j] - centroid[j] : from[j];
+            for (size_t j = 0; j < dim; ++j) residuals[i * dim + j] = from[j] - centroid[j];
         }
-        quantizer_.encode(x.data(), n, numbers.data());
-        for (size_t i = 0; i < n; ++i) {
+        const float* x = centroid != nullptr ? residuals.data() : block.row(0);
+        const size_t stride = centroid != nullptr || n == 1 ? dim : block.stride();
+        quantizer_.encode(x, stride, n, [&](size_t g, size_t from, std::span<const uint32_t> some) {
+            if (in_blocks()) into.put_nibbles(first + at + from, g, some);
+            for (size_t i = 0; by_row && i < some.size(); ++i) numbers[(from + i) * m + g] = uint16_t(some[i]);
+        });
+        for (size_t i = 0; !in_blocks() && i < n; ++i) {
             pack(&numbers[i * m], code.data());
             into.put(first + at + i, code.data());
         }
         if (!add) continue;
-        quantizer_.decode(numbers.data(), n, x.data());
+        quantizer_.decode(numbers.data(), n, residuals.data());
         for (size_t i = 0; i < n; ++i)
-            *into.columns[TableQueries::kAdd].at<float>(first + at + i) = square_beside(&x[i * dim], centroid, dim);
+            *into.columns[TableQueries::kAdd].at<float>(first + at + i) =
+                square_beside(&residuals[i * dim], centroid, dim);
     }
 }
 

@@ -125,9 +125,9 @@ void ProductQuantizer::train(const float* x, size_t n, size_t dim, size_t rounds
 }
 
 void ProductQuantizer::encode(const float* x, size_t n, uint16_t* codes) const {
-    std::vector<float> panels(kBlock * group());
-    for (size_t first = 0; first < n; first += kBlock)
-        encode_block(x + first * dim_, std::min(kBlock, n - first), panels, codes + first * m_);
+    encode(x, dim_, n, [&](size_t g, size_t first, std::span<const uint32_t> numbers) {
+        for (size_t i = 0; i < numbers.size(); ++i) codes[(first + i) * m_ + g] = uint16_t(numbers[i]);
+    });
 }
 
 std::vector<float> ProductQuantizer::centered(size_t g) const {
@@ -137,15 +137,19 @@ std::vector<float> ProductQuantizer::centered(size_t g) const {
     return out;
 }
 
-void ProductQuantizer::encode_block(const float* x, size_t n, std::vector<float>& panels, uint16_t* codes) const {
-    const size_t d = group(), k = entries(), count = (n + simd::kGroupPoints - 1) / simd::kGroupPoints;
+void ProductQuantizer::encode(const float* x, size_t stride, size_t n, TakeNumbers take) const {
+    const size_t d = group(), k = entries();
+    std::vector<float> panels(kBlock * d);
     uint32_t nearest[kBlock];
-    for (size_t g = 0; g < m_; ++g) {
-        const std::vector<float> near = has_far_middle_[g] ? centered(g) : std::vector<float>();
-        const float* centroids = has_far_middle_[g] ? near.data() : columns(g);
-        pack_group(x + g * d, dim_, n, d, &middles_[g * d], panels.data());
-        simd::kernels().nearest_in_group(panels.data(), count, d, centroids, &norms_[g * k], k, nearest);
-        for (size_t i = 0; i < n; ++i) codes[i * m_ + g] = uint16_t(nearest[i]);
+    for (size_t first = 0; first < n; first += kBlock) {
+        const size_t some = std::min(kBlock, n - first), count = (some + simd::kGroupPoints - 1) / simd::kGroupPoints;
+        for (size_t g = 0; g < m_; ++g) {
+            const std::vector<float> near = has_far_middle_[g] ? centered(g) : std::vector<float>();
+            const float* centroids = has_far_middle_[g] ? near.data() : columns(g);
+            pack_group(x + first * stride + g * d, stride, some, d, &middles_[g * d], panels.data());
+            simd::kernels().nearest_in_group(panels.data(), count, d, centroids, &norms_[g * k], k, nearest);
+            take(g, first, std::span(nearest, some));
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "annkit/core/function_ref.h"
 #include "annkit/core/part.h"
 
 namespace annkit {
@@ -47,8 +48,11 @@ class ProductQuantizer {
     static constexpr float kFar = 12;
     bool has_far_centroids() const { return has_far_; }
 
-    // One number a group. Equal rows get equal codes whatever else is encoded.
-    void encode(const float* x, size_t n, uint16_t* codes) const;
+    // Of rows that lie stride floats apart, for some of them and one group after another: take(group, first, numbers).
+    // Equal rows get equal numbers whatever else is encoded.
+    using TakeNumbers = FunctionRef<void(size_t group, size_t first, std::span<const uint32_t> numbers)>;
+    void encode(const float* x, size_t stride, size_t n, TakeNumbers take) const;
+    void encode(const float* x, size_t n, uint16_t* codes) const;  // a number a group, row by row
     void decode(const uint16_t* codes, size_t n, float* out) const;
     // out[g * entries + c] = |q - c|^2 (l2) or times * q.c of the query's group g and centroid c.
     void tables(const float* query, bool l2, float times, float* out) const;
@@ -57,7 +61,6 @@ class ProductQuantizer {
     void set(std::span<const float> codebooks);
     const float* columns(size_t g) const { return columns_.data() + g * group() * entries(); }
     float usual_norm() const;  // a centroid's square, from the middle of its group: the median of the groups' medians
-    void encode_block(const float* x, size_t n, std::vector<float>& panels, uint16_t* codes) const;
     std::vector<float> centered(size_t g) const;  // columns(g) less its middle
 
     size_t m_, bits_, dim_ = 0;
