@@ -140,6 +140,7 @@ void Ivf::run(const Rows& queries, const TopK& empty, const Request& request, Ta
                use_,
                coarse,
                *lists_,
+               members_.rows(),
                empty,
                {sets, few},
                std::min(nprobe, n_lists_),

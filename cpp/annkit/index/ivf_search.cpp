@@ -45,14 +45,29 @@ struct ListSearch::Batch {
     std::vector<std::unique_ptr<TileSearch>> workers;
 };
 
+// Of a query to a list of so many rows. What it takes besides them is as long for any codes.
+double ListSearch::work_of_visit(double length) const {
+    constexpr double kBegin = 5e4, kOfRow = 16;
+    return kBegin + length * (code_bytes() + kOfRow) / kOfRow;
+}
+
+// Threads that share the queries have nothing to agree on, but each reads the lists for itself. That pays where a list
+// has a query or two for each thread, and where lists are so short that reading them is no matter.
+bool ListSearch::shares_queries(size_t share) const {
+    constexpr size_t kLeast = 8, kQueriesAList = 2;
+    constexpr double kShort = 1 << 16;
+    if (share * nprobe >= kQueriesAList * lists.size()) return true;
+    return share >= kLeast && code_bytes() * double(rows) <= kShort * double(lists.size());
+}
+
 void ListSearch::run(const Rows& queries, const Call& call, Take take) const {
     constexpr size_t kQueries = 2048, kVisits = size_t(1) << 20;
     const size_t block = std::clamp<size_t>(kVisits / nprobe, 64, kQueries);
-    // Where a list has a query or two for each thread, threads share the queries and have nothing to agree on.
-    constexpr size_t kQueriesAList = 2;
-    const double work = double(queries.n) * double(queries.dim) * double(lists.size());  // that of finding the lists
-    const auto threads = size_t(threads_for(call, work)), share = (queries.n + threads - 1) / threads;
-    if (threads > 1 && share * nprobe >= kQueriesAList * lists.size()) {
+    const double length = double(rows) / double(lists.size());
+    const double a_query = double(queries.dim) * double(lists.size()) + double(nprobe) * work_of_visit(length);
+    const auto threads = size_t(threads_for(call, double(queries.n) * a_query));
+    const size_t share = (queries.n + threads - 1) / threads;
+    if (threads > 1 && shares_queries(share)) {
         parallel_calls(
             queries.n, std::min(share, block), int(threads), call,
             [&](size_t first, size_t n, const Call& part) { run_block(queries.slice(first, n), first, part, take); });
@@ -125,13 +140,12 @@ void ListSearch::visit(Batch& batch, size_t first_rank, size_t last_rank, const 
     const std::vector<uint32_t>& starts = groups.starts;
     double work = 0;
     for (size_t i = 0; i < groups.lists.size(); ++i) {
-        work += double(starts[i + 1] - starts[i]) * double(lists.length(groups.lists[i]));
+        work += double(starts[i + 1] - starts[i]) * work_of_visit(double(lists.length(groups.lists[i])));
         // The way to a list's codes is a chain of misses: for a few lists, side by side.
         if (groups.lists.size() <= kFewLists)
             __builtin_prefetch(lists.partitions()[groups.lists[i]].codes->block_of(0));
     }
-    const double bytes = double(lists.partitions()[0].codes->code_bytes());
-    const int threads = threads_for({int(batch.workers.size()), nullptr}, work * (bytes + 16) / 16);
+    const int threads = threads_for({int(batch.workers.size()), nullptr}, work);
     parallel_for(groups.lists.size(), threads, call, [&](size_t task, int thread) {
         auto& worker = batch.workers[size_t(thread)];
         if (!worker)

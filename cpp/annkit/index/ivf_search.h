@@ -16,7 +16,8 @@ struct ListSearch {
     CodeUse use;
     const Coarse& coarse;
     const Lists& lists;
-    TopK empty;  // what each query collects into
+    size_t rows;  // in all of them
+    TopK empty;   // what each query collects into
     Allowed allowed;
     size_t nprobe;
     bool estimates;  // of scores will do
@@ -28,6 +29,9 @@ struct ListSearch {
   private:
     struct Batch;
     struct Groups;
+    double code_bytes() const { return double(lists.partitions()[0].codes->code_bytes()); }
+    double work_of_visit(double length) const;
+    bool shares_queries(size_t share) const;  // of so many queries a thread
     Groups grouped(const Batch& batch, size_t first_rank, size_t last_rank) const;
     void run_block(const Rows& queries, size_t first_query, const Call& call, Take take) const;
     void find_lists(const Rows& queries, const Call& call, Batch& batch) const;
