@@ -205,7 +205,7 @@ def threads() -> None:
 
 
 def lists_by_two_threads(rows: Rows, codec: ak.Codec) -> None:
-    """Show what two threads gain in IVF: learning, adding and searching."""
+    """Show what two threads gain in IVF: learning, adding and searching, also of few queries in few lists."""
     index = ak.IVF(lists=1024, codec=codec).fit(rows.base)
     full = copy.copy(index).add(rows.base)
 
@@ -215,7 +215,10 @@ def lists_by_two_threads(rows: Rows, codec: ak.Codec) -> None:
 
     fit = gain(lambda threads: ak.IVF(lists=1024, codec=codec).fit(rows.base, threads=threads))
     add = gain(lambda threads: copy.copy(index).add(rows.base, threads=threads))
-    search = gain(lambda threads: full.search(rows.queries, k=10, nprobe=24, threads=threads))
+    search = " / ".join(
+        gain(lambda threads, q=rows.queries[:n], p=nprobe: full.search(q, k=10, nprobe=p, threads=threads))
+        for n, nprobe in ((4000, 24), (1000, 4), (64, 4))
+    )
     show(f"two threads, IVF, {codec}, {rows.name}", f"search {search} x", f"fit {fit} x", f"add {add} x one")
 
 
