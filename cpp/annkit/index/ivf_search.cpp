@@ -45,6 +45,13 @@ struct ListSearch::Batch {
     std::vector<std::unique_ptr<TileSearch>> workers;
 };
 
+// The more queries, the more of them meet a list while it is near; but their tables are to stay near, too.
+size_t ListSearch::queries_together() const {
+    constexpr size_t kMost = 2048, kVisits = size_t(1) << 20, kTables = size_t(4) << 20;
+    const size_t most = std::clamp<size_t>(kVisits / nprobe, 64, kMost), bytes = codec.table_bytes();
+    return bytes > 0 ? std::clamp<size_t>(kTables / bytes, 16, most) : most;
+}
+
 // Of a query to a list of so many rows. What it takes besides them is as long for any codes.
 double ListSearch::work_of_visit(double length) const {
     constexpr double kBegin = 5e4, kOfRow = 16;
@@ -61,8 +68,7 @@ bool ListSearch::shares_queries(size_t share) const {
 }
 
 void ListSearch::run(const Rows& queries, const Call& call, Take take) const {
-    constexpr size_t kQueries = 2048, kVisits = size_t(1) << 20;
-    const size_t block = std::clamp<size_t>(kVisits / nprobe, 64, kQueries);
+    const size_t block = queries_together();
     const double length = double(rows) / double(lists.size());
     const double a_query = double(queries.dim) * double(lists.size()) + double(nprobe) * work_of_visit(length);
     const auto threads = size_t(threads_for(call, double(queries.n) * a_query));

@@ -29,6 +29,7 @@ struct ListSearch {
   private:
     struct Batch;
     struct Groups;
+    size_t queries_together() const;
     double code_bytes() const { return double(lists.partitions()[0].codes->code_bytes()); }
     double work_of_visit(double length) const;
     bool shares_queries(size_t share) const;  // of so many queries a thread
