@@ -35,6 +35,16 @@ def test_equal_rows_are_all_found(name, metric):
     assert (np.diff(found) > 0).all()  # ties by id
 
 
+def test_batches_with_wide_tables_give_what_each_query_gives(rng):
+    x = rng.standard_normal((2000, 32), np.float32)
+    index = ak.IVF(lists=16, codec=ak.PQ(8, bits=10)).fit(x).add(x)  # tables of 40 KB: 102 queries at a time
+    queries = rng.standard_normal((250, 32), np.float32)
+    alone = [index.search(query, k=7, nprobe=5) for query in queries]
+    for threads in (1, 2, 3):
+        got = index.search(queries, k=7, nprobe=5, threads=threads)
+        assert_same(got, [np.concatenate(part) for part in zip(*alone, strict=True)])
+
+
 @pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("name", ["flat sq8", "ivf sq8 residual", "ivf pq4", "ivf f32"])
 def test_of_rows_with_equal_scores_the_first_ids_are_found(rng, name, given):
