@@ -84,7 +84,8 @@ class Codec : public Part {
     size_t row_bytes(size_t dim) const { return decoded() == Dtype::bits ? dim / 8 : dim * element_size(decoded()); }
     // Queries for the tiles; null from codecs that are only searched as a whole (Certified).
     virtual std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const;
-    virtual size_t table_bytes() const { return 0; }  // that each of them takes; 0: as much as the query, or less
+    // Of the tables that a query of dim dimensions is made ready as; 0 where that is about as much as the query.
+    virtual size_t table_bytes(size_t) const { return 0; }
     virtual std::unique_ptr<Scorer> scorer(Metric metric, const Codes& codes, size_t dim) const;
     // What leads a walk through a graph over the codes.
     virtual std::unique_ptr<WalkScorer> walk_scorer(Metric metric, const Codes& codes, size_t dim) const;

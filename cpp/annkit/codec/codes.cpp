@@ -49,6 +49,7 @@ void Codes::get(size_t row, std::byte* code) const {
         code[i] = std::byte(((from[0] >> shift) & 15) | ((from[16] >> shift) & 15) << 4);
 }
 
+// Of a whole block all at once.
 void Codes::put_nibbles(size_t first, size_t position, std::span<const uint32_t> nibbles) {
     constexpr size_t kHalf = simd::kBlockRows / 2;
     for (size_t i = 0; i < nibbles.size();) {

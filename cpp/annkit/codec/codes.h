@@ -46,7 +46,7 @@ struct Codes {
     // One row's code as code_bytes() bytes, wherever its nibbles lie.
     void put(size_t row, const std::byte* code);
     void get(size_t row, std::byte* code) const;
-    // The nibbles at one position of a block's rows from `first` on.
+    // Those of one position of the rows from `first` on; only where codes lie in blocks.
     void put_nibbles(size_t first, size_t position, std::span<const uint32_t> nibbles);
 
     Codes copy(std::span<const uint32_t> rows) const;  // of these rows, which become 0, 1 and so on

@@ -172,6 +172,8 @@ void Product::decode_rows(const Codes& codes, size_t first, size_t n, size_t dim
     }
 }
 
+size_t Product::table_bytes(size_t) const { return TableQueries::table_bytes(quantizer_.m(), quantizer_.bits()); }
+
 std::unique_ptr<TileQueries> Product::tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const {
     const bool l2 = use.metric != Metric::ip;
     const auto fill = [this, squares = l2 && !use.residual, times = l2 ? -2.0f : -1.0f](const float* q, float* out) {

@@ -42,7 +42,7 @@ class Product final : public Codec {
     void decode(const Codes& codes, size_t row, size_t dim, void* out) const override;
     void decode_rows(const Codes& codes, size_t first, size_t n, size_t dim, void* out) const override;
     std::unique_ptr<TileQueries> tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const override;
-    size_t table_bytes() const override { return quantizer_.m() * quantizer_.entries() * (sizeof(float) + 1); }
+    size_t table_bytes(size_t dim) const override;
 
     bool in_blocks() const { return quantizer_.bits() == 4; }
     size_t code_bytes() const { return (quantizer_.m() * quantizer_.bits() + 7) / 8; }

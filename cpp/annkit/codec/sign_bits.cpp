@@ -138,6 +138,10 @@ CodeGroups SignBits::groups(size_t dim, Metric metric) const {
     return {2 * code_bytes(dim), kSignGroup, dim, true, false, float(std::sqrt(reach)), fill};
 }
 
+size_t SignBits::table_bytes(size_t dim) const {
+    return asymmetric_ ? TableQueries::table_bytes(2 * code_bytes(dim), kSignGroup) : 0;
+}
+
 std::unique_ptr<TileQueries> SignBits::tile_queries(const CodeUse& use, const Rows& queries, const Call& call) const {
     if (asymmetric_) return std::make_unique<TableQueries>(groups(queries.dim, use.metric), use, queries, call);
     return std::make_unique<RawQueries>(scoring(queries.dim), queries);

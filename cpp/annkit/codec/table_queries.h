@@ -27,6 +27,8 @@ struct CodeGroups {
 class TableQueries final : public TileQueries {
   public:
     TableQueries(CodeGroups groups, const CodeUse& use, const Rows& queries, const Call& call);
+    // Of a query with tables for m groups, in float and in 8 bits.
+    static size_t table_bytes(size_t m, size_t bits) { return (m << bits) * (sizeof(float) + sizeof(uint8_t)); }
 
     size_t size() const override { return rounded_.size(); }
     const simd::TilePair& tiles() const override;

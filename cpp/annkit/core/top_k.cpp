@@ -158,8 +158,8 @@ void TopK::insert(Hit hit) {
     if (hits_.size() == k_) take_kth(hits_.back().score);
 }
 
-// The k best of n hits, in order; false where one is no number. Hits of equal score have the same rank: they take
-// places from there on, each behind those that come before it.
+// The k best of n hits, in order; false where it sees that one is no number. Hits of equal score have the same rank:
+// they take places from there on, each behind those that come before it.
 bool TopK::place(const float* scores, const uint32_t* rows, size_t n) {
     uint32_t ranks[kMostRanked];
     Hit placed[kMostRanked];

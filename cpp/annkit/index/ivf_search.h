@@ -16,7 +16,7 @@ struct ListSearch {
     CodeUse use;
     const Coarse& coarse;
     const Lists& lists;
-    size_t rows;  // in all of them
+    size_t rows;  // of all lists
     TopK empty;   // what each query collects into
     Allowed allowed;
     size_t nprobe;
@@ -29,7 +29,7 @@ struct ListSearch {
   private:
     struct Batch;
     struct Groups;
-    size_t queries_together() const;
+    size_t queries_together(size_t dim) const;
     double code_bytes() const { return double(lists.partitions()[0].codes->code_bytes()); }
     double work_of_visit(double length) const;
     bool shares_queries(size_t share) const;  // of so many queries a thread

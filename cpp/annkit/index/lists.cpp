@@ -78,7 +78,7 @@ void Lists::encode_list(const Rows& rows, std::span<const uint32_t> order, size_
         return Rows{&scratch[i * bytes], n, dim_, type, ptrdiff_t(bytes), ptrdiff_t(element_size(type)),
                     rows.first + number};
     };
-    // Rows of a list lie apart: the first bytes of each are asked for in time, the others come with them.
+    // Rows of a list lie apart: the first bytes of each are asked for in time, processors fetch the rest by themselves.
     constexpr size_t kAhead = 8, kFirst = 512, kLine = 64;
     const size_t fetched = rows.packed() ? std::min(kFirst, rows.elements() * element_size(rows.dtype)) : 0;
     const auto fetch = [&](uint32_t row) {

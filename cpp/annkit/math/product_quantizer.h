@@ -48,8 +48,8 @@ class ProductQuantizer {
     static constexpr float kFar = 12;
     bool has_far_centroids() const { return has_far_; }
 
-    // Of rows that lie stride floats apart, for some of them and one group after another: take(group, first, numbers).
-    // Equal rows get equal numbers whatever else is encoded.
+    // Of rows that lie stride floats apart; take(group, first, numbers) gets those of some rows at a time, group after
+    // group. Equal rows get equal numbers whatever else is encoded.
     using TakeNumbers = FunctionRef<void(size_t group, size_t first, std::span<const uint32_t> numbers)>;
     void encode(const float* x, size_t stride, size_t n, TakeNumbers take) const;
     void encode(const float* x, size_t n, uint16_t* codes) const;  // a number a group, row by row
