@@ -9,6 +9,14 @@
 #include "annkit/simd/kernels.h"
 
 namespace annkit {
+namespace {
+
+// shift: 0 for the low half of a byte, 4 for the high one.
+void set_nibble(uint8_t& byte, unsigned shift, unsigned nibble) {
+    byte = uint8_t((byte & (0xf0u >> shift)) | nibble << shift);
+}
+
+}  // namespace
 
 Codes::Codes(size_t code_bytes, const std::vector<size_t>& side_bytes, bool in_blocks)
     : block(in_blocks ? simd::kBlockRows : 1) {
@@ -33,8 +41,8 @@ void Codes::put(size_t row, const std::byte* code) {
     const unsigned shift = row % block < 16 ? 0 : 4;
     for (size_t i = 0; i < code_bytes(); ++i, to += 32) {
         const auto both = uint8_t(code[i]);
-        to[0] = uint8_t((to[0] & (0xf0 >> shift)) | (both & 15) << shift);
-        to[16] = uint8_t((to[16] & (0xf0 >> shift)) | (both >> 4) << shift);
+        set_nibble(to[0], shift, both & 15u);
+        set_nibble(to[16], shift, both >> 4);
     }
 }
 
@@ -59,8 +67,7 @@ void Codes::put_nibbles(size_t first, size_t position, std::span<const uint32_t>
             for (size_t j = 0; j < kHalf; ++j) to[j] = uint8_t(nibbles[i + j] | nibbles[i + kHalf + j] << 4);
             i += block;
         } else {
-            uint8_t& both = to[at % kHalf];
-            both = uint8_t(at < kHalf ? (both & 0xf0) | nibbles[i] : (both & 0x0f) | nibbles[i] << 4);
+            set_nibble(to[at % kHalf], at < kHalf ? 0 : 4, nibbles[i]);
             ++i;
         }
     }
@@ -121,7 +128,7 @@ void Codes::keep_blocks(const std::vector<uint32_t>& rows) noexcept {
         const uint8_t* from = place(rows[i]);
         for (size_t p = 0; p < positions; ++p) {
             const unsigned nibble = from[16 * p] >> shift(rows[i]) & 15u;
-            to[16 * p] = uint8_t((to[16 * p] & (0xf0u >> shift(i))) | nibble << shift(i));
+            set_nibble(to[16 * p], shift(i), nibble);
         }
     }
 }
